@@ -39,7 +39,7 @@ class UsageError(ZooError):
 
 
 class UnknownNameError(UsageError, LookupError):
-    """No model, attention, backbone, data set or weights tag has that name; `zoo list` shows all."""
+    """No model, attention, backbone, data set or tag has that name; `zoo list` shows all."""
 
 
 class AmbiguousNameError(UsageError):

@@ -107,8 +107,9 @@ class AttentionSpec:
         contract: what goes in and comes out, a key of `CONTRACTS`.
         role: what it does in a backbone: `refine` a map, `replace_conv` (a block's spatial
             convolution), `replace_mixer` (a token mixer), or `none`.
-        placement: where it goes unless `sites=` says otherwise, each `block` or after each `stage`.
-        quadratic: cost grows with the square of the number of positions, so large maps are left out.
+        placement: where it goes unless `sites=` says otherwise, in each `block` or after each
+            `stage`.
+        quadratic: cost grows with the square of the number of positions; large maps are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
         identity: `exact` if the module can start as `c * x` by its method `init_identity()`;
             `identity_gate` is that c. Otherwise `residual`: x + alpha (f(x) - x), alpha = 0.

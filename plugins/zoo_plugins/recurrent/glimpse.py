@@ -1,0 +1,186 @@
+"""Glimpse sensor and glimpse network of the Recurrent Attention Model.
+
+Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", NIPS 2014
+(arXiv 1406.6247), section 3.1 and appendix. The authors released no code; sizes and roundings
+follow the best-known port (kevinzakka/recurrent-visual-attention, MIT).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import OptionError
+
+
+def patch_corners(location: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pixel coordinates (x, y) that `location` in [-1, 1] points at: trunc((l + 1) / 2 * size).
+
+    Args:
+        location: (..., 2) as (x, y); -1 is the first pixel's edge, 1 is one past the last pixel.
+        size: (H, W) of the image.
+
+    Returns:
+        int64 (..., 2). The port scales both axes by H; here x is scaled by W.
+    """
+    height, width = size
+    return (0.5 * ((location + 1.0) * location.new_tensor([width, height]))).to(torch.int64)
+
+
+def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
+    """One `side` x `side` patch around each centre, zero where it leaves the image.
+
+    The indices are clamped and what lies outside is masked, so the image is never padded or
+    copied, and no sample is looped over.
+
+    Args:
+        image: (B, C, H, W).
+        centre: int64 (..., B, 2) as (x, y); rows y - side//2 to y - side//2 + side are taken.
+
+    Returns:
+        (..., B, C, side, side). Differentiable in `image`.
+    """
+    height, width = image.shape[-2:]
+    offsets = torch.arange(side, device=image.device) - side // 2
+    x, y = centre[..., :1] + offsets, centre[..., 1:] + offsets
+    inside = ((y >= 0) & (y < height))[..., :, None] & ((x >= 0) & (x < width))[..., None, :]
+    index = y.clamp(0, height - 1)[..., :, None] * width + x.clamp(0, width - 1)[..., None, :]
+    lead, channels = centre.shape[:-1], image.shape[1]
+    index = index.flatten(-2)[..., None, :].expand(*lead, channels, side * side)
+    pixels = image.flatten(2).expand(*lead, channels, height * width).gather(-1, index)
+    pixels = pixels * inside.flatten(-2)[..., None, :]
+    return pixels.view(*lead, channels, side, side)
+
+
+def extract_glimpse(
+    image: Tensor, location: Tensor, *, patch_size: int, num_patches: int, scale: float
+) -> Tensor:
+    """The retina rho(x, l): concentric patches of growing side, all reduced to `patch_size`.
+
+    Patch k has side int(... int(patch_size * scale) ... * scale), k times, and is average-pooled
+    to `patch_size` (the paper resizes and does not say how).
+
+    Args:
+        image: (B, C, H, W). location: (..., B, 2) as (x, y) in [-1, 1].
+
+    Returns:
+        (..., B, num_patches * C * patch_size^2), scale-major, then channel, row, column.
+        No gradient reaches `location`: the crop is an integer index.
+    """
+    centre = patch_corners(location, (image.shape[-2], image.shape[-1]))
+    patches, side = [], patch_size
+    for _ in range(num_patches):
+        patch = crop_patches(image, centre, side)
+        if side != patch_size:
+            lead = patch.shape[:-3]
+            pooled = F.adaptive_avg_pool2d(patch.flatten(0, -4), patch_size)
+            patch = pooled.unflatten(0, lead)
+        patches.append(patch.flatten(-3))
+        side = int(side * scale)
+    return torch.cat(patches, -1) if num_patches > 1 else patches[0]
+
+
+class GlimpseSensor(nn.Module):
+    """Glimpse network: g = relu(W_3 relu(W_1 rho(x, l)) + W_4 relu(W_2 l)).
+
+    Args:
+        channels: C of the image.
+        patch_size: side of the finest patch in pixels.
+        num_patches: patches a glimpse, each `scale` times wider than the one before.
+        scale: growth of the side, at least 1 so that patches do not shrink.
+        glimpse_hidden, location_hidden: widths of the "what" and the "where" branch (128, 128).
+        out_dim: width of g; the sum of the two branches (256 in the paper), which is its default.
+        padding: what lies outside the image; only `"zeros"`.
+        resize: how wide patches are reduced; only `"avg_pool"`.
+
+    Shape:
+        image (B, C, H, W) and location (..., B, 2) -> g (..., B, out_dim).
+
+    Raises:
+        OptionError: a size below one, an `out_dim` that is not the sum, another padding or resize.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        *,
+        patch_size: int = 8,
+        num_patches: int = 1,
+        scale: float = 2,
+        glimpse_hidden: int = 128,
+        location_hidden: int = 128,
+        out_dim: int | None = None,
+        padding: str = "zeros",
+        resize: str = "avg_pool",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        out_dim = glimpse_hidden + location_hidden if out_dim is None else out_dim
+        positive(
+            "glimpse_sensor", channels=channels, patch_size=patch_size, num_patches=num_patches,
+            glimpse_hidden=glimpse_hidden, location_hidden=location_hidden,
+        )  # fmt: skip
+        agree(
+            "glimpse_sensor",
+            out_dim=out_dim,
+            glimpse_hidden_plus_location_hidden=glimpse_hidden + location_hidden,
+        )
+        agree("glimpse_sensor", padding=padding, supported="zeros")
+        agree("glimpse_sensor", resize=resize, supported="avg_pool")
+        if not 1 <= scale < float("inf"):
+            raise OptionError(f"scale={scale!r} is below 1", where="glimpse_sensor")
+        self.patch_size, self.num_patches, self.scale = patch_size, num_patches, scale
+        self.out_dim = out_dim
+        factory = {"device": device, "dtype": dtype}
+        pixels = num_patches * channels * patch_size**2
+        self.what_hidden = nn.Linear(pixels, glimpse_hidden, **factory)
+        self.where_hidden = nn.Linear(2, location_hidden, **factory)
+        self.what = nn.Linear(glimpse_hidden, out_dim, **factory)
+        self.where = nn.Linear(location_hidden, out_dim, **factory)
+
+    def retina(self, image: Tensor, location: Tensor) -> Tensor:
+        """rho(x, l), flat; see `extract_glimpse`."""
+        return extract_glimpse(
+            image, location,
+            patch_size=self.patch_size, num_patches=self.num_patches, scale=self.scale,
+        )  # fmt: skip
+
+    def encode(self, pixels: Tensor, location: Tensor) -> Tensor:
+        """g of the flat pixels that `retina` took at `location`."""
+        what = self.what(F.relu(self.what_hidden(pixels)))
+        return F.relu(what + self.where(F.relu(self.where_hidden(location))))
+
+    def forward(self, image: Tensor, location: Tensor) -> Tensor:
+        return self.encode(self.retina(image, location), location)
+
+
+def retina_and_glimpse(
+    module: GlimpseSensor, image: Tensor, location: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What a reference case records: (phi, g)."""
+    pixels = module.retina(image, location)
+    return pixels, module.encode(pixels, location)
+
+
+def positive(where: str, **sizes: Any) -> None:
+    """Refuse sizes that are not whole numbers above zero."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise OptionError(f"{name}={value!r} is not a whole number above 0", where=where)
+
+
+def agree(where: str, **values: Any) -> Any:
+    """The one value that all given names of a setting have; None stands for not given."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if len(set(given.values())) > 1:
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise OptionError(
+            f"settings that mean the same disagree: {said}",
+            where=where,
+            remedy=f"give only {next(iter(given))}",
+        )
+    return next(iter(given.values()), None)

@@ -1,0 +1,94 @@
+"""The `zoo` program: one short file a command, imported only when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError, ZooWarning
+from zoo.version import __version__
+
+COMMANDS = {
+    "list": "List models, attentions or backbones.",
+    "info": "Show what is known of a model or an attention.",
+    "eval": "Measure a model on a data set.",
+    "verify": "Run reference cases against the zoo's mechanisms.",
+    "train": "Train a model from a recipe.",
+    "plugins": "Show plugins, where they come from, and what is wrong with them.",
+    "pull": "Download and verify a model's weights.",
+    "push": "Publish a model or a checkpoint on the Hub.",
+    "cache": "List, verify or prune cached weights.",
+    "weights": "List, add or check weights manifests.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Finds a command's file by its name; asks plugins for theirs only when it must."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        _add_plugin_commands(self)
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            return import_module(f"zoo.cli.{cmd_name}").command
+        _add_plugin_commands(self)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        others = [n for n in self.list_commands(ctx) if n not in COMMANDS]
+        rows = [*COMMANDS.items(), *((n, self.commands[n].get_short_help_str()) for n in others)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _add_plugin_commands(group: click.Group) -> None:
+    from zoo.plugins import describe
+    from zoo.registry import default_registry
+
+    host = default_registry().host
+    for plugin in host.plugins:
+        try:
+            host.call("zoo_commands", plugin, cli=group)
+        except (Exception, SystemExit) as error:
+            click.echo(f"plugin {plugin.name}: zoo_commands failed: {describe(error)}", err=True)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zoo")
+def cli() -> None:
+    """A model zoo of visual attention: list, build, measure, verify, train, publish.
+
+    Results go to stdout, messages and progress to stderr; --json gives JSON on stdout. Exit codes:
+    0 done, 1 a failure, 2 a wrong call.
+    """
+
+
+def main() -> None:
+    """Entry point: the zoo's own errors become one message and an exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        cli()
+    except ZooError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def echo_json(data: Any) -> None:
+    """Write data as JSON on stdout."""
+    click.echo(json.dumps(data, indent=2, default=str))
+
+
+_default_showwarning = warnings.showwarning
+
+
+def _show_warning(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+    if issubclass(category, ZooWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        _default_showwarning(message, category, *rest, **more)

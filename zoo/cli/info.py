@@ -1,0 +1,47 @@
+"""`zoo info`: what is known of a model or an attention, without building it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo import catalogue
+from zoo.cli import echo_json
+from zoo.errors import UnknownNameError
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(name: str, as_json: bool) -> None:
+    """Show what is known of NAME, a model or an attention mechanism."""
+    info = _info(name)
+    if as_json:
+        echo_json(info)
+    else:
+        click.echo("\n".join(_lines(info)))
+
+
+def _info(name: str) -> dict[str, Any]:
+    try:
+        return catalogue.attention_info(name)
+    except UnknownNameError:
+        return catalogue.model_info(name)
+
+
+def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in info.items():
+        if value in (None, "", (), [], {}):
+            continue
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif isinstance(value, list) and isinstance(value[0], dict):
+            lines.append(f"{indent}{key}:")
+            for row in value:
+                lines += ["", *_lines(row, indent + "  ")]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            lines.append(f"{indent}{key:<12}{text}")
+    return lines

@@ -1,0 +1,64 @@
+"""Targets, `"package.module:attribute"`: imported when first built, checked before that."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import PluginError
+
+
+def resolve(target: str, owner: str) -> Any:
+    """Import what `target` names; a `PluginError` that names `owner` if it cannot be had."""
+    try:
+        return pkgutil.resolve_name(target)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"target {target!r} cannot be resolved: {type(error).__name__}: {error}",
+            where=owner,
+            remedy="zoo plugins",
+        ) from error
+
+
+def missing_attribute(target: str) -> str:
+    """Why `target` cannot exist, or an empty string; reads the source and imports no module.
+
+    Only parent packages are imported (the plugin itself, as a rule). A module that is not Python
+    source, or that fills itself at run time, is believed.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        spec = find_spec(module)
+    except (Exception, SystemExit) as error:
+        return f"module {module} of target {target!r} cannot be found ({error})"
+    if spec is None:
+        return f"there is no module {module} (target {target!r})"
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    names = _top_level_names(spec.origin)
+    root = attribute.split(".")[0]
+    if names is None or root in names:
+        return ""
+    return f"module {module} has no {root} (target {target!r})"
+
+
+@cache
+def _top_level_names(path: str) -> frozenset[str] | None:
+    """Names bound anywhere at module level, or None where they cannot be known."""
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+    return None if {"*", "__getattr__", "globals"} & names else frozenset(names)
