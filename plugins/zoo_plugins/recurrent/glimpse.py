@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from zoo.errors import OptionError
 
+LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
 
-def patch_corners(location: Tensor, size: tuple[int, int]) -> Tensor:
+
+def locate(location: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixel coordinates (x, y) that `location` in [-1, 1] points at: trunc((l + 1) / 2 * size).
 
     Args:
@@ -27,7 +29,9 @@ def patch_corners(location: Tensor, size: tuple[int, int]) -> Tensor:
         int64 (..., 2). The port scales both axes by H; here x is scaled by W.
     """
     height, width = size
-    return (0.5 * ((location + 1.0) * location.new_tensor([width, height]))).to(torch.int64)
+    x, y = location.unbind(-1)
+    pixel = torch.stack(((x + 1.0) * width, (y + 1.0) * height), -1)
+    return (0.5 * pixel).to(torch.int64)
 
 
 def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
@@ -55,32 +59,36 @@ def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
     return pixels.view(*lead, channels, side, side)
 
 
-def extract_glimpse(
-    image: Tensor, location: Tensor, *, patch_size: int, num_patches: int, scale: float
-) -> Tensor:
-    """The retina rho(x, l): concentric patches of growing side, all reduced to `patch_size`.
+def patch_sides(patch_size: int, num_patches: int, scale: float) -> tuple[int, ...]:
+    """Sides of the patches of one glimpse in pixels: each is int(the one before * scale)."""
+    sides = [patch_size]
+    while len(sides) < num_patches and sides[-1] <= LARGEST_SIDE:
+        sides.append(int(sides[-1] * scale))
+    return tuple(sides)
 
-    Patch k has side int(... int(patch_size * scale) ... * scale), k times, and is average-pooled
-    to `patch_size` (the paper resizes and does not say how).
+
+def extract_glimpse(image: Tensor, location: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """The retina rho(x, l): concentric patches, all reduced to the size of the first.
+
+    Wider patches are average-pooled (the paper resizes and does not say how).
 
     Args:
         image: (B, C, H, W). location: (..., B, 2) as (x, y) in [-1, 1].
+        sides: of the patches, in pixels; see `patch_sides`.
 
     Returns:
-        (..., B, num_patches * C * patch_size^2), scale-major, then channel, row, column.
+        (..., B, len(sides) * C * sides[0]^2), scale-major, then channel, row, column.
         No gradient reaches `location`: the crop is an integer index.
     """
-    centre = patch_corners(location, (image.shape[-2], image.shape[-1]))
-    patches, side = [], patch_size
-    for _ in range(num_patches):
+    centre = locate(location, (image.shape[-2], image.shape[-1]))
+    patches: list[Tensor] = []
+    for side in sides:
         patch = crop_patches(image, centre, side)
-        if side != patch_size:
-            lead = patch.shape[:-3]
-            pooled = F.adaptive_avg_pool2d(patch.flatten(0, -4), patch_size)
-            patch = pooled.unflatten(0, lead)
+        if side != sides[0]:
+            pooled = F.adaptive_avg_pool2d(patch.flatten(0, -4), sides[0])
+            patch = pooled.unflatten(0, patch.shape[:-3])
         patches.append(patch.flatten(-3))
-        side = int(side * scale)
-    return torch.cat(patches, -1) if num_patches > 1 else patches[0]
+    return torch.cat(patches, -1) if len(patches) > 1 else patches[0]
 
 
 class GlimpseSensor(nn.Module):
@@ -133,7 +141,13 @@ class GlimpseSensor(nn.Module):
         agree("glimpse_sensor", resize=resize, supported="avg_pool")
         if not 1 <= scale < float("inf"):
             raise OptionError(f"scale={scale!r} is below 1", where="glimpse_sensor")
-        self.patch_size, self.num_patches, self.scale = patch_size, num_patches, scale
+        self.sides = patch_sides(patch_size, num_patches, scale)
+        if self.sides[-1] > LARGEST_SIDE:
+            raise OptionError(
+                f"patch_size={patch_size}, num_patches={num_patches}, scale={scale} make a patch "
+                f"wider than {LARGEST_SIDE} pixels",
+                where="glimpse_sensor",
+            )
         self.out_dim = out_dim
         factory = {"device": device, "dtype": dtype}
         pixels = num_patches * channels * patch_size**2
@@ -144,14 +158,13 @@ class GlimpseSensor(nn.Module):
 
     def retina(self, image: Tensor, location: Tensor) -> Tensor:
         """rho(x, l), flat; see `extract_glimpse`."""
-        return extract_glimpse(
-            image, location,
-            patch_size=self.patch_size, num_patches=self.num_patches, scale=self.scale,
-        )  # fmt: skip
+        return extract_glimpse(image, location, self.sides)
 
     def encode(self, pixels: Tensor, location: Tensor) -> Tensor:
         """g of the flat pixels that `retina` took at `location`."""
         what = self.what(F.relu(self.what_hidden(pixels)))
+        # Locations stay in float32 even where the network does not: a pixel must not be lost.
+        location = location.to(self.where_hidden.weight.dtype)
         return F.relu(what + self.where(F.relu(self.where_hidden(location))))
 
     def forward(self, image: Tensor, location: Tensor) -> Tensor:

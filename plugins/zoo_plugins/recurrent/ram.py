@@ -1,0 +1,304 @@
+"""Recurrent Attention Model: classify an image from a few glimpses chosen by a learned policy.
+
+Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", NIPS 2014
+(arXiv 1406.6247). Where the paper is silent, this follows the best-known port
+(kevinzakka/recurrent-visual-attention, MIT): its location network has a hidden layer that the
+paper's has not (`locator_hidden=0` is the paper's).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from zoo.errors import OptionError, WeightsMismatchError
+from zoo_plugins.recurrent.core import LocationNetwork, RecurrentCore, Rollout, log_density
+from zoo_plugins.recurrent.glimpse import GlimpseSensor, agree, positive
+
+
+class RecurrentAttention(nn.Module):
+    """RAM as a timm-shaped classifier: image (B, C, H, W) -> log-probabilities (B, K).
+
+    In eval mode a prediction is a fixed function of the image. With `mc_samples` = S > 1 it is
+    the log of the mean probability of S rollouts, whose first locations and noise are drawn from
+    a generator seeded with `seed` and shared by all images, so that neither the batch around an
+    image nor the global random state matters. `mc_samples=1` is one pass of the mean policy from
+    `first_location`. In training mode it is one rollout sampled from the global random state;
+    its value is that of the rollout, and its gradient carries the score-function term of the
+    location policy (Foerster et al. 2018), so that any loss reaches every parameter; the zoo's
+    training objective is `reinforce.Reinforce`.
+
+    Any image size works: locations are relative.
+
+    Args:
+        num_classes: K; 0 gives the pooled last hidden state.
+        in_chans (or channels): C. img_size (or image_size): the size it is meant for, in pixels.
+        patch_size, num_patches, scale (or glimpse_scale): see `GlimpseSensor`.
+        glimpse_hidden, location_hidden (or loc_hidden): see `GlimpseSensor`.
+        num_glimpses: T, with the first one.
+        hidden_size: D, width of the core.
+        locator_hidden: width of the location network's hidden layer; None is D // 2, 0 is none.
+        std: of the location policy, in units of half an image.
+        first_location: (x, y) where the mean policy starts.
+        first_spread: sampled rollouts start uniformly within this distance of it, per axis;
+            1 around the centre is the paper's random start.
+        squash: how a sampled location is brought into [-1, 1]: `"clamp"`, or `"tanh"` as in the
+            older checkpoints of the port.
+        mc_samples, seed: see above; both may be changed on the built model.
+
+    Raises:
+        OptionError: a setting is out of range, or two names of one setting disagree.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 10,
+        in_chans: int | None = None,
+        channels: int | None = None,
+        img_size: int | Sequence[int] | None = None,
+        image_size: int | Sequence[int] | None = None,
+        patch_size: int = 8,
+        num_patches: int = 1,
+        scale: float | None = None,
+        glimpse_scale: float | None = None,
+        num_glimpses: int = 6,
+        glimpse_hidden: int = 128,
+        location_hidden: int | None = None,
+        loc_hidden: int | None = None,
+        hidden_size: int = 256,
+        locator_hidden: int | None = None,
+        std: float = 0.17,
+        first_location: Sequence[float] = (0.0, 0.0),
+        first_spread: float = 1.0,
+        squash: str = "clamp",
+        mc_samples: int = 10,
+        seed: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        in_chans = agree("ram", in_chans=in_chans, channels=channels) or 1
+        img_size = agree("ram", img_size=_pair(img_size), image_size=_pair(image_size))
+        scale = agree("ram", scale=scale, glimpse_scale=glimpse_scale) or 2
+        location_hidden = agree("ram", location_hidden=location_hidden, loc_hidden=loc_hidden)
+        locator_hidden = hidden_size // 2 if locator_hidden is None else locator_hidden
+        positive("ram", num_glimpses=num_glimpses, hidden_size=hidden_size, mc_samples=mc_samples)
+        _check(num_classes, locator_hidden, std, first_location, first_spread, squash)
+        self.num_classes, self.in_chans, self.img_size = num_classes, in_chans, img_size
+        self.num_glimpses, self.std, self.squash = num_glimpses, std, squash
+        self.first_location = (float(first_location[0]), float(first_location[1]))
+        self.first_spread, self.mc_samples, self.seed = first_spread, mc_samples, seed
+        self.num_features = self.head_hidden_size = hidden_size
+        self.grad_checkpointing = False
+
+        factory = {"device": device, "dtype": dtype}
+        self.sensor = GlimpseSensor(
+            in_chans, patch_size=patch_size, num_patches=num_patches, scale=scale,
+            glimpse_hidden=glimpse_hidden, location_hidden=location_hidden or 128, **factory,
+        )  # fmt: skip
+        self.core = RecurrentCore(self.sensor.out_dim, hidden_size, **factory)
+        self.locator = LocationNetwork(hidden_size, locator_hidden, **factory)
+        self.baseline = nn.Linear(hidden_size, 1, **factory)
+        self.classifier: nn.Module = nn.Identity()
+        if num_classes:
+            self.classifier = nn.Linear(hidden_size, num_classes, **factory)
+
+    def rollout(
+        self,
+        image: Tensor,
+        start: Tensor | None = None,
+        noise: Tensor | None = None,
+        *,
+        std: float | Tensor | None = None,
+    ) -> Rollout:
+        """Look T times.
+
+        Args:
+            image: (B, C, H, W).
+            start: (..., B, 2), the first location as (x, y); None is `first_location`.
+            noise: standard normal, broadcastable to (T, ..., B, 2); None is the mean policy.
+            std: of the policy, broadcastable to (..., B, 1); None is the model's.
+
+        The location of the next glimpse and the state that the location network and the baseline
+        see are detached, as in the paper: cross-entropy trains the sensor, core and classifier,
+        the policy gradient trains the location network, and the reward's error the baseline.
+        """
+        std = self.std if std is None else std
+        if start is None:
+            start = _point(self.first_location, image).expand(image.shape[0], 2)
+        hidden = image.new_zeros(*start.shape[:-1], self.num_features, dtype=self._dtype)
+        location, steps = start, []
+        for t in range(self.num_glimpses):
+            hidden = self._glance(image, location, hidden)
+            seen = hidden.detach()
+            mean = self.locator(seen)
+            sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
+            location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
+            log_pi = log_density(sample, mean, std)
+            steps.append((hidden, mean, location, log_pi, self.baseline(seen).squeeze(-1)))
+        columns = [torch.stack(column) for column in zip(*steps, strict=True)]
+        path = torch.cat((start[None], columns[2][:-1]))
+        return Rollout(F.log_softmax(self.classifier(hidden), -1), *columns, path)
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        """Last hidden state of each rollout, (B, S, D); S is 1 in training mode."""
+        return self._features(self._sampled(image) if self.training else self._seeded(image))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(B, S, D) -> log of the mean probability of the S rollouts, or their mean state."""
+        if pre_logits or not self.num_classes:
+            return x.mean(1)
+        log_probs = F.log_softmax(self.classifier(x), -1)
+        return torch.logsumexp(log_probs, 1) - math.log(x.shape[1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        if not self.training:
+            return self.forward_head(self.forward_features(image))
+        episode = self._sampled(image)
+        output = self.forward_head(self._features(episode))
+        # Zero in value. Its gradient is d log pi * (output - baseline), the score function.
+        score = (episode.log_pi - episode.log_pi.detach())[..., None]
+        return output + (score * (output.detach() - episode.baseline[..., None])).sum(0)
+
+    def get_classifier(self) -> nn.Module:
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new classifier of `num_classes`; 0 removes it. `global_pool` has no meaning here."""
+        like = self.core.i2h.weight
+        self.num_classes = num_classes
+        self.classifier = nn.Identity()
+        if num_classes:
+            self.classifier = nn.Linear(
+                self.num_features, num_classes, device=like.device, dtype=like.dtype
+            )
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.grad_checkpointing = enable
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(locator|baseline)", (1,))]}
+
+    def no_weight_decay(self) -> set[str]:
+        return set()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.core.h2h.weight.dtype
+
+    def _glance(self, image: Tensor, location: Tensor, hidden: Tensor) -> Tensor:
+        def step(image: Tensor, location: Tensor, hidden: Tensor) -> Tensor:
+            return self.core(self.sensor(image, location), hidden)
+
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(step, image, location, hidden, use_reentrant=False)
+        return step(image, location, hidden)
+
+    def _features(self, episode: Rollout) -> Tensor:
+        last = episode.hidden[-1]
+        return last.movedim(0, 1) if last.ndim == 3 else last[:, None]
+
+    def _sampled(self, image: Tensor) -> Rollout:
+        batch, options = image.shape[0], {"device": image.device}
+        start = self._start(torch.rand(batch, 2, **options))
+        return self.rollout(image, start, torch.randn(self.num_glimpses, batch, 2, **options))
+
+    def _seeded(self, image: Tensor) -> Rollout:
+        if self.mc_samples == 1:
+            return self.rollout(image)
+        generator = torch.Generator().manual_seed(self.seed)
+        uniform = torch.rand(self.mc_samples, 1, 2, generator=generator)
+        noise = torch.randn(self.num_glimpses, self.mc_samples, 1, 2, generator=generator)
+        start = self._start(uniform.to(image.device)).expand(-1, image.shape[0], -1)
+        return self.rollout(image, start, noise.to(image.device))
+
+    def _start(self, uniform: Tensor) -> Tensor:
+        offset = (2 * uniform - 1) * self.first_spread
+        return (_point(self.first_location, uniform) + offset).clamp(-1, 1)
+
+
+def authors_rollout(
+    module: RecurrentAttention, image: Tensor, init_location: Tensor, noise: Tensor
+) -> tuple[Tensor, ...]:
+    """A case of `ram_core`: (log_probs, hidden, location_mean, location, log_pi, baseline)."""
+    return tuple(module.rollout(image, init_location, noise)[:6])
+
+
+def authors_prediction(module: RecurrentAttention, x: Tensor, l0: Tensor) -> Tensor:
+    """An entry of `models.json`: one pass of the mean policy from `l0`."""
+    return module.rollout(x, l0).log_probs
+
+
+AUTHORS_NAMES = {
+    "sensor.fc1": "sensor.what_hidden",
+    "sensor.fc2": "sensor.where_hidden",
+    "sensor.fc3": "sensor.what",
+    "sensor.fc4": "sensor.where",
+    "rnn.i2h": "core.i2h",
+    "rnn.h2h": "core.h2h",
+    "classifier.fc": "classifier",
+    "baseliner.fc": "baseline",
+}
+
+
+def from_authors(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """The port's state dict under our names.
+
+    Its newer checkpoints have a hidden layer in the location network (`locator.fc` then
+    `locator.fc_lt`), its older ones have not (`locator.fc` alone): build the model with
+    `locator_hidden=0, squash="tanh"` for those.
+    """
+    hidden = "locator.fc_lt.weight" in state
+    locator = {"locator.fc": "locator.hidden" if hidden else "locator.mean"}
+    names = AUTHORS_NAMES | locator | {"locator.fc_lt": "locator.mean"}
+    if isinstance(module, RecurrentAttention) and hidden != (module.locator.hidden is not None):
+        raise WeightsMismatchError(
+            f"the checkpoint's location network has {'a' if hidden else 'no'} hidden layer",
+            where="locator.fc.weight",
+            remedy="locator_hidden=None" if hidden else 'locator_hidden=0, squash="tanh"',
+        )
+    split = {key: key.rpartition(".") for key in state}
+    return {f"{names.get(m, m)}.{leaf}": state[key] for key, (m, _, leaf) in split.items()}
+
+
+def _point(location: tuple[float, float], like: Tensor) -> Tensor:
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return torch.tensor(location, dtype=dtype, device=like.device)
+
+
+def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(H, W) of a size given as one number or two."""
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2:
+        raise OptionError(f"image size {size!r} is neither a number nor (H, W)", where="ram")
+    positive("ram", img_size_height=pair[0], img_size_width=pair[1])
+    return pair
+
+
+def _check(
+    num_classes: int,
+    locator_hidden: int,
+    std: float,
+    first_location: Sequence[float],
+    first_spread: float,
+    squash: str,
+) -> None:
+    if num_classes < 0 or locator_hidden < 0:
+        raise OptionError("num_classes and locator_hidden are 0 or more", where="ram")
+    if not (0 <= std < math.inf and 0 <= first_spread < math.inf):
+        raise OptionError(
+            f"std={std!r} and first_spread={first_spread!r} are not both 0 or more", where="ram"
+        )
+    if len(first_location) != 2 or not all(-1 <= x <= 1 for x in first_location):
+        raise OptionError(f"first_location={first_location!r} is not in [-1, 1]^2", where="ram")
+    if squash not in ("clamp", "tanh"):
+        raise OptionError(f'squash={squash!r} is neither "clamp" nor "tanh"', where="ram")
