@@ -7,13 +7,13 @@ follow the best-known port (kevinzakka/recurrent-visual-attention, MIT).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from zoo.errors import OptionError
+from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
 
 LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
 
@@ -127,34 +127,34 @@ class GlimpseSensor(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        out_dim = glimpse_hidden + location_hidden if out_dim is None else out_dim
-        positive(
-            "glimpse_sensor", channels=channels, patch_size=patch_size, num_patches=num_patches,
-            glimpse_hidden=glimpse_hidden, location_hidden=location_hidden,
-        )  # fmt: skip
+        name = "glimpse_sensor"
+        channels = check_int(name, "channels", channels)
+        patch_size = check_int(name, "patch_size", patch_size)
+        num_patches = check_int(name, "num_patches", num_patches)
+        scale = check_number(name, "scale", scale, above=math.nextafter(1, 0))
+        what = check_int(name, "glimpse_hidden", glimpse_hidden)
+        where = check_int(name, "location_hidden", location_hidden)
+        check_choice(name, "padding", padding, ("zeros",))
+        check_choice(name, "resize", resize, ("avg_pool",))
+        self.out_dim = what + where
         agree(
-            "glimpse_sensor",
+            name,
             out_dim=out_dim,
-            glimpse_hidden_plus_location_hidden=glimpse_hidden + location_hidden,
+            **{"glimpse_hidden + location_hidden": (f"{what} + {where}", self.out_dim)},
         )
-        agree("glimpse_sensor", padding=padding, supported="zeros")
-        agree("glimpse_sensor", resize=resize, supported="avg_pool")
-        if not 1 <= scale < float("inf"):
-            raise OptionError(f"scale={scale!r} is below 1", where="glimpse_sensor")
         self.sides = patch_sides(patch_size, num_patches, scale)
         if self.sides[-1] > LARGEST_SIDE:
-            raise OptionError(
-                f"patch_size={patch_size}, num_patches={num_patches}, scale={scale} make a patch "
+            refuse(
+                name,
+                f"patch_size={patch_size}, num_patches={num_patches}, scale={scale:g} make a patch "
                 f"wider than {LARGEST_SIDE} pixels",
-                where="glimpse_sensor",
             )
-        self.out_dim = out_dim
         factory = {"device": device, "dtype": dtype}
         pixels = num_patches * channels * patch_size**2
-        self.what_hidden = nn.Linear(pixels, glimpse_hidden, **factory)
-        self.where_hidden = nn.Linear(2, location_hidden, **factory)
-        self.what = nn.Linear(glimpse_hidden, out_dim, **factory)
-        self.where = nn.Linear(location_hidden, out_dim, **factory)
+        self.what_hidden = nn.Linear(pixels, what, **factory)
+        self.where_hidden = nn.Linear(2, where, **factory)
+        self.what = nn.Linear(what, self.out_dim, **factory)
+        self.where = nn.Linear(where, self.out_dim, **factory)
 
     def retina(self, image: Tensor, location: Tensor) -> Tensor:
         """rho(x, l), flat; see `extract_glimpse`."""
@@ -177,23 +177,3 @@ def retina_and_glimpse(
     """What a reference case records: (phi, g)."""
     pixels = module.retina(image, location)
     return pixels, module.encode(pixels, location)
-
-
-def positive(where: str, **sizes: Any) -> None:
-    """Refuse sizes that are not whole numbers above zero."""
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise OptionError(f"{name}={value!r} is not a whole number above 0", where=where)
-
-
-def agree(where: str, **values: Any) -> Any:
-    """The one value that all given names of a setting have; None stands for not given."""
-    given = {name: value for name, value in values.items() if value is not None}
-    if len(set(given.values())) > 1:
-        said = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        raise OptionError(
-            f"settings that mean the same disagree: {said}",
-            where=where,
-            remedy=f"give only {next(iter(given))}",
-        )
-    return next(iter(given.values()), None)

@@ -9,17 +9,16 @@ paper's has not (`locator_hidden=0` is the paper's).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-from zoo.errors import OptionError, WeightsMismatchError
+from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
 from zoo_plugins.recurrent.core import LocationNetwork, RecurrentCore, Rollout, log_density
-from zoo_plugins.recurrent.glimpse import GlimpseSensor, agree, positive
+from zoo_plugins.recurrent.glimpse import GlimpseSensor
 
 
 class RecurrentAttention(nn.Module):
@@ -84,27 +83,37 @@ class RecurrentAttention(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        in_chans = agree("ram", in_chans=in_chans, channels=channels) or 1
-        img_size = agree("ram", img_size=_pair(img_size), image_size=_pair(image_size))
-        scale = agree("ram", scale=scale, glimpse_scale=glimpse_scale) or 2
-        location_hidden = agree("ram", location_hidden=location_hidden, loc_hidden=loc_hidden)
-        locator_hidden = hidden_size // 2 if locator_hidden is None else locator_hidden
-        positive("ram", num_glimpses=num_glimpses, hidden_size=hidden_size, mc_samples=mc_samples)
-        _check(num_classes, locator_hidden, std, first_location, first_spread, squash)
-        self.num_classes, self.in_chans, self.img_size = num_classes, in_chans, img_size
-        self.num_glimpses, self.std, self.squash = num_glimpses, std, squash
-        self.first_location = (float(first_location[0]), float(first_location[1]))
-        self.first_spread, self.mc_samples, self.seed = first_spread, mc_samples, seed
+        name = "ram"
+        num_classes = check_int(name, "num_classes", num_classes, 0)
+        chans = agree(name, in_chans=in_chans, channels=channels)
+        chans = 1 if chans is None else check_int(name, "in_chans", chans)
+        img_size = agree(name, img_size=_pair(img_size), image_size=_pair(image_size))
+        growth = agree(name, scale=scale, glimpse_scale=glimpse_scale)
+        where = agree(name, location_hidden=location_hidden, loc_hidden=loc_hidden)
+        hidden_size = check_int(name, "hidden_size", hidden_size)
+        if locator_hidden is None:
+            locator_hidden = hidden_size // 2
+        self.num_classes, self.in_chans, self.img_size = num_classes, chans, img_size
+        self.num_glimpses = check_int(name, "num_glimpses", num_glimpses)
+        self.std = _not_negative("std", std)
+        self.first_location = _location(first_location)
+        self.first_spread = _not_negative("first_spread", first_spread)
+        self.squash = check_choice(name, "squash", squash, ("clamp", "tanh"))
+        self.mc_samples = check_int(name, "mc_samples", mc_samples)
+        self.seed = check_int(name, "seed", seed, 0)
         self.num_features = self.head_hidden_size = hidden_size
         self.grad_checkpointing = False
 
         factory = {"device": device, "dtype": dtype}
         self.sensor = GlimpseSensor(
-            in_chans, patch_size=patch_size, num_patches=num_patches, scale=scale,
-            glimpse_hidden=glimpse_hidden, location_hidden=location_hidden or 128, **factory,
+            chans, patch_size=patch_size, num_patches=num_patches,
+            scale=2 if growth is None else growth, glimpse_hidden=glimpse_hidden,
+            location_hidden=128 if where is None else where, **factory,
         )  # fmt: skip
         self.core = RecurrentCore(self.sensor.out_dim, hidden_size, **factory)
-        self.locator = LocationNetwork(hidden_size, locator_hidden, **factory)
+        self.locator = LocationNetwork(
+            hidden_size, check_int(name, "locator_hidden", locator_hidden, 0), **factory
+        )
         self.baseline = nn.Linear(hidden_size, 1, **factory)
         self.classifier: nn.Module = nn.Identity()
         if num_classes:
@@ -143,9 +152,16 @@ class RecurrentAttention(nn.Module):
             location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
             log_pi = log_density(sample, mean, std)
             steps.append((hidden, mean, location, log_pi, self.baseline(seen).squeeze(-1)))
-        columns = [torch.stack(column) for column in zip(*steps, strict=True)]
-        path = torch.cat((start[None], columns[2][:-1]))
-        return Rollout(F.log_softmax(self.classifier(hidden), -1), *columns, path)
+        states, means, locations, densities, baselines = map(torch.stack, zip(*steps, strict=True))
+        return Rollout(
+            log_probs=F.log_softmax(self.classifier(hidden), -1),
+            hidden=states,
+            location_mean=means,
+            location=locations,
+            log_pi=densities,
+            baseline=baselines,
+            path=torch.cat((start[None], locations[:-1])),
+        )
 
     def forward_features(self, image: Tensor) -> Tensor:
         """Last hidden state of each rollout, (B, S, D); S is 1 in training mode."""
@@ -206,9 +222,10 @@ class RecurrentAttention(nn.Module):
         return last.movedim(0, 1) if last.ndim == 3 else last[:, None]
 
     def _sampled(self, image: Tensor) -> Rollout:
-        batch, options = image.shape[0], {"device": image.device}
-        start = self._start(torch.rand(batch, 2, **options))
-        return self.rollout(image, start, torch.randn(self.num_glimpses, batch, 2, **options))
+        batch, device = image.shape[0], image.device
+        start = self._start(torch.rand(batch, 2, device=device))
+        noise = torch.randn(self.num_glimpses, batch, 2, device=device)
+        return self.rollout(image, start, noise)
 
     def _seeded(self, image: Tensor) -> Rollout:
         if self.mc_samples == 1:
@@ -224,50 +241,6 @@ class RecurrentAttention(nn.Module):
         return (_point(self.first_location, uniform) + offset).clamp(-1, 1)
 
 
-def authors_rollout(
-    module: RecurrentAttention, image: Tensor, init_location: Tensor, noise: Tensor
-) -> tuple[Tensor, ...]:
-    """A case of `ram_core`: (log_probs, hidden, location_mean, location, log_pi, baseline)."""
-    return tuple(module.rollout(image, init_location, noise)[:6])
-
-
-def authors_prediction(module: RecurrentAttention, x: Tensor, l0: Tensor) -> Tensor:
-    """An entry of `models.json`: one pass of the mean policy from `l0`."""
-    return module.rollout(x, l0).log_probs
-
-
-AUTHORS_NAMES = {
-    "sensor.fc1": "sensor.what_hidden",
-    "sensor.fc2": "sensor.where_hidden",
-    "sensor.fc3": "sensor.what",
-    "sensor.fc4": "sensor.where",
-    "rnn.i2h": "core.i2h",
-    "rnn.h2h": "core.h2h",
-    "classifier.fc": "classifier",
-    "baseliner.fc": "baseline",
-}
-
-
-def from_authors(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The port's state dict under our names.
-
-    Its newer checkpoints have a hidden layer in the location network (`locator.fc` then
-    `locator.fc_lt`), its older ones have not (`locator.fc` alone): build the model with
-    `locator_hidden=0, squash="tanh"` for those.
-    """
-    hidden = "locator.fc_lt.weight" in state
-    locator = {"locator.fc": "locator.hidden" if hidden else "locator.mean"}
-    names = AUTHORS_NAMES | locator | {"locator.fc_lt": "locator.mean"}
-    if isinstance(module, RecurrentAttention) and hidden != (module.locator.hidden is not None):
-        raise WeightsMismatchError(
-            f"the checkpoint's location network has {'a' if hidden else 'no'} hidden layer",
-            where="locator.fc.weight",
-            remedy="locator_hidden=None" if hidden else 'locator_hidden=0, squash="tanh"',
-        )
-    split = {key: key.rpartition(".") for key in state}
-    return {f"{names.get(m, m)}.{leaf}": state[key] for key, (m, _, leaf) in split.items()}
-
-
 def _point(location: tuple[float, float], like: Tensor) -> Tensor:
     dtype = torch.promote_types(like.dtype, torch.float32)
     return torch.tensor(location, dtype=dtype, device=like.device)
@@ -279,26 +252,19 @@ def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
         return None
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2:
-        raise OptionError(f"image size {size!r} is neither a number nor (H, W)", where="ram")
-    positive("ram", img_size_height=pair[0], img_size_width=pair[1])
-    return pair
+        refuse("ram", f"img_size={size!r} is neither a number nor (H, W)")
+    return check_int("ram", "img_size", pair[0]), check_int("ram", "img_size", pair[1])
 
 
-def _check(
-    num_classes: int,
-    locator_hidden: int,
-    std: float,
-    first_location: Sequence[float],
-    first_spread: float,
-    squash: str,
-) -> None:
-    if num_classes < 0 or locator_hidden < 0:
-        raise OptionError("num_classes and locator_hidden are 0 or more", where="ram")
-    if not (0 <= std < math.inf and 0 <= first_spread < math.inf):
-        raise OptionError(
-            f"std={std!r} and first_spread={first_spread!r} are not both 0 or more", where="ram"
-        )
-    if len(first_location) != 2 or not all(-1 <= x <= 1 for x in first_location):
-        raise OptionError(f"first_location={first_location!r} is not in [-1, 1]^2", where="ram")
-    if squash not in ("clamp", "tanh"):
-        raise OptionError(f'squash={squash!r} is neither "clamp" nor "tanh"', where="ram")
+def _location(point: Sequence[float]) -> tuple[float, float]:
+    if len(point) != 2:
+        refuse("ram", f"first_location={point!r} is not (x, y)")
+    x, y = (
+        check_number("ram", "first_location", v, above=math.nextafter(-1, -2), at_most=1)
+        for v in point
+    )
+    return x, y
+
+
+def _not_negative(name: str, value: float) -> float:
+    return check_number("ram", name, value, above=-math.ulp(0.0))
