@@ -1,0 +1,138 @@
+"""The Hub's cache folder, and what the zoo remembers of the files that it has hashed.
+
+Files lie where the Hub client and timm look for them: `models--org--name/{blobs,snapshots,refs}`.
+Beside them, in the client's folder for other libraries' assets, one small file per hashed file
+says what it hashed to while its size, times and inode were such; a changed one is hashed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+TICK = 0.02  # seconds; longer than the step of any file system's clock that the zoo runs on
+
+
+def hub_cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def notes() -> Path:
+    """The folder of the zoo's own records."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_ASSETS_CACHE) / "attention-zoo"
+
+
+def repository_folder(repository: str) -> Path:
+    return hub_cache() / ("models--" + repository.replace("/", "--"))
+
+
+def snapshot_path(repository: str, commit: str, filename: str) -> Path:
+    return repository_folder(repository) / "snapshots" / commit / filename
+
+
+def cached_commit(repository: str, revision: str) -> str | None:
+    """The commit that a branch or tag had when it was last fetched."""
+    if COMMIT.match(revision):
+        return revision
+    try:
+        commit = (repository_folder(repository) / "refs" / revision).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return commit if COMMIT.match(commit) else None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a kill leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """A record, or an empty one if it is absent or not ours."""
+    try:
+        note = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def write_note(path: Path, note: Mapping[str, Any]) -> None:
+    """Remember something; a cache that cannot be written is slower, not broken."""
+    try:
+        write_atomically(path, json.dumps(note).encode())
+    except OSError:
+        pass
+
+
+def identity(file: BinaryIO) -> dict[str, int]:
+    """What changes when an open file's content does."""
+    stat = os.fstat(file.fileno())
+    return {
+        "size": stat.st_size,
+        "mtime": stat.st_mtime_ns,
+        "ctime": stat.st_ctime_ns,
+        "inode": stat.st_ino,
+        "device": stat.st_dev,
+    }
+
+
+def _note_path(state: Mapping[str, int]) -> Path:
+    return notes() / "verified" / f"{state['device']:x}-{state['inode']:x}.json"
+
+
+def known(file: BinaryIO) -> dict[str, Any]:
+    """What is remembered of this very file, in this very state: `sha256`, `git`, `finite`."""
+    state = identity(file)
+    note = read_note(_note_path(state))
+    facts = note.get("facts") if note.get("identity") == state else None
+    return facts if isinstance(facts, dict) else {}
+
+
+def remember(file: BinaryIO, state: Mapping[str, int], **facts: Any) -> None:
+    """Remember facts found while the file's identity was `state`, unless it has changed since."""
+    age = time.time() - max(state["mtime"], state["ctime"]) / 1e9
+    if 0 <= age < TICK:  # a later write within the same tick of the clock would go unseen
+        time.sleep(TICK - age)
+    if identity(file) == state:
+        write_note(_note_path(state), {"identity": dict(state), "facts": {**known(file), **facts}})
+
+
+def digest(file: BinaryIO, algorithm: str = "sha256") -> str:
+    """Digest of an open file's content: `sha256`, or `git` (the id of git's blob, SHA-1).
+
+    Computed once for each state of the file, then remembered.
+    """
+    value = known(file).get(algorithm)
+    if isinstance(value, str):
+        return value
+    state = identity(file)
+    value = content_digest(file, algorithm)
+    remember(file, state, **{algorithm: value})
+    return value
+
+
+def content_digest(file: BinaryIO, algorithm: str) -> str:
+    """Digest of an open file, read now and not remembered."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if algorithm == "sha256":
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    header = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    return hashlib.file_digest(file, lambda: header).hexdigest()

@@ -1,0 +1,148 @@
+"""A verified file: open, so that what was hashed is what is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self, TypeAlias
+
+from zoo.errors import CorruptWeightsError, WeightsNotFoundError
+from zoo.hub import cache
+from zoo.specs import WeightsSpec
+
+Source: TypeAlias = Literal["bundled", "hub", "file"]
+DigestFrom: TypeAlias = Literal["manifest", "hub", "cache", "computed", "unverified"]
+
+
+@dataclass(slots=True, kw_only=True)
+class VerifiedFile:
+    """An open file whose content has the digest `sha256`; a context manager that closes it.
+
+    Attributes:
+        path: where it was opened; for messages, never to open it again.
+        handle: the open file that was hashed. Read through it: a file put in its place on disk
+            later does not matter.
+        sha256: of the content.
+        source: `bundled` in the package, `hub`, or a user's `file`.
+        digest_from: what the content was checked against: the `manifest`; the `hub`'s digest for
+            that commit; the digest that the `cache` recorded when the file was fetched; nothing, as
+            for a user's own file (`computed`), or a copy that others cached without a digest and
+            that is used offline (`unverified`).
+        repository, revision, filename: on the Hub; `revision` is the 40-hex commit.
+    """
+
+    path: Path
+    handle: BinaryIO
+    sha256: str
+    source: Source
+    digest_from: DigestFrom
+    repository: str = ""
+    revision: str = ""
+    filename: str = ""
+    _state: Mapping[str, int] = field(default_factory=dict[str, int], repr=False)
+
+    def __post_init__(self) -> None:
+        self._state = cache.identity(self.handle)
+
+    @property
+    def size(self) -> int:
+        """Bytes, when it was opened."""
+        return self._state["size"]
+
+    def known(self, fact: str) -> Any:
+        """A fact remembered of this content (`finite`), or None."""
+        return cache.known(self.handle).get(fact)
+
+    def remember(self, **facts: Any) -> None:
+        """Remember facts that were found by reading through `handle`."""
+        cache.remember(self.handle, self._state, **facts)
+
+    def record(self) -> dict[str, str]:
+        """What a record of an evaluation says of the weights."""
+        keys = ("source", "repository", "revision", "filename", "sha256", "digest_from")
+        return {key: value for key in keys if (value := getattr(self, key))}
+
+    def close(self) -> None:
+        self.handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; OSError for anything else (a pipe would hang)."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
+    """A user's own file, hashed so that a record can name it.
+
+    Raises:
+        WeightsNotFoundError: it is absent, unreadable, or not a regular file.
+    """
+    path = Path(path).expanduser()
+    try:
+        handle = open_regular(path)
+    except (OSError, ValueError) as error:
+        raise WeightsNotFoundError(
+            f"the weights file cannot be opened: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+        ) from None
+    return VerifiedFile(
+        path=path,
+        handle=handle,
+        sha256=cache.digest(handle),
+        source="file",
+        digest_from="computed",
+    )
+
+
+def bundled_file(spec: WeightsSpec) -> VerifiedFile:
+    """Weights that lie in an installed package, checked against their manifest.
+
+    Raises:
+        WeightsNotFoundError: the package or the file is not installed.
+        CorruptWeightsError: the file's digest is not the manifest's.
+    """
+    package, _, name = spec.path.partition(":")
+    where = f"{spec.model}.{spec.tag}: {spec.path}"
+    try:
+        with ExitStack() as stack:
+            path = stack.enter_context(resources.as_file(resources.files(package) / name))
+            handle = open_regular(path)
+    except (ImportError, OSError, ValueError, TypeError) as error:
+        raise WeightsNotFoundError(
+            f"the bundled weights are not installed ({error})",
+            where=where,
+            remedy=f"reinstall the distribution that provides {package}",
+        ) from None
+    found = cache.digest(handle)
+    if found != spec.sha256:
+        handle.close()
+        raise CorruptWeightsError(
+            f"the bundled weights have been changed: expected sha256 {spec.sha256}, found {found}",
+            where=f"{where} ({path})",
+            remedy=f"reinstall the distribution that provides {package}",
+        )
+    return VerifiedFile(
+        path=path, handle=handle, sha256=found, source="bundled", digest_from="manifest"
+    )
