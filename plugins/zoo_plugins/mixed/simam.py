@@ -1,0 +1,55 @@
+"""SimAM (Yang et al., ICML 2021, PMLR 139, section 3.3 and the code in its figure 3).
+
+    d = (x - mean_hw(x))^2,  v = sum_hw(d) / (HW - 1)
+    y = x * sigmoid(d / (4 (v + lambda)) + 1/2)
+
+x, y: (B, C, H, W); no parameters. Eq. 5 divides the variance by HW; the code, followed here, by
+HW - 1. The authors put it before the last batch norm of a block, the zoo after it, as all others.
+A 1x1 map, where the code divides by zero, gets the constant gate sigmoid(1/2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.layers import register_notrace_function
+from torch import Tensor, nn
+from zoo_plugins.common.options import check_int, check_number
+
+
+class SimAM(nn.Module):
+    """(B, C, H, W) -> the same shape, each position scaled by how much it stands out.
+
+    Args:
+        channels: C; nothing depends on it.
+        e_lambda: lambda > 0, the regulariser of the energy, 1e-4.
+        act_layer, device, dtype: not used (timm's builders hand them to every attention).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        e_lambda: float = 1e-4,
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_int("simam", "channels", channels)
+        self.e_lambda = check_number("simam", "e_lambda", e_lambda)
+
+    def forward(self, x: Tensor) -> Tensor:
+        var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+        var = var * _bessel(x.shape[2] * x.shape[3])
+        return x * torch.sigmoid((x - mean).square() * (0.25 / (var + self.e_lambda)) + 0.5)
+
+    def extra_repr(self) -> str:
+        return f"e_lambda={self.e_lambda}"
+
+
+@register_notrace_function
+def _bessel(count: int) -> float:
+    """From a variance over `count` values to one over count - 1."""
+    return count / max(count - 1, 1)
