@@ -15,7 +15,7 @@ from zoo.errors import SpecError
 
 Kind: TypeAlias = Literal["soft", "hard"]
 Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "none"]
-Placement: TypeAlias = Literal["block", "stage"]
+Placement: TypeAlias = Literal["block", "stage", "between_stages"]
 Identity: TypeAlias = Literal["exact", "residual"]
 Insertion: TypeAlias = Literal["plain", "exact", "residual"]
 WeightsKind: TypeAlias = Literal["bundled", "published", "warm_start", "unpublished"]
@@ -107,12 +107,13 @@ class AttentionSpec:
         contract: what goes in and comes out, a key of `CONTRACTS`.
         role: what it does in a backbone: `refine` a map, `replace_conv` (a block's spatial
             convolution), `replace_mixer` (a token mixer), or `none`.
-        placement: where it goes unless `sites=` says otherwise, in each `block` or after each
-            `stage`.
+        placement: where it goes unless `sites=` says otherwise: in each `block`, after each
+            `stage`, or `between_stages` (after each but the last).
         quadratic: cost grows with the square of the number of positions; large maps are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
-        identity: `exact` if the module can start as `c * x` by its method `init_identity()`;
-            `identity_gate` is that c. Otherwise `residual`: x + alpha (f(x) - x), alpha = 0.
+        identity: `exact` if the module can start as `c * x` by its method `init_identity()`,
+            which returns c, or None where c is `identity_gate`. Otherwise `residual`:
+            x + alpha (f(x) - x), alpha = 0.
         defaults: options of the constructor that the zoo sets.
         channel_arguments: the constructor's names for its channels; `channels=` fills them all.
         variants: the closed list that `variant=` accepts.

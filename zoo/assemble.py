@@ -1,0 +1,202 @@
+"""A plan becomes a model: build the backbone, load, insert, in the order that the weights ask."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import build_model_with_cfg
+from torch import nn
+
+from zoo import hub
+from zoo.errors import OptionError, UsageError, ZooError
+from zoo.init_mode import SkipInit
+from zoo.insertion.insert import Target, insert
+from zoo.mechanisms import build_attention
+from zoo.plan import Plan
+from zoo.registry import Registry
+from zoo.specs import WeightsSpec
+from zoo.targets import resolve
+from zoo.weights import load
+
+log = logging.getLogger("zoo")
+
+
+def assemble(plan: Plan, registry: Registry) -> nn.Module:
+    """Build the model of a plan, with its weights.
+
+    Loading never moves the global random state: what it leaves to chance (a new classifier, the
+    inner weights of an untrained attention) is drawn from a fork of it.
+    """
+    if plan.weights is None:
+        model = _construct(plan, registry)
+        _insert(plan, registry, model)
+        return _describe(model, plan, None)
+    with torch.random.fork_rng(devices=[]), _open(plan.weights) as file:
+        with SkipInit():
+            model = _construct(plan, registry)
+            sites = [] if plan.warm else _insert(plan, registry, model)
+        load(model, file, config=_weights_config(plan, model), architecture=_architecture(plan))
+        if plan.warm:
+            sites = _insert(plan, registry, model)
+            _say_untrained(plan, len(sites))
+        return _describe(model, plan, file)
+
+
+def _open(weights: WeightsSpec | Path) -> AbstractContextManager[hub.VerifiedFile]:
+    return hub.local_file(weights) if isinstance(weights, Path) else hub.fetch(weights)
+
+
+def _construct(plan: Plan, registry: Registry) -> nn.Module:
+    """The backbone, or the named model, without attention and without weights."""
+    spec = plan.base or (plan.spec if plan.spec and plan.spec.target else None)
+    if spec is None or (plan.backbone and not plan.base):
+        name = f"{plan.backbone}.{plan.tag}" if _is_timm_tag(plan) else plan.backbone
+        build = partial(timm.create_model, name, pretrained=False)
+        return _call(build, plan.backbone, plan.options)
+    target = resolve(spec.target, registry.owner(spec))
+    config = {"architecture": spec.name, **_target_config(plan)}
+    build = partial(
+        build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
+        kwargs_filter=("img_size", "global_pool"),
+    )  # fmt: skip
+    return _call(build, spec.name, {**getattr(spec, "defaults", {}), **plan.options})
+
+
+def _is_timm_tag(plan: Plan) -> bool:
+    from zoo import timm_index
+
+    return plan.tag in timm_index.architectures().get(plan.backbone, ())
+
+
+def _target_config(plan: Plan) -> dict[str, Any]:
+    settings: dict[str, Any] = dict(plan.spec.input) if plan.spec else {}
+    if "num_classes" in plan.options:
+        settings.setdefault("num_classes", plan.options["num_classes"])
+    if isinstance(plan.weights, WeightsSpec):
+        settings.update(plan.weights.input, num_classes=plan.weights.num_classes)
+    return settings
+
+
+def _call(build: Any, name: str, options: Mapping[str, Any]) -> nn.Module:
+    """Run a constructor that may be anyone's; its complaints become an `OptionError`."""
+    try:
+        return build(**options)
+    except ZooError:
+        raise
+    except TypeError as error:
+        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if found is None:
+            raise _refused(name, options, error) from error
+        raise OptionError(
+            f"{name} has no option {found[1]!r}", where=f"model {name!r}", remedy=f"zoo info {name}"
+        ) from error
+    except (ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError,
+            ZeroDivisionError, OverflowError) as error:  # fmt: skip
+        raise _refused(name, options, error) from error
+
+
+def _refused(name: str, options: Mapping[str, Any], error: Exception) -> OptionError:
+    shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    text = str(error) or type(error).__name__
+    return OptionError(f"{name} cannot be built: {text}", where=f"{name}({shown})")
+
+
+def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
+    """Put the plan's attention in; returns the paths, and keeps them on the model."""
+    spec = plan.attention
+    if spec is None:
+        return []
+    options = plan.attention_options
+
+    def build(channels: int, **more: Any) -> nn.Module:
+        known = {k: v for k, v in more.items() if k not in options}
+        return build_attention(spec, registry, channels, {**known, **options})
+
+    config = getattr(model, "pretrained_cfg", {}) or {}
+    size = plan.options.get("img_size") or tuple(config.get("input_size") or (3, 224, 224))[1:]
+    target = Target(
+        model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
+        img_size=(size, size) if isinstance(size, int) else tuple(size),
+    )  # fmt: skip
+    paths = insert(
+        target, spec, build, sites=plan.sites, insertion=plan.insertion, replace=plan.replace
+    )
+    model.zoo_sites = paths
+    return paths
+
+
+def _architecture(plan: Plan) -> str:
+    return "" if plan.base or (plan.spec and plan.spec.target) else plan.backbone
+
+
+def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
+    """timm's settings of the model, overridden by what is stated of the weights."""
+    config = dict(getattr(model, "pretrained_cfg", {}) or {})
+    if isinstance(plan.weights, WeightsSpec):
+        config.update(plan.weights.input, num_classes=plan.weights.num_classes)
+    else:
+        config["num_classes"] = getattr(model, "num_classes", config.get("num_classes", 0))
+    config["input_size"] = tuple(config.get("input_size") or (3, 224, 224))
+    if isinstance(plan.weights, Path):
+        config["input_size"] = (getattr(model, "in_chans", 3), *config["input_size"][1:])
+    return config
+
+
+def _describe(model: nn.Module, plan: Plan, file: hub.VerifiedFile | None) -> nn.Module:
+    """Leave on the model what it is, in timm's form and in the zoo's."""
+    config = dict(getattr(model, "pretrained_cfg", {}) or {})
+    weights = plan.weights if isinstance(plan.weights, WeightsSpec) else None
+    if weights is not None:
+        config.update(
+            weights.input, num_classes=weights.num_classes, tag=weights.tag,
+            license=weights.license or None, hf_hub_id=weights.repository or None,
+        )  # fmt: skip
+    if plan.attention is not None or plan.spec is not None:
+        config["architecture"] = plan.name
+        config["url"] = ""
+    model.pretrained_cfg = model.default_cfg = config
+    model.zoo_config = _config(plan, getattr(model, "zoo_sites", []))
+    model.zoo_weights = file.record() if file is not None else {}
+    return model
+
+
+def _config(plan: Plan, sites: list[str]) -> dict[str, Any]:
+    """What rebuilds the model: keywords of `create_model`, as plain data."""
+    config: dict[str, Any] = {"name": plan.name, "options": dict(plan.options)}
+    if plan.attention is not None:
+        config |= {
+            "backbone": plan.backbone, "attention": plan.attention.name,
+            "attention_options": dict(plan.attention_options), "sites": sites,
+            "insertion": plan.insertion, "replace": plan.replace,
+        }  # fmt: skip
+    return config
+
+
+def _say_untrained(plan: Plan, count: int) -> None:
+    assert plan.attention is not None and isinstance(plan.weights, WeightsSpec)
+    claim = (
+        "no accuracy is claimed"
+        if plan.insertion == "plain"
+        else f"started so that the logits are those of {plan.backbone}.{plan.weights.tag}"
+    )
+    log.warning(
+        "%s: the weights are those of %s; the attention (%s, at %d sites) is untrained, %s",
+        plan.name, plan.weights.repository, plan.attention.name, count, claim,
+    )  # fmt: skip
+
+
+def check_arguments(num_classes: object, in_chans: object) -> None:
+    """Refuse a number of classes or channels that cannot be."""
+    for key, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 2**24:
+            raise UsageError(f"{key}={value!r} is not a whole number of at least {least}")

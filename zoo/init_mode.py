@@ -1,0 +1,32 @@
+"""Building a model without filling parameters that a file is about to replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_FILLS = frozenset(
+    ["normal_", "uniform_", "zero_", "fill_", "mul_", "add_", "clamp_", "erfinv_", "bernoulli_",
+     "exponential_", "div_", "sub_", "copy_"]
+)  # fmt: skip
+
+
+class SkipInit(TorchFunctionMode):
+    """Within it, filling an `nn.Parameter` in place is skipped, its memory stays untouched.
+
+    It holds for the current thread alone and draws no random numbers. Buffers are computed as
+    usual, so that those outside the state dict are right (building on the meta device would lose
+    them). Every parameter must then be loaded, or reset: see `zoo.weights`.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        in_place = name in _FILLS or getattr(func, "__module__", "") == "torch.nn.init"
+        if in_place and args and isinstance(args[0], nn.Parameter):
+            return args[0]
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,53 @@
+"""Putting a module at a site, without renaming any key of the backbone."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def set_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Replace (or fill) the attribute at `path`."""
+    parent, _, leaf = path.rpartition(".")
+    owner = model.get_submodule(parent)
+    if isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        owner.add_module(leaf, module)
+    else:
+        setattr(owner, leaf, module)
+
+
+def after(module: nn.Module, attention: nn.Module) -> None:
+    """From now on `module(x)` is `attention(module(x))`; its keys stay, `attn.*` are added."""
+    module.attn = attention
+    module.__class__ = _swapped(type(module), "after")
+
+
+def beside(module: nn.Module, attention: nn.Module) -> None:
+    """From now on `module(x)` is `module(x) + attention(x)`; its keys stay."""
+    module.attn = attention
+    module.__class__ = _swapped(type(module), "beside")
+
+
+@cache
+def _swapped(base: type[nn.Module], way: str) -> type[nn.Module]:
+    """A subclass of `base` that attends to its output, or adds to it. One for each base."""
+
+    def attended(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+        return self.attn(base.forward(self, x, *rest, **options))
+
+    def added(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+        return base.forward(self, x, *rest, **options) + self.attn(x)
+
+    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
+        return _restore, (base, way), self.__getstate__()
+
+    forward = attended if way == "after" else added
+    members = {"forward": forward, "__reduce_ex__": reduce, "__module__": base.__module__}
+    return type(base.__name__, (base,), members)
+
+
+def _restore(base: type[nn.Module], way: str) -> nn.Module:
+    cls = _swapped(base, way)
+    return cls.__new__(cls)
