@@ -37,6 +37,9 @@ class Rollout(NamedTuple):
 class RecurrentCore(nn.Module):
     """h_t = relu(W_i g_t + W_h h_{t-1}), the rectifier core that the paper uses to classify.
 
+    W_h starts as 0.9 times the identity (Le, Jaitly, Hinton 2015, arXiv 1504.00941), so that what
+    was seen first is still there after the last glimpse.
+
     Shape: g (..., input_size), h (..., hidden_size) -> (..., hidden_size).
     """
 
@@ -46,6 +49,9 @@ class RecurrentCore(nn.Module):
         super().__init__()
         self.i2h = nn.Linear(input_size, hidden_size, device=device, dtype=dtype)
         self.h2h = nn.Linear(hidden_size, hidden_size, device=device, dtype=dtype)
+        with torch.no_grad():
+            nn.init.eye_(self.h2h.weight).mul_(0.9)
+            nn.init.zeros_(self.h2h.bias)
 
     def forward(self, glimpse: Tensor, hidden: Tensor) -> Tensor:
         return F.relu(self.i2h(glimpse) + self.h2h(hidden))
@@ -58,6 +64,9 @@ class LocationNetwork(nn.Module):
         hidden_size: width of h.
         locator_hidden: width of the hidden layer; 0 is the paper's single linear layer.
 
+    The last layer starts orthogonal with gain 2: an untrained policy then already looks about,
+    where the usual small weights would keep it at the centre for many epochs.
+
     Shape: h (..., hidden_size) -> (..., 2), in float32 at least.
     """
 
@@ -68,6 +77,7 @@ class LocationNetwork(nn.Module):
         factory = {"device": device, "dtype": dtype}
         self.hidden = nn.Linear(hidden_size, locator_hidden, **factory) if locator_hidden else None
         self.mean = nn.Linear(locator_hidden or hidden_size, 2, **factory)
+        nn.init.orthogonal_(self.mean.weight, 2.0)
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.hidden is not None:

@@ -155,6 +155,8 @@ class GlimpseSensor(nn.Module):
         self.where_hidden = nn.Linear(2, where, **factory)
         self.what = nn.Linear(what, self.out_dim, **factory)
         self.where = nn.Linear(where, self.out_dim, **factory)
+        for layer in (self.what_hidden, self.where_hidden, self.what, self.where):
+            nn.init.kaiming_normal_(layer.weight)
 
     def retina(self, image: Tensor, location: Tensor) -> Tensor:
         """rho(x, l), flat; see `extract_glimpse`."""

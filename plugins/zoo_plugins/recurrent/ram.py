@@ -163,6 +163,10 @@ class RecurrentAttention(nn.Module):
             path=torch.cat((start[None], locations[:-1])),
         )
 
+    def random_start(self, batch: int, device: torch.device) -> Tensor:
+        """(batch, 2) first locations, uniform within `first_spread` of `first_location`."""
+        return self._start(torch.rand(batch, 2, device=device))
+
     def forward_features(self, image: Tensor) -> Tensor:
         """Last hidden state of each rollout, (B, S, D); S is 1 in training mode."""
         return self._features(self._sampled(image) if self.training else self._seeded(image))
@@ -223,9 +227,8 @@ class RecurrentAttention(nn.Module):
 
     def _sampled(self, image: Tensor) -> Rollout:
         batch, device = image.shape[0], image.device
-        start = self._start(torch.rand(batch, 2, device=device))
         noise = torch.randn(self.num_glimpses, batch, 2, device=device)
-        return self.rollout(image, start, noise)
+        return self.rollout(image, self.random_start(batch, device), noise)
 
     def _seeded(self, image: Tensor) -> Rollout:
         if self.mc_samples == 1:

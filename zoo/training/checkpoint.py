@@ -1,0 +1,56 @@
+"""Checkpoints of a training run: written whole or not at all, refused if not of this recipe."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from zoo.errors import CheckpointError
+
+FORMAT = 1
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Call `write` on a temporary file beside `path`, then put it there in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path: Path, digest: str, state: dict[str, Any]) -> None:
+    """Write `state`, marked as that of the recipe with this digest."""
+    content = {"format": FORMAT, "recipe": digest, "state": state}
+    write_atomically(path, lambda file: torch.save(content, file))
+
+
+def load_checkpoint(path: Path, digest: str) -> dict[str, Any]:
+    """The state of a run of this recipe; `CheckpointError` if it is damaged or another's."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found, recipe, state = content["format"], content["recipe"], content["state"]
+    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds
+        raise CheckpointError(
+            f"checkpoint cannot be read: {type(error).__name__}",
+            where=str(path),
+            remedy=f"delete {path.name} to start anew, or choose another --out",
+        ) from error
+    if found != FORMAT or recipe != digest:
+        raise CheckpointError(
+            "checkpoint is of another recipe, or of another version of the zoo",
+            where=str(path),
+            remedy="choose another --out, or the recipe that began this run",
+        )
+    return state

@@ -1,0 +1,166 @@
+"""The training loop: any zoo model, any objective, resumable at any step to the same result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from zoo.training.augment import augment
+from zoo.training.data import Images
+from zoo.training.objective import Objective
+from zoo.training.recipe import Recipe
+
+VALIDATION_BATCH = 500
+
+
+class Trainer:
+    """One run of a recipe: its model, optimizer, averaged weights, and how far it is.
+
+    Args:
+        normalise: mean and standard deviation of each channel, subtracted and divided by after
+            the bytes are brought to [0, 1].
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        objective: Objective,
+        train: Images,
+        held_out: Images,
+        *,
+        normalise: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0,), (1.0,)),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.recipe, self.objective = recipe, objective
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.train, self.held_out = train.to(self.device), held_out.to(self.device)
+        mean, std = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in normalise)
+        self.mean, self.std = mean, std
+        self.steps_per_epoch = len(train) // recipe.batch_size
+        self.total_steps = self.steps_per_epoch * recipe.epochs
+        settings = recipe.optimizer
+        self.optimizer = create_optimizer_v2(
+            model, opt=settings.name, lr=settings.lr, weight_decay=settings.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, settings.lr, total_steps=self.total_steps, pct_start=settings.warmup
+        )
+        self.ema = None
+        if recipe.ema_decay:
+            self.ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
+        self.step = 0
+        self.seconds = 0.0
+        self.sums: dict[str, Tensor] = {}
+        self.curve: list[dict[str, float]] = []
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The weights that are measured and saved."""
+        return self.ema.module if self.ema else self.model
+
+    def run(self, limit: int | None = None) -> Iterator[dict[str, float]]:
+        """Train to the end, or `limit` steps; yields after each step what is known then."""
+        stop = self.total_steps if limit is None else min(self.total_steps, self.step + limit)
+        while self.step < stop:
+            start = time.perf_counter()
+            self._advance(self._batch())
+            self.seconds += time.perf_counter() - start
+            if self.step % self.steps_per_epoch:
+                yield {"step": self.step}
+            else:
+                yield self._end_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what follows, the random states with it."""
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else {},
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "sums": self.sums,
+            "curve": self.curve,
+        }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        if "random_cuda" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.sums = {k: v.to(self.device) for k, v in state["sums"].items()}
+
+    def validate(self) -> dict[str, float]:
+        """Error rates in percent on the held-out images, of the averaged weights."""
+        wrong: dict[str, Tensor] = {}
+        model = self.averaged.eval()
+        with torch.inference_mode():
+            for part in torch.arange(len(self.held_out)).split(VALIDATION_BATCH):
+                batch = self.held_out[part]
+                found = self.objective.wrong(model, self._normalised(batch.images), batch.labels)
+                wrong = {k: v + wrong.get(k, 0) for k, v in found.items()}
+        return {k: 100 * float(v) / len(self.held_out) for k, v in wrong.items()}
+
+    def _batch(self) -> Images:
+        """The next training batch: each epoch's order follows from the seed and its number."""
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if place == 0 or not hasattr(self, "_order"):
+            generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
+            self._order = torch.randperm(len(self.train), generator=generator)
+        size = self.recipe.batch_size
+        return self.train[self._order[place * size : (place + 1) * size]]
+
+    def _advance(self, batch: Images) -> None:
+        self.model.train()
+        images = self._normalised(batch.images, self.recipe.augment)
+        loss, scalars = self.objective(images, batch.labels, self.step / self.total_steps)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.recipe.optimizer.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        if self.ema:
+            self.ema.update(self.model, step=self.step)
+        for name, value in {"loss": loss.detach(), **scalars}.items():
+            self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
+
+    def _normalised(self, images: Tensor, distort: Any = None) -> Tensor:
+        images = images.float() / 255
+        if distort is not None:
+            images = augment(images, distort)
+        return (images - self.mean) / self.std
+
+    def _end_epoch(self) -> dict[str, float]:
+        row = {"epoch": float(self.epoch), "step": float(self.step)}
+        row |= {k: float(v) / self.steps_per_epoch for k, v in self.sums.items()}
+        self.sums = {}
+        last = self.step == self.total_steps
+        if last or self.epoch % self.recipe.validate_every == 0:
+            row |= self.validate()
+        row["seconds"] = self.seconds
+        self.curve.append(row)
+        return row

@@ -1,0 +1,49 @@
+"""What a training run minimises, and what it measures on held-out images."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import RecipeError
+
+
+class Objective(Protocol):
+    """Built as `target(model, **recipe.objective)`; a model's spec names its target."""
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, scalars to log) of a batch, when `progress` (0 to 1) of the training is done."""
+        ...
+
+    def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Names of error rates, and how many of these images each counts as wrong."""
+        ...
+
+
+class CrossEntropy:
+    """The objective of a model that states none: cross-entropy with label smoothing."""
+
+    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise RecipeError(f"objective.label_smoothing = {label_smoothing} is not in [0, 1)")
+        self.model, self.smoothing = model, label_smoothing
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
+        return loss, {"train_error": 100 * errors(logits, targets) / len(targets)}
+
+    def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return {"val_error": errors(model(images), targets)}
+
+
+def errors(logits: Tensor, targets: Tensor) -> Tensor:
+    """How many images are not given their class."""
+    return (logits.detach().argmax(-1) != targets).sum().to(torch.float32)

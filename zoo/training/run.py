@@ -1,0 +1,122 @@
+"""A training run on disk: recipe in; checkpoint, curve and weights out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from zoo.errors import DataError, OptionError, RecipeError
+from zoo.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from zoo.training.data import load_images, split
+from zoo.training.loop import Trainer
+from zoo.training.objective import CrossEntropy
+from zoo.training.recipe import Recipe
+
+CHECKPOINT, CURVE, WEIGHTS = "checkpoint.pt", "curve.csv", "model.safetensors"
+SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
+
+Report = Callable[[Trainer, dict[str, float]], None]
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data: Path | None = None,
+    device: str = "cpu",
+    limit_steps: int | None = None,
+    report: Report | None = None,
+) -> Trainer:
+    """Train `recipe` into the folder `out`, going on from the checkpoint there if there is one.
+
+    A run that was killed and resumed ends as one that was not. Writes `checkpoint.pt`,
+    `curve.csv` (a row an epoch) and `model.safetensors` (the averaged weights), each whole.
+
+    Args:
+        data: folder with the training files; None is where the data set looks by itself.
+        limit_steps: stop, resumable, after so many steps of this call.
+        report: called after each step with the trainer and what is known.
+    """
+    trainer = _trainer(recipe, data, device)
+    path = out / CHECKPOINT
+    if path.exists():
+        trainer.load_state_dict(load_checkpoint(path, recipe.digest))
+    saved = time.monotonic()
+    for row in trainer.run(limit_steps):
+        if "epoch" in row or time.monotonic() - saved > SAVE_EVERY:
+            _save(trainer, out)
+            saved = time.monotonic()
+        if report:
+            report(trainer, row)
+    _save(trainer, out)
+    return trainer
+
+
+def _trainer(recipe: Recipe, data: Path | None, device: str) -> Trainer:
+    torch.manual_seed(recipe.seed)
+    model, spec = _build(recipe)
+    objective = _objective(recipe, model, spec.objective if spec else "")
+    images = load_images(recipe.data.name, data)
+    training, held_out = split(images, recipe.data.holdout, recipe.data.holdout_seed)
+    if len(training) < recipe.batch_size:
+        raise RecipeError(f"batch_size = {recipe.batch_size} is more than {len(training)} images")
+    channels = (
+        getattr(model, "in_chans", None)
+        or getattr(model, "pretrained_cfg", {}).get("input_size", (images.images.shape[1],))[0]
+    )
+    if channels != images.images.shape[1]:
+        raise DataError(
+            f"{recipe.data.name} has {images.images.shape[1]} channels, the model takes {channels}",
+            remedy=f"model_options.in_chans = {images.images.shape[1]}",
+        )
+    return Trainer(
+        recipe, model, objective, training, held_out, normalise=_normalisation(model), device=device
+    )
+
+
+def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
+    from zoo import create_model
+    from zoo.registry import default_registry
+
+    model = create_model(recipe.model, **recipe.model_options)
+    return model, default_registry().models.get(recipe.model)
+
+
+def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
+    from zoo.targets import resolve
+
+    build = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
+    try:
+        return build(model, **recipe.objective)
+    except (TypeError, OptionError) as error:
+        raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
+
+
+def _normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    settings = getattr(model, "pretrained_cfg", None) or {}
+    return tuple(settings.get("mean", (0.0,))), tuple(settings.get("std", (1.0,)))
+
+
+def _save(trainer: Trainer, out: Path) -> None:
+    """Weights and curve first: a checkpoint never claims more than what lies beside it."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in trainer.averaged.state_dict().items()}
+    write_atomically(out / WEIGHTS, lambda file: file.write(to_safetensors(weights)))
+    write_atomically(out / CURVE, lambda file: file.write(_csv(trainer.curve)))
+    save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
+
+
+def _csv(rows: list[dict[str, float]]) -> bytes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    return text.getvalue().encode()
