@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from timm.layers import EcaModule
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_choice, check_int, check_number, refuse
@@ -49,7 +48,6 @@ class EfficientChannelAttention(EcaModule):
             refuse("eca", f"kernel_size={kernel_size} is not odd")
         super().__init__(kernel_size=int(kernel_size), device=device, dtype=dtype)
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as 0.5 x by a zero kernel; returns 0.5."""
         zero_(self.conv)

@@ -94,16 +94,15 @@ class GlobalContext(TimmGlobalContext):
             dtype=dtype,
         )
         eps = check_number("global_context", "norm_eps", norm_eps)
-        for mlp in (self.mlp_add, self.mlp_scale):
-            if mlp is not None:
-                mlp.norm.eps = eps
+        for layer in self.modules():
+            if isinstance(layer, nn.LayerNorm):
+                layer.eps = eps
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as c * x by zero last layers; returns c: 1, or 0.5 where channel_mul takes part."""
         for mlp in (self.mlp_add, self.mlp_scale):
             zero_(mlp.fc2 if mlp is not None else None)
-        return 1.0 if self.mlp_scale is None else self.gate(torch.zeros(1)).item()
+        return 1.0 if self.mlp_scale is None else self.get_submodule("gate")(torch.zeros(1)).item()
 
 
 def _pooling(pooling: str | None, use_attn: bool | None) -> bool:

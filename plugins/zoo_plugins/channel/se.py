@@ -68,8 +68,7 @@ class SqueezeExcite(SEModule):
             dtype=dtype,
         )
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as c * x, every parameter learning from the first step; returns c, here 0.5."""
         pair_hidden_units_(self.fc1, self.fc2)
-        return self.gate(torch.zeros(1)).item()
+        return self.get_submodule("gate")(torch.zeros(1)).item()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsIndex, cast
 
 from zoo.errors import OptionError
 
@@ -22,12 +22,13 @@ def refuse(mechanism: str, what: str, remedy: str = "") -> NoReturn:
 def check_int(mechanism: str, name: str, value: Any, minimum: int = 1) -> int:
     """`value` as an int of at least `minimum`; 2.0 counts, True does not."""
     try:
-        number = int(value) if isinstance(value, float) and value.is_integer() else value
-        if isinstance(value, bool) or operator.index(number) < minimum:
-            raise TypeError
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        number = operator.index(cast(SupportsIndex, whole))
     except TypeError:
+        number = minimum - 1
+    if isinstance(value, bool) or number < minimum:
         refuse(mechanism, f"{name}={value!r} is not a whole number of at least {minimum}")
-    return operator.index(number)
+    return number
 
 
 def check_number(

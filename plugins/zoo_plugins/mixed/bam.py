@@ -88,7 +88,6 @@ class Bam(nn.Module):
         logits = channel * spatial if self.fusion == "product" else channel + spatial
         return x * (1 + torch.sigmoid(logits))
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as 1.5 x; returns 1.5.
 

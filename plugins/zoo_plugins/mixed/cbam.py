@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.layers import get_act_layer, register_notrace_function
+from timm.layers import create_act_layer, register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.common.identity import pair_hidden_units_, zero_
 from zoo_plugins.common.options import (
@@ -73,7 +73,7 @@ class ChannelGate(nn.Module):
         self.pool_types = _check_pools(pool_types)
         bias = check_bool("cbam", "bias", bias)
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
-        self.act = get_act_layer(act_layer)(inplace=True)
+        self.act = create_act_layer(act_layer, inplace=True) or nn.Identity()
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +81,6 @@ class ChannelGate(nn.Module):
         scale = self.fc2(self.act(self.fc1(pooled))).sum(2, keepdim=True)  # one position a pooling
         return x * torch.sigmoid(scale)
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""
         pair_hidden_units_(self.fc1, self.fc2)
@@ -133,10 +132,9 @@ class SpatialGate(nn.Module):
         self.conv = ConvNorm(kernel_size, norm == "batch", device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        planes = torch.cat([_maximum(x, 1).unsqueeze(1), x.mean(1, keepdim=True)], 1)
+        planes = torch.cat([first_maximum(x, 1).unsqueeze(1), x.mean(1, keepdim=True)], 1)
         return x * torch.sigmoid(self.conv(planes))
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as 0.5 x by the norm's scale (without a norm: the kernel) at zero; returns 0.5."""
         zero_(self.conv.bn if isinstance(self.conv.bn, nn.BatchNorm2d) else self.conv.conv)
@@ -177,7 +175,7 @@ class Cbam(nn.Module):
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
         official = check_choice("cbam", "variant", variant, tuple(NORMS)) == "official"
-        norm = agree("cbam", variant=(variant, NORMS[variant]), norm=norm)
+        agree("cbam", variant=(variant, NORMS[variant]), norm=norm)
         self.channel = ChannelGate(
             channels,
             reduction=reduction,
@@ -191,13 +189,12 @@ class Cbam(nn.Module):
             **dd,
         )
         spatial = check_bool("cbam", "spatial", spatial)
-        gate = SpatialGate(channels, kernel_size=kernel_size, norm=norm, **dd)
+        gate = SpatialGate(channels, kernel_size=kernel_size, norm=NORMS[variant], **dd)
         self.spatial = gate if spatial else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.spatial(self.channel(x))
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as c * x; returns c, 0.25, or 0.5 without the spatial gate."""
         gate = self.channel.init_identity()
@@ -220,13 +217,13 @@ def _pool(x: Tensor, kind: str) -> Tensor:
     if kind == "avg":
         return x.mean((2, 3))
     if kind == "max":
-        return _maximum(torch.flatten(x, 2), 2)
+        return first_maximum(torch.flatten(x, 2), 2)
     if kind == "lp":
         return torch.linalg.vector_norm(x, 2.0, [2, 3])
     return torch.logsumexp(x, [2, 3])
 
 
 @register_notrace_function
-def _maximum(x: Tensor, dim: int) -> Tensor:
+def first_maximum(x: Tensor, dim: int) -> Tensor:
     """The maximum whose gradient goes to one position, as in max pooling; amax spreads it."""
     return torch.max(x, dim).values if x.requires_grad else torch.amax(x, dim)

@@ -42,7 +42,7 @@ class SimAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-        var = var * _bessel(x.shape[2] * x.shape[3])
+        var = var * bessel(x.shape[2] * x.shape[3])
         return x * torch.sigmoid((x - mean).square() * (0.25 / (var + self.e_lambda)) + 0.5)
 
     def extra_repr(self) -> str:
@@ -50,6 +50,6 @@ class SimAM(nn.Module):
 
 
 @register_notrace_function
-def _bessel(count: int) -> float:
+def bessel(count: int) -> float:
     """From a variance over `count` values to one over count - 1."""
     return count / max(count - 1, 1)

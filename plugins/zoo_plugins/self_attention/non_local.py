@@ -119,7 +119,6 @@ class NonLocal(nn.Module):
         self.norm = NORM[dimension](channels, **dd) if bn else nn.Identity()
         self.init_identity()
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as x, as published: the norm's scale (without a norm: W_z) is zero; returns 1."""
         zero_(self.z if isinstance(self.norm, nn.Identity) else self.norm)
@@ -137,7 +136,6 @@ class NonLocal(nn.Module):
         y = y.transpose(1, 2).unflatten(2, x.shape[2:])
         return x + self.norm(self.z(y))
 
-    @torch.jit.ignore
     def attention(self, x: Tensor) -> Tensor:
         """The weights f(x_i, x_j) themselves, (B, N queries, N keys); slow."""
         theta, phi, _ = self._project(x)
