@@ -1,7 +1,8 @@
 """Finding plugins, loading each on its own, and reporting those that are broken.
 
 First-party plugins are entry points of the very same form as anyone's; they are listed here only
-so that a checkout works without being installed.
+so that a checkout works without being installed. Each plugin has a pluggy manager of its own, so
+that whatever one does when it is asked cannot reach the others.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
-from importlib.metadata import entry_points
-from types import ModuleType
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any, Literal
 
 import pluggy
@@ -21,6 +22,7 @@ from zoo import hookspecs
 from zoo.errors import PluginError, ZooError
 
 GROUP = "zoo.plugins"
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("zoo_"))
 FIRST_PARTY = {
     "zoo-channel": "zoo_plugins.channel",
     "zoo-spatial": "zoo_plugins.spatial",
@@ -32,6 +34,12 @@ FIRST_PARTY = {
 }
 
 
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
 @dataclass(slots=True)
 class Plugin:
     """One row of `zoo plugins`: where a plugin comes from and whether it works."""
@@ -40,8 +48,10 @@ class Plugin:
     origin: str
     target: str
     first_party: bool = False
+    distribution: str = ""
     problems: list[str] = field(default_factory=list[str])
     module: object | None = None
+    manager: pluggy.PluginManager = field(default_factory=_manager, repr=False)
 
     @property
     def status(self) -> Literal["ok", "degraded", "failed"]:
@@ -50,79 +60,113 @@ class Plugin:
             return "failed"
         return "degraded" if self.problems else "ok"
 
-
-@dataclass(slots=True)
-class PluginHost:
-    """The loaded plugins and the pluggy manager that calls them one at a time."""
-
-    plugins: list[Plugin]
-    manager: pluggy.PluginManager
-
-    def call(self, hook: str, plugin: Plugin, **arguments: object) -> Any:
-        """Call `hook` of one plugin alone, so that a raising one cannot silence the others."""
-        others = [p.module for p in self.plugins if p.module is not None and p is not plugin]
-        results = self.manager.subset_hook_caller(hook, others)(**arguments)
+    def call(self, hook: str, **arguments: object) -> Any:
+        """What this plugin's implementation of `hook` returns; an empty tuple if it has none."""
+        results = getattr(self.manager.hook, hook)(**arguments)
         return results[0] if results else ()
 
 
-def discover(extra: Iterable[object] = ()) -> PluginHost:
+def discover(extra: Iterable[object] = ()) -> list[Plugin]:
     """Load first-party plugins, installed entry points, and the objects in `extra`.
 
     `ZOO_PLUGINS=a,b` limits the installed ones to those names (`ZOO_PLUGINS=` to none);
     first-party plugins always load.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    host = PluginHost([], manager)
+    plugins: list[Plugin] = []
     for name, target in FIRST_PARTY.items():
-        _load(host, Plugin(name, "attention-zoo", target, True), lambda t=target: import_module(t))
+        plugin = Plugin(name, "attention-zoo", target, True)
+        _load(plugins, plugin, partial(import_module, target))
     for point in _installed():
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
-        _load(host, Plugin(point.name, origin, point.value), point.load)
+        dist = point.dist
+        plugin = Plugin(point.name, f"{dist.name} {dist.version}" if dist else "?", point.value)
+        plugin.distribution = dist.name if dist else ""
+        _load(plugins, plugin, point.load)
     for item in extra:
         name = str(getattr(item, "__name__", None) or type(item).__name__)
-        _load(host, Plugin(name, "given", name), lambda i=item: i)
-    return host
+        _load(plugins, Plugin(name, "given", name), partial(_same, item))
+    return plugins + _wanted_but_absent(plugins)
 
 
-def _installed() -> Sequence[Any]:
-    only = os.environ.get("ZOO_PLUGINS")
-    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    if only is None:
-        return points
-    wanted = {name.strip() for name in only.split(",")}
-    return [point for point in points if point.name in wanted]
+def _same(item: object) -> object:
+    return item
 
 
-def _load(host: PluginHost, plugin: Plugin, load: Callable[[], object]) -> None:
-    host.plugins.append(plugin)
+def _installed() -> Sequence[EntryPoint]:
+    wanted = _wanted()
+    points = sorted(_entry_points(), key=lambda point: point.name)
+    return [point for point in points if wanted is None or point.name in wanted]
+
+
+def _entry_points() -> Iterable[EntryPoint]:
     try:
+        return entry_points(group=GROUP)
+    except Exception:  # one distribution with unreadable metadata: leave out that one
+        return _readable_entry_points()
+
+
+def _readable_entry_points() -> Iterable[EntryPoint]:
+    for distribution in distributions():
+        try:
+            yield from distribution.entry_points.select(group=GROUP)
+        except Exception:
+            continue
+
+
+def _wanted() -> list[str] | None:
+    only = os.environ.get("ZOO_PLUGINS")
+    if only is None:
+        return None
+    return [name for name in (part.strip() for part in only.split(",")) if name]
+
+
+def _wanted_but_absent(plugins: Sequence[Plugin]) -> list[Plugin]:
+    absent = [n for n in _wanted() or () if all(n != plugin.name for plugin in plugins)]
+    reason = "ZOO_PLUGINS asks for it, and no installed distribution offers it"
+    return [Plugin(name, "?", "", problems=[reason]) for name in absent]
+
+
+def _load(plugins: list[Plugin], plugin: Plugin, load: Callable[[], object]) -> None:
+    others = list(plugins)
+    plugins.append(plugin)
+    try:
+        _refuse_same_name(plugin, others)
         module = load()
-        registered = host.manager.register(module, _unique_name(host, plugin.name))
-        plugin.module = module if registered else None
+        _refuse_same_object(module, others)
+        plugin.manager.register(module, plugin.name)
+        plugin.problems += _hook_problems(plugin.manager, module)
+        plugin.module = module
     except (Exception, SystemExit) as error:
-        host.manager.unregister(name=plugin.name) if host.manager.has_plugin(plugin.name) else None
-        plugin.problems.append(f"cannot be loaded: {describe(error)}")
-        return
-    plugin.problems += _misspelt_hooks(host.manager, module)
-    if not isinstance(module, ModuleType) and not host.manager.get_hookcallers(module):
-        plugin.problems.append("offers no hook; mark functions with @zoo.hookimpl")
+        plugin.problems = [f"cannot be loaded: {describe(error)}"]
 
 
-def _unique_name(host: PluginHost, name: str) -> str:
-    if host.manager.has_plugin(name):
-        raise PluginError(f"another plugin is already called {name!r}")
-    return name
+def _refuse_same_name(plugin: Plugin, others: Iterable[Plugin]) -> None:
+    for other in others:
+        if other.name == plugin.name:
+            raise PluginError(f"{other.origin} has a plugin {plugin.name!r} already")
 
 
-def _misspelt_hooks(manager: pluggy.PluginManager, module: object) -> list[str]:
-    known = [name for name in vars(hookspecs) if name.startswith("zoo_")]
+def _refuse_same_object(module: object, others: Iterable[Plugin]) -> None:
+    if module is None:
+        raise PluginError("its entry point names None, not a module or an object with hooks")
+    for other in others:
+        if other.module is module:
+            raise PluginError(f"it is the same object as plugin {other.name}")
+
+
+def _hook_problems(manager: pluggy.PluginManager, module: object) -> list[str]:
+    """Misspelt hooks, hooks without the decorator, and no hook at all."""
+    callers = {caller.name: caller for caller in manager.get_hookcallers(module) or ()}
     problems: list[str] = []
-    for caller in manager.get_hookcallers(module) or ():
+    for name, caller in callers.items():
         if not caller.has_spec():
-            close = get_close_matches(caller.name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; hooks are {', '.join(known)}"
-            problems.append(f"unknown hook {caller.name}{hint}")
+            close = get_close_matches(name, HOOKS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"hooks are {', '.join(HOOKS)}"
+            problems.append(f"unknown hook {name}; {hint}")
+    for name in HOOKS:
+        if name not in callers and name in dir(module):
+            problems.append(f"{name} is not marked with @zoo.hookimpl")
+    if not callers and not problems:
+        problems.append("offers no hook; mark functions with @zoo.hookimpl")
     return problems
 
 
@@ -130,5 +174,8 @@ def describe(error: BaseException) -> str:
     """An exception in one line: the zoo's own by what they say, others with their type."""
     if isinstance(error, ZooError):
         return error.what + (f" ({error.where})" if error.where else "")
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception that cannot even say what it is
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

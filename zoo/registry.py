@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
@@ -11,11 +12,12 @@ from typing import Any, TypeVar
 
 from zoo import timm_index
 from zoo.errors import PluginError, PluginWarning
-from zoo.plugins import Plugin, PluginHost, describe, discover
+from zoo.plugins import Plugin, describe, discover
 from zoo.specs import AttentionSpec, BackboneSpec, DatasetSpec, ModelSpec, WeightsSpec
 from zoo.targets import missing_attribute
 
-S = TypeVar("S", AttentionSpec, BackboneSpec, ModelSpec, DatasetSpec)
+S = TypeVar("S")
+Named = AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec
 _lock = RLock()
 
 
@@ -28,53 +30,55 @@ class Registry:
     """
 
     def __init__(self, plugins: Iterable[object] = ()) -> None:
-        self._host: PluginHost = discover(plugins)
-        self._owners: dict[str, Plugin] = {}
+        self._plugins: list[Plugin] = discover(plugins)
+        self._gathered: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        self._owners: dict[tuple[type[Any], str], Plugin] = {}
         self._reported: dict[int, int] = {}
-        self._report()
+        self.report()
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """One row a plugin, after asking each for everything it offers."""
         _ = self.attentions, self.backbones, self.models, self.datasets, self.weights
-        return tuple(self._host.plugins)
+        return tuple(self._plugins)
 
     @property
-    def host(self) -> PluginHost:
-        """The plugin host, for hooks that return nothing (`zoo_commands`)."""
-        return self._host
+    def loaded(self) -> tuple[Plugin, ...]:
+        """The plugins that could be loaded, asked for nothing yet."""
+        return tuple(plugin for plugin in self._plugins if plugin.module is not None)
 
     @cached_property
     def attentions(self) -> Mapping[str, AttentionSpec]:
         """Attention specs by canonical name."""
-        return self._gather("zoo_attentions", AttentionSpec)
+        return self._gather({"zoo_attentions": AttentionSpec})
 
     @cached_property
     def backbones(self) -> Mapping[str, BackboneSpec]:
         """Backbones that plugins add; timm's are in `zoo.timm_index`."""
-        return self._gather("zoo_backbones", BackboneSpec, self._owned_by_timm)
+        return {n: spec for n, spec in self._buildable.items() if isinstance(spec, BackboneSpec)}
 
     @cached_property
     def models(self) -> Mapping[str, ModelSpec]:
         """Named models by canonical name."""
-        return self._gather("zoo_models", ModelSpec, self._owned_by_timm)
+        return {n: spec for n, spec in self._buildable.items() if isinstance(spec, ModelSpec)}
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSpec]:
         """Data sets by canonical name."""
-        return self._gather("zoo_datasets", DatasetSpec)
+        return self._gather({"zoo_datasets": DatasetSpec})
 
     @cached_property
     def weights(self) -> Mapping[tuple[str, str], WeightsSpec]:
         """Weights by (model, tag)."""
-        found: dict[tuple[str, str], WeightsSpec] = {}
-        for plugin, spec in self._items("zoo_weights", WeightsSpec):
-            if (spec.model, spec.tag) in found:
-                plugin.problems.append(f"weights {spec.model}.{spec.tag} are already stated")
-            else:
-                found[spec.model, spec.tag] = spec
-        self._report()
-        return found
+        with _lock:
+            found: dict[tuple[str, str], WeightsSpec] = {}
+            for plugin, spec in self._specs({"zoo_weights": WeightsSpec}):
+                if (spec.model, spec.tag) in found:
+                    plugin.problems.append(f"weights {spec.model}.{spec.tag} are already stated")
+                else:
+                    found[spec.model, spec.tag] = spec
+            self.report()
+            return found
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
@@ -86,45 +90,74 @@ class Registry:
         """Aliases of models to canonical names."""
         return {a: spec.name for spec in self.models.values() for a in spec.aliases}
 
-    def owner(self, spec: AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec) -> str:
+    def owner(self, spec: Named) -> str:
         """The plugin that states `spec`, for messages."""
-        plugin = self._owners.get(f"{type(spec).__name__}:{spec.name}")
+        plugin = self._owners.get((type(spec), spec.name))
         return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
 
-    def _items(self, hook: str, kind: type[Any]) -> Iterable[tuple[Plugin, Any]]:
-        for plugin in self._host.plugins:
-            if plugin.module is None:
+    def report(self) -> None:
+        """Warn once of each plugin that has problems, or raise where the user wants strictness."""
+        for plugin in self._plugins:
+            known = self._reported.get(id(plugin), 0)
+            if len(plugin.problems) <= known:
                 continue
-            try:
-                offered = list(self._host.call(hook, plugin) or ())
-            except (Exception, SystemExit) as error:
-                plugin.problems.append(f"{hook} failed: {describe(error)}")
-                continue
-            for item in offered:
-                if isinstance(item, kind):
-                    yield plugin, item
-                else:
-                    plugin.problems.append(f"{hook} returned {item!r:.80}, not a {kind.__name__}")
+            text = f"plugin {plugin.name} ({plugin.origin}): {'; '.join(plugin.problems[known:])}"
+            if os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
+                mend = f", or pip uninstall {plugin.distribution}" if plugin.distribution else ""
+                raise PluginError(text, remedy=f"mend it{mend}")
+            self._reported[id(plugin)] = len(plugin.problems)
+            if not known:
+                warnings.warn(f"{text}; see `zoo plugins`", PluginWarning, stacklevel=2)
+
+    @cached_property
+    def _buildable(self) -> Mapping[str, BackboneSpec | ModelSpec]:
+        """Backbones and models share one space of names: `create_model` takes either."""
+        kinds: dict[str, type[BackboneSpec | ModelSpec]]
+        kinds = {"zoo_backbones": BackboneSpec, "zoo_models": ModelSpec}
+        return self._gather(kinds, self._means_already)
+
+    def _specs(self, kinds: Mapping[str, type[S]]) -> Iterable[tuple[Plugin, S]]:
+        for plugin in self.loaded:
+            for hook, kind in kinds.items():
+                for spec in self._offered(plugin, hook, kind):
+                    yield plugin, spec
+
+    def _offered(self, plugin: Plugin, hook: str, kind: type[S]) -> list[S]:
+        """The specs that one plugin's hook returns; all else becomes a problem of that plugin."""
+        try:
+            offered = plugin.call(hook)
+            items: list[object] = [offered] if isinstance(offered, kind) else list(offered)
+        except (Exception, SystemExit) as error:
+            plugin.problems.append(f"{hook} failed: {describe(error)}")
+            return []
+        for item in items:
+            if not isinstance(item, kind):
+                shown = f"{reprlib.repr(item)}, which is no {kind.__name__}"
+                plugin.problems.append(f"{hook} returned {shown}")
+        return [item for item in items if isinstance(item, kind)]
 
     def _gather(
-        self, hook: str, kind: type[S], refuse: Callable[[Plugin, str], str] | None = None
-    ) -> Mapping[str, S]:
+        self, kinds: Mapping[str, type[Any]], refuse: Callable[[Plugin, str], str] | None = None
+    ) -> Mapping[str, Any]:
+        """Ask every plugin in turn for every hook of `kinds`; the first to claim a name has it."""
         with _lock:
-            found: dict[str, S] = {}
-            taken: dict[str, Plugin] = {}
-            for plugin, spec in self._items(hook, kind):
-                reason = self._refusal(plugin, spec, taken, refuse)
-                if reason:
-                    plugin.problems.append(reason)
-                    continue
-                found[spec.name] = spec
-                taken.update(dict.fromkeys((spec.name, *spec.aliases), plugin))
-                self._owners[f"{kind.__name__}:{spec.name}"] = plugin
-            self._report()
-            return found
+            if tuple(kinds) not in self._gathered:
+                found: dict[str, Any] = {}
+                taken: dict[str, Plugin] = {}
+                for plugin, spec in self._specs(kinds):
+                    reason = self._refusal(plugin, spec, taken, refuse)
+                    if reason:
+                        plugin.problems.append(reason)
+                        continue
+                    found[spec.name] = spec
+                    taken.update(dict.fromkeys((spec.name, *spec.aliases), plugin))
+                    self._owners[type(spec), spec.name] = plugin
+                self._gathered[tuple(kinds)] = found
+            self.report()
+            return self._gathered[tuple(kinds)]
 
     def _refusal(
-        self, plugin: Plugin, spec: S, taken: Mapping[str, Plugin],
+        self, plugin: Plugin, spec: Named, taken: Mapping[str, Plugin],
         refuse: Callable[[Plugin, str], str] | None,
     ) -> str:  # fmt: skip
         for name in (spec.name, *spec.aliases):
@@ -138,7 +171,8 @@ class Registry:
             return f"{spec.name!r} is left out: {reason}" if reason else ""
         return ""
 
-    def _owned_by_timm(self, plugin: Plugin, name: str) -> str:
+    def _means_already(self, plugin: Plugin, name: str) -> str:
+        """Why a plugin may not call a model or backbone `name`: it is timm's, or a composition."""
         if plugin.first_party:
             return ""
         if name in timm_index.architectures():
@@ -146,27 +180,18 @@ class Registry:
         for prefix in self.attentions.keys() | self.aliases.keys():
             rest = name.removeprefix(f"{prefix}_")
             spec = self.attentions[self.aliases.get(prefix, prefix)]
-            owner = self._owners[f"AttentionSpec:{spec.name}"]
+            owner = self._owners[AttentionSpec, spec.name]
             if rest != name and owner is not plugin and rest in timm_index.architectures():
                 return f"{name!r} already means {spec.name} (plugin {owner.name}) in {rest}"
         return ""
 
-    def _report(self) -> None:
-        """Warn once of each plugin's new problems, or raise where the user wants strictness."""
-        for plugin in self._host.plugins:
-            known = self._reported.get(id(plugin), 0)
-            if len(plugin.problems) <= known:
-                continue
-            text = f"plugin {plugin.name} ({plugin.origin}): {'; '.join(plugin.problems[known:])}"
-            if os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
-                raise PluginError(text, remedy=f"mend it, or pip uninstall {plugin.origin}")
-            if not known:
-                warnings.warn(f"{text}; see `zoo plugins`", PluginWarning, stacklevel=2)
-            self._reported[id(plugin)] = len(plugin.problems)
 
-
-@cache
 def default_registry() -> Registry:
     """The registry of this process, built when it is first needed."""
     with _lock:
-        return Registry()
+        return _default_registry()
+
+
+@cache
+def _default_registry() -> Registry:
+    return Registry()

@@ -39,7 +39,10 @@ def missing_attribute(target: str) -> str:
         return f"there is no module {module} (target {target!r})"
     if spec.origin is None or not spec.origin.endswith(".py"):
         return ""
-    names = _top_level_names(spec.origin)
+    try:
+        names = _top_level_names(spec.origin)
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"module {module} cannot be read: {error} (target {target!r})"
     root = attribute.split(".")[0]
     if names is None or root in names:
         return ""
@@ -48,17 +51,16 @@ def missing_attribute(target: str) -> str:
 
 @cache
 def _top_level_names(path: str) -> frozenset[str] | None:
-    """Names bound anywhere at module level, or None where they cannot be known."""
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None
+    """Names bound anywhere in a module, or None where they cannot be known."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(Path(path).read_bytes())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        elif isinstance(node, ast.Name) and (
+            isinstance(node.ctx, ast.Store) or node.id in ("globals", "setattr")
+        ):
             names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-    return None if {"*", "__getattr__", "globals"} & names else frozenset(names)
+    fills_itself = {"*", "__getattr__", "globals", "setattr"} & names
+    return None if fills_itself else frozenset(names)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -31,32 +33,41 @@ class _LazyGroup(click.Group):
     """Finds a command's file by its name; asks plugins for theirs only when it must."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        _add_plugin_commands(self)
-        return [*COMMANDS, *sorted(self.commands)]
+        return [*COMMANDS, *sorted(plugin_commands())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             return import_module(f"zoo.cli.{cmd_name}").command
-        _add_plugin_commands(self)
-        return self.commands.get(cmd_name)
+        return plugin_commands().get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        others = [n for n in self.list_commands(ctx) if n not in COMMANDS]
-        rows = [*COMMANDS.items(), *((n, self.commands[n].get_short_help_str()) for n in others)]
+        others = sorted(plugin_commands().items())
+        rows = [*COMMANDS.items(), *((n, c.get_short_help_str()) for n, c in others)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
-def _add_plugin_commands(group: click.Group) -> None:
+@cache
+def plugin_commands() -> Mapping[str, click.Command]:
+    """Commands that plugins add; each adds to a group of its own, so none can replace another."""
     from zoo.plugins import describe
     from zoo.registry import default_registry
 
-    host = default_registry().host
-    for plugin in host.plugins:
+    registry = default_registry()
+    found: dict[str, click.Command] = {}
+    for plugin in registry.loaded:
+        group = click.Group()
         try:
-            host.call("zoo_commands", plugin, cli=group)
+            plugin.call("zoo_commands", cli=group)
         except (Exception, SystemExit) as error:
-            click.echo(f"plugin {plugin.name}: zoo_commands failed: {describe(error)}", err=True)
+            plugin.problems.append(f"zoo_commands failed: {describe(error)}")
+        for name, command in group.commands.items():
+            if name in COMMANDS or name in found:
+                plugin.problems.append(f"the command {name!r} is taken")
+            else:
+                found[name] = command
+    registry.report()
+    return found
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import echo_json, plugin_commands
 from zoo.plugins import Plugin
 from zoo.registry import default_registry
 
@@ -17,6 +17,7 @@ def command(as_json: bool) -> None:
     A plugin is code and runs as you. ZOO_PLUGINS=a,b limits the installed ones to those names;
     ZOO_STRICT_PLUGINS=1 makes any problem an error.
     """
+    plugin_commands()
     plugins = default_registry().plugins
     if as_json:
         echo_json([_row(plugin) for plugin in plugins])
