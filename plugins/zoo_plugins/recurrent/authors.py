@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
+from zoo_plugins.common.options import agree
 from zoo_plugins.recurrent.ram import RecurrentAttention
 
 from zoo.errors import WeightsMismatchError
+
+
+def read_config(
+    *,
+    in_chans: int | None = None,
+    channels: int | None = None,
+    img_size: int | tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    scale: float | None = None,
+    glimpse_scale: float | None = None,
+    location_hidden: int | None = None,
+    loc_hidden: int | None = None,
+) -> dict[str, Any]:
+    """The port's settings as keywords of `RecurrentAttention`; two names of one must agree."""
+    found = {
+        "in_chans": agree("ram", in_chans=in_chans, channels=channels),
+        "img_size": agree("ram", img_size=img_size, image_size=image_size),
+        "scale": agree("ram", scale=scale, glimpse_scale=glimpse_scale),
+        "location_hidden": agree("ram", location_hidden=location_hidden, loc_hidden=loc_hidden),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def authors_rollout(

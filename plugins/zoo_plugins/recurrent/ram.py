@@ -270,4 +270,4 @@ def _location(point: Sequence[float]) -> tuple[float, float]:
 
 
 def _not_negative(name: str, value: float) -> float:
-    return check_number("ram", name, value, above=-math.ulp(0.0))
+    return 0.0 if value == 0 else check_number("ram", name, value)

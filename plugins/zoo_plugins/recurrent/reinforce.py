@@ -7,10 +7,13 @@ regression on the reward.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from zoo_plugins.common.options import check_bool, check_choice, check_number
+from zoo_plugins.recurrent.core import Rollout
 from zoo_plugins.recurrent.ram import RecurrentAttention
 
 from zoo.errors import OptionError
@@ -57,21 +60,17 @@ class Reinforce:
             raise OptionError(
                 f"{type(model).__name__} has no rollout", where="objective 'reinforce'"
             )
-        name = "reinforce"
-        low = -5e-324  # zero is allowed
         self.model = model
-        first, last = (check_number(name, "std", s, at_most=2.0) for s in std)
+        first, last = (check_number("reinforce", "std", s, at_most=2.0) for s in std)
         self.std = (first, last)
-        self.reward = check_choice(name, "reward", reward, ("correct", "gain"))
-        self.discount = check_number(name, "discount", discount, above=low, at_most=1)
-        self.standardise = check_bool(name, "standardise", standardise)
-        self.fixed_start = check_number(name, "fixed_start", fixed_start, above=low, at_most=1)
-        self.mean_policy = check_number(name, "mean_policy", mean_policy, above=low, at_most=1)
-        self.deep = check_number(name, "deep_supervision", deep_supervision, above=low)
-        self.policy_weight = check_number(name, "policy_weight", policy_weight, above=low)
-        self.smoothing = check_number(
-            name, "label_smoothing", label_smoothing, above=low, at_most=1
-        )
+        self.reward = check_choice("reinforce", "reward", reward, ("correct", "gain"))
+        self.standardise = check_bool("reinforce", "standardise", standardise)
+        self.discount = _share("discount", discount)
+        self.fixed_start = _share("fixed_start", fixed_start)
+        self.mean_policy = _share("mean_policy", mean_policy)
+        self.smoothing = _share("label_smoothing", label_smoothing)
+        self.deep = _share("deep_supervision", deep_supervision, at_most=math.inf)
+        self.policy_weight = _share("policy_weight", policy_weight, at_most=math.inf)
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
@@ -92,7 +91,7 @@ class Reinforce:
         error = (logits[-1].argmax(-1) != targets).float().mean()
         return loss, {"train_error": 100 * error}
 
-    def _episode(self, images: Tensor, progress: float):
+    def _episode(self, images: Tensor, progress: float) -> Rollout:
         batch, device = len(images), images.device
         first, last = self.std
         std = first * (last / first) ** progress
@@ -132,3 +131,7 @@ class Reinforce:
         averaged = model(images)
         wrong = {"val_error": averaged, "val_error_one_pass": passes}
         return {k: (v.argmax(-1) != targets).sum().float() for k, v in wrong.items()}
+
+
+def _share(name: str, value: float, at_most: float = 1.0) -> float:
+    return 0.0 if value == 0 else check_number("reinforce", name, value, at_most=at_most)
