@@ -1,0 +1,109 @@
+"""Attentions with one fault each, for the test of the conformance kit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Sound(nn.Module):
+    """x * sigmoid(w): nothing is wrong with it."""
+
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, 1, 1, device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.sigmoid()
+
+    def init_identity(self) -> None:
+        with torch.no_grad():
+            self.weight.zero_()
+
+
+class WrongShape(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).mean((2, 3), keepdim=True)
+
+
+class WrongDtype(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).double()
+
+
+class NotFinite(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).log()
+
+
+class InPlace(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mul_(self.weight.sigmoid())
+
+
+class EvenSizes(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        halves = nn.functional.avg_pool2d(x, 2)
+        return nn.functional.interpolate(halves, scale_factor=2.0) * self.weight.sigmoid()
+
+
+class IgnoresDtype(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels)
+
+
+class MixesBatch(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean(0, keepdim=True))
+
+
+class ReadsMemory(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.as_strided(x.shape, torch.empty(x.shape).stride()) * self.weight.sigmoid()
+
+
+class Dead(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.unused = nn.Parameter(torch.ones(1, device=device, dtype=dtype))
+
+
+class Unpicklable(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.gate = lambda x: x
+
+
+class HiddenState(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.scale = torch.rand(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+class TakesAnything(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None, **_: Any) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+
+
+class NoIdentity(Sound):
+    def init_identity(self) -> None:
+        pass
+
+
+class StuckIdentity(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.factor = nn.Parameter(torch.ones(channels, 1, 1, device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.weight * self.factor).sigmoid()
+
+    def init_identity(self) -> None:
+        with torch.no_grad():
+            self.weight.zero_()
+            self.factor.zero_()

@@ -1,0 +1,82 @@
+"""The conformance kit finds each fault, and finds none in what is sound."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+import zoo
+from zoo import testing
+from zoo.errors import PluginWarning
+
+FAULTS = {
+    "WrongShape": (testing.check_output, "becomes"),
+    "WrongDtype": (testing.check_output, "torch.float64"),
+    "NotFinite": (testing.check_output, "non-finite"),
+    "InPlace": (testing.check_output, "in place"),
+    "EvenSizes": (testing.check_sizes, "becomes"),
+    "IgnoresDtype": (testing.check_factory_arguments, "leaves weight"),
+    "MixesBatch": (testing.check_batch_independence, "in its batch"),
+    "ReadsMemory": (testing.check_channels_last, "channels-last"),
+    "Dead": (testing.check_gradients, "unused has no gradient"),
+    "Unpicklable": (testing.check_copies, "pickle"),
+    "HiddenState": (testing.check_copies, "state dict"),
+    "TakesAnything": (testing.check_unknown_option, "silently"),
+    "NoIdentity": (testing.check_identity_start, "is not 0.5"),
+    "StuckIdentity": (testing.check_identity_start, "cannot learn"),
+}
+
+
+def spec(name: str) -> zoo.AttentionSpec:
+    target = f"faulty_attentions:{name}"
+    return zoo.AttentionSpec(name=name.lower(), target=target, identity="exact", identity_gate=0.5)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found(name: str) -> None:
+    check, message = FAULTS[name]
+    with pytest.raises(AssertionError, match=message):
+        check(spec(name))
+
+
+def test_every_check_finds_some_fault() -> None:
+    assert {check for check, _ in FAULTS.values()} == set(testing.CHECKS)
+
+
+def test_what_is_sound_passes() -> None:
+    testing.check_attention(spec("Sound"))
+
+
+def plugin(name: str, target: str) -> ModuleType:
+    module = ModuleType(name)
+
+    @zoo.hookimpl
+    def zoo_attentions() -> list[zoo.AttentionSpec]:
+        return [zoo.AttentionSpec(name=f"kit_{name}", target=target)]
+
+    module.__dict__["zoo_attentions"] = zoo_attentions
+    return module
+
+
+def test_a_plugin_with_a_missing_target_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = plugin("json", "faulty_attentions:Absent")  # a name that a fresh process can import
+    monkeypatch.setitem(sys.modules, "json", module)
+    with (
+        pytest.warns(PluginWarning, match="no Absent"),
+        pytest.raises(AssertionError, match="no Absent"),
+    ):
+        testing.check_plugin(module)
+
+
+def test_a_plugin_that_imports_torch_is_found() -> None:
+    with pytest.raises(AssertionError, match="imports timm torch"):
+        testing.check_plugin("zoo_plugins.channel.se")
+
+
+@pytest.mark.parametrize("name", ["zoo_plugins.channel", "zoo_plugins.mixed"])
+def test_first_party_plugins_conform(name: str) -> None:
+    testing.check_plugin(name)
