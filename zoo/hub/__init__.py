@@ -8,10 +8,19 @@ from __future__ import annotations
 from zoo.errors import WeightsNotFoundError
 from zoo.hub.files import VerifiedFile, bundled_file, local_file
 from zoo.hub.pull import Request, pull
+from zoo.hub.repository import open_repository
 from zoo.hub.timm_weights import timm_weights
 from zoo.specs import WeightsSpec
 
-__all__ = ["Request", "VerifiedFile", "fetch", "local_file", "pull", "timm_weights"]
+__all__ = [
+    "Request",
+    "VerifiedFile",
+    "fetch",
+    "local_file",
+    "open_repository",
+    "pull",
+    "timm_weights",
+]
 
 
 def fetch(

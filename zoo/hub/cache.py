@@ -128,8 +128,8 @@ def digest(file: BinaryIO, algorithm: str = "sha256") -> str:
     return value
 
 
-def content_digest(file: BinaryIO, algorithm: str) -> str:
-    """Digest of an open file, read now and not remembered."""
+def content_digest(file: Any, algorithm: str) -> str:
+    """Digest of an open binary file, read now and not remembered."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if algorithm == "sha256":

@@ -16,7 +16,7 @@ from zoo.errors import CorruptWeightsError, HubError, OfflineError
 from zoo.hub import cache
 from zoo.hub.files import DigestFrom, VerifiedFile, open_regular
 from zoo.hub.progress import bar
-from zoo.hub.resolve import Commit, Entry, check_request, resolve
+from zoo.hub.resolve import Commit, Entry, check_request, known_commit, resolve
 from zoo.hub.transport import RETRIES, Clock, TooLongError, UnreachableError, download
 
 logger = logging.getLogger("zoo.hub")
@@ -30,6 +30,7 @@ class Request:
     revision: str = "main"
     filename: str = "model.safetensors"
     sha256: str = ""
+    max_size: int = 2**50
 
     def __post_init__(self) -> None:
         check_request(self.repository, self.revision, self.filename)
@@ -98,8 +99,9 @@ def fetch_entry(
 ) -> VerifiedFile:
     """The file of a resolved commit: a verified copy from the cache, or a download."""
     entry = commit.entry(request.filename)
+    if entry.size > request.max_size:
+        raise HubError(f"{entry.size} bytes are too many for this file", where=str(request))
     expected = _expected(request, entry)
-    _remember_entry(commit, request.filename, entry)
     path = cache.snapshot_path(request.repository, commit.sha, request.filename)
     blob = cache.repository_folder(request.repository) / "blobs" / (entry.sha256 or entry.git)
     file = _verified(request, path, commit.sha, expected)
@@ -133,6 +135,10 @@ def _expected(request: Request, entry: Entry) -> Expected:
         )
     if request.sha256:
         return Expected(request.sha256, "sha256", "manifest")
+    return _promised(entry)
+
+
+def _promised(entry: Entry) -> Expected:
     if entry.sha256:
         return Expected(entry.sha256, "sha256", "hub")
     return Expected(entry.git, "git", "hub")
@@ -223,25 +229,11 @@ def _blob_name(path: Path) -> Expected | None:
     return Expected(name, algorithm, "cache")
 
 
-def _entry_note(repository: str, commit: str) -> Path:
-    return cache.notes() / "commits" / repository.replace("/", "--") / f"{commit}.json"
-
-
-def _remember_entry(commit: Commit, filename: str, entry: Entry) -> None:
-    path = _entry_note(commit.repository, commit.sha)
-    note = cache.read_note(path)
-    fact = {"sha256": entry.sha256, "git": entry.git}
-    if note.get(filename) != fact:
-        cache.write_note(path, {**note, filename: fact})
-
-
 def _recorded(request: Request, commit: str) -> Expected | None:
-    """The digest that the Hub once gave for a file of this commit; commits do not change."""
-    fact = cache.read_note(_entry_note(request.repository, commit)).get(request.filename)
-    for algorithm in ("sha256", "git"):
-        if isinstance(fact, dict) and isinstance(fact.get(algorithm), str) and fact[algorithm]:
-            return Expected(fact[algorithm], algorithm, "hub")
-    return None
+    """The digest that the Hub once gave for a file of this commit."""
+    known = known_commit(request.repository, commit)
+    entry = known.files.get(request.filename) if known else None
+    return _promised(entry) if entry else None
 
 
 @contextmanager
@@ -276,6 +268,8 @@ def _download(
     url = hf_hub_url(request.repository, request.filename, revision=commit)
     blob = cache.repository_folder(request.repository) / "blobs" / (entry.sha256 or entry.git)
     blob.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(blob.parent).free < entry.size:
+        raise OSError(f"{entry.size} bytes do not fit on the disk")
     found = ""
     for _ in range(2):
         with _scratch(blob) as part:

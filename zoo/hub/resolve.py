@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from zoo.errors import HubError, UsageError
@@ -78,11 +79,16 @@ def check_request(repository: str, revision: str, filename: str = "config.json")
 def resolve(repository: str, revision: str, *, clock: Clock, retries: int = RETRIES) -> Commit:
     """Ask the Hub, in one request, for the commit of a revision and the digests of its files.
 
+    Commits do not change, so one that was asked for before is not asked for again.
+
     Raises:
         UnreachableError: no answer. HubError: refused, or the answer makes no sense.
     """
     from huggingface_hub import constants
 
+    known = known_commit(repository, revision)
+    if known:
+        return known
     base = f"{constants.ENDPOINT}/api/models/{repository}"
     url = f"{base}/revision/{quote(revision, safe='')}?blobs=true"
     info = read_json(url, clock=clock, retries=retries)
@@ -95,7 +101,31 @@ def resolve(repository: str, revision: str, *, clock: Clock, retries: int = RETR
     if not files:  # a server that lists digests in the tree only
         tree = read_json(f"{base}/tree/{sha}?recursive=true", clock=clock, retries=retries)
         files = _entries(tree, "path", "oid", "oid")
+    cache.write_note(_note(repository, sha), {k: asdict(entry) for k, entry in files.items()})
     return Commit(repository, sha, files)
+
+
+def _note(repository: str, sha: str) -> Path:
+    return cache.notes() / "commits" / repository.replace("/", "--") / f"{sha}.json"
+
+
+def known_commit(repository: str, sha: str) -> Commit | None:
+    """What the Hub once said of a commit; None for a branch, a tag, or one never asked for."""
+    note = cache.read_note(_note(repository, sha)) if cache.COMMIT.match(sha) else {}
+    files = {k: Entry(**v) for k, v in note.items() if _is_entry(v)}
+    return Commit(repository, sha, files) if files else None
+
+
+def _is_entry(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"size", "sha256", "git"}:
+        return False
+    sha256, git = value["sha256"], value["git"]
+    return (
+        _is_size(value["size"])
+        and isinstance(sha256, str)
+        and isinstance(git, str)
+        and bool(_SHA256.match(sha256) or cache.COMMIT.match(git))
+    )
 
 
 def _entries(rows: Any, name: str, git: str, sha256: str) -> dict[str, Entry]:
@@ -121,5 +151,5 @@ def _entry(row: Mapping[str, Any], git: str, sha256: str) -> Entry | None:
     return None
 
 
-def _is_size(value: object) -> bool:
+def _is_size(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**50

@@ -69,15 +69,15 @@ class Clock:
 
 
 def read_json(url: str, *, clock: Clock, retries: int = RETRIES) -> Any:
-    """The JSON document at `url`; a page that is not JSON counts as no answer."""
-    body = BytesIO()
-    download(url, body, clock=clock, limit=JSON_LIMIT, retries=retries)
-    try:
-        return json.loads(body.getvalue())
-    except (ValueError, RecursionError):
-        raise UnreachableError(
-            "the answer is not JSON, so it is not a Hub that answers", where=url
-        ) from None
+    """The JSON document at `url`; a page that is not JSON, twice, counts as no answer."""
+    for wait in (BACKOFF, 0.0):
+        body = BytesIO()
+        download(url, body, clock=clock, limit=JSON_LIMIT, retries=retries)
+        try:
+            return json.loads(body.getvalue())
+        except (ValueError, RecursionError):
+            clock.sleep(wait)
+    raise UnreachableError("the answer is not JSON, so it is no Hub that answers", where=url)
 
 
 def download(
@@ -132,6 +132,8 @@ def _attempt(
         return
     with _stream(url, offset, clock) as response:
         _check_status(url, response, sink)
+        if size is not None and response.headers.get("Content-Encoding", "identity") != "identity":
+            raise _TransientError("the answer is compressed, which was not asked for")
         if not _continues(response, offset):
             sink.seek(0)
             sink.truncate()
@@ -150,13 +152,9 @@ def _stream(url: str, offset: int, clock: Clock) -> Iterator[Any]:
     """The open response; everything that the transport raises becomes ours."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.errors import OfflineModeIsEnabled
-    from huggingface_hub.utils import build_hf_headers
 
     httpx = http_library()
-    headers = build_hf_headers(library_name="attention-zoo", library_version=__version__)
-    headers["Accept-Encoding"] = "identity"
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
+    headers = _headers(offset)
     timeout = clock.left(constants.HF_HUB_DOWNLOAD_TIMEOUT)
     try:
         with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
@@ -167,6 +165,19 @@ def _stream(url: str, offset: int, clock: Clock) -> Iterator[Any]:
         raise _TransientError(f"{type(error).__name__}: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise HubError(f"the Hub cannot be read: {error}", where=url) from None
+
+
+def _headers(offset: int) -> dict[str, str]:
+    from huggingface_hub.utils import build_hf_headers
+
+    try:
+        headers = build_hf_headers(library_name="attention-zoo", library_version=__version__)
+    except OSError as error:
+        raise HubError(
+            f"the Hub's token cannot be read: {error}", remedy="hf auth login, or set HF_TOKEN"
+        ) from None
+    headers["Accept-Encoding"] = "identity"
+    return headers | ({"Range": f"bytes={offset}-"} if offset else {})
 
 
 def http_library() -> Any:

@@ -1,0 +1,341 @@
+"""Pulling, over HTTP with the real client, under faults: the right bytes or one of our errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hub.client import Client
+from hub.samples import NAME, fill, weights
+from hub.server import Hub
+from hub.store import sha256
+
+from zoo.errors import UsageError
+from zoo.hub import Request
+
+GOOD = weights(0)
+
+
+def assert_good(result: dict, content: bytes = GOOD) -> None:
+    assert result["ok"], result
+    assert result["sha256"] == sha256(content)
+    assert result["bytes"] == len(content)
+    assert not result["torch"]
+
+
+def assert_refused(result: dict, *errors: str) -> None:
+    assert not result["ok"], result
+    assert not result["raw"], result
+    assert result["error"] in errors, result
+
+
+def assert_clean(client: Client, *contents: bytes) -> None:
+    """The cache holds these contents and nothing else, no half file either."""
+    found = {sha256(path.read_bytes()) for path in client.blobs() if path.name != "CACHEDIR.TAG"}
+    assert found <= {sha256(content) for content in contents}
+
+
+def test_the_record_says_what_was_read_and_who_vouches(hub: Hub, client: Client) -> None:
+    commit = fill(hub)
+    result = client.run("pull", repository=NAME)
+    assert_good(result)
+    assert result["revision"] == commit
+    assert (result["source"], result["digest_from"]) == ("hub", "hub")
+    pinned = client.run("pull", repository=NAME, revision=commit, sha256=sha256(GOOD))
+    assert pinned["digest_from"] == "manifest"
+
+
+def test_a_pinned_copy_costs_no_request(hub: Hub, client: Client) -> None:
+    commit = fill(hub)
+    client.run("pull", repository=NAME)
+    hub.log.clear()
+    assert_good(client.run("pull", repository=NAME, revision=commit))
+    assert_good(client.run("pull", repository=NAME, sha256=sha256(GOOD)))
+    assert not hub.log
+
+
+def test_a_branch_costs_one_request_and_no_bytes(hub: Hub, client: Client) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    hub.log.clear()
+    assert_good(client.run("pull", repository=NAME))
+    assert hub.counts() == {"info": 1}
+
+
+def test_files_of_the_hub_client_are_reused(hub: Hub, client: Client) -> None:
+    fill(hub)
+    assert client.run("bare", repository=NAME)["ok"]
+    hub.log.clear()
+    assert_good(client.run("pull", repository=NAME))
+    assert hub.counts()["data"] == 0
+
+
+def test_the_hub_client_finds_ours_offline(hub: Hub, client: Client) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    result = client.run("bare", repository=NAME, env={"HF_HUB_OFFLINE": "1"})
+    assert result["sha256"] == sha256(GOOD)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["corrupt", "truncate", "cut", "stall", "long", "reset"]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("html", "gzip_bomb")],
+)
+def test_a_fault_in_the_data_once_is_overcome(hub: Hub, client: Client, kind: str) -> None:
+    fill(hub)
+    hub.faults.add(kind, "data", times=1)
+    assert_good(client.run("pull", repository=NAME))
+    assert_clean(client, GOOD)
+
+
+@pytest.mark.parametrize("kind", ["corrupt", "long", pytest.param("html", marks=pytest.mark.slow)])
+def test_a_fault_in_the_data_that_stays_is_refused(hub: Hub, client: Client, kind: str) -> None:
+    fill(hub)
+    hub.faults.add(kind, "data")
+    result = client.run("pull", repository=NAME, deadline=4)
+    assert_refused(result, "CorruptWeightsError", "UnreachableError")
+    assert_clean(client)
+    if kind == "corrupt":
+        assert hub.counts()["data"] == 2
+        assert sha256(GOOD) in result["what"] and "model.safetensors" in result["what"]
+    hub.faults.clear()
+    assert_good(client.run("pull", repository=NAME))
+
+
+@pytest.mark.parametrize("kind", ["range", "no_range"])
+def test_a_resumed_download_is_whole_or_done_again(hub: Hub, client: Client, kind: str) -> None:
+    fill(hub)
+    hub.faults.add("cut", "data", times=1)
+    hub.faults.add(kind, "data", times=1)
+    assert_good(client.run("pull", repository=NAME))
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [("info", 503), ("resolve", 429), ("data", 500)]
+    + [
+        pytest.param(place, status, marks=pytest.mark.slow)
+        for place in ("info", "resolve", "data")
+        for status in (408, 429, 500, 502, 503, 504)
+    ],
+)
+def test_a_passing_server_error_is_waited_out(
+    hub: Hub, client: Client, place: str, status: int
+) -> None:
+    fill(hub)
+    hub.faults.add("status", place, times=1, status=status, headers={"Retry-After": "0"})
+    assert_good(client.run("pull", repository=NAME))
+
+
+def test_retry_after_is_honoured_up_to_the_deadline(hub: Hub, client: Client) -> None:
+    fill(hub)
+    hub.faults.add("status", "data", times=1, status=429, headers={"Retry-After": "1"})
+    start = time.monotonic()
+    assert_good(client.run("pull", repository=NAME))
+    assert time.monotonic() - start > 1
+    hub.faults.add("status", "info", status=429, headers={"Retry-After": "86400"})
+    start = time.monotonic()
+    result = client.run("pull", repository=NAME, revision="other", deadline=1)
+    assert_refused(result, "UnreachableError")
+    assert time.monotonic() - start < 5
+
+
+def test_a_server_that_drips_is_cut_off_at_the_deadline(hub: Hub, client: Client) -> None:
+    fill(hub)
+    hub.faults.add("drip", "data")
+    start = time.monotonic()
+    assert_refused(client.run("pull", repository=NAME, deadline=1.5), "UnreachableError")
+    assert time.monotonic() - start < 6
+    assert_clean(client)
+
+
+@pytest.mark.parametrize(
+    ("damage", "revision"),
+    [
+        ("flip", "main"), ("flip", "commit"), ("truncate", "main"), ("grow", "commit"),
+        ("empty", "main"),
+    ],
+)  # fmt: skip
+def test_a_damaged_cache_is_mended_online_and_refused_offline(
+    hub: Hub, client: Client, damage: str, revision: str
+) -> None:
+    commit = fill(hub)
+    revision = commit if revision == "commit" else revision
+    client.run("pull", repository=NAME)
+    (blob,) = client.blobs_of(NAME)
+    harm(blob, damage)
+    result = client.run("pull", repository=NAME, revision=revision, env={"HF_HUB_OFFLINE": "1"})
+    assert_refused(result, "CorruptWeightsError")
+    assert_good(client.run("pull", repository=NAME, revision=revision))
+    assert sha256(blob.read_bytes()) == sha256(GOOD)
+
+
+def harm(path: Path, damage: str) -> None:
+    """Damage a file and put its modification time back."""
+    stat = path.stat()
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-5] ^= 1
+    kept = {"truncate": content[:-8], "grow": content + b"\0", "empty": b""}.get(damage, content)
+    path.write_bytes(bytes(kept))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_what_others_cached_is_checked_before_it_is_used(hub: Hub, client: Client) -> None:
+    """The client serves its own corrupt download for ever; here it is found, even offline."""
+    fill(hub)
+    hub.faults.add("corrupt", "data", times=1)
+    assert client.run("bare", repository=NAME)["sha256"] != sha256(GOOD)
+    result = client.run("pull", repository=NAME, env={"HF_HUB_OFFLINE": "1"})
+    assert_refused(result, "CorruptWeightsError")
+    assert_good(client.run("pull", repository=NAME))
+    assert client.run("bare", repository=NAME)["sha256"] == sha256(GOOD)
+
+
+def test_a_hit_is_hashed_once(hub: Hub, client: Client) -> None:
+    fill(hub)
+    result = client.run("pull_twice", repository=NAME)
+    assert result["hashed"] == [1, 1], "the download is hashed, and nothing after that"
+
+
+@pytest.mark.parametrize("kind", ["hostile_etag", "stale_etag"])
+def test_etags_name_no_files(hub: Hub, client: Client, kind: str) -> None:
+    hub.store.put(NAME, {"model.safetensors": weights(1)})
+    fill(hub)
+    hub.faults.add(kind, "resolve")
+    assert_good(client.run("pull", repository=NAME))
+    assert_clean(client, GOOD)
+    outside = [p for p in client.home.parent.rglob("*") if "escaped" in p.name]
+    assert not outside
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"filename": "../../escape"}, {"filename": "/etc/passwd"}, {"filename": "a/../../b"},
+        {"filename": "a\\..\\b"}, {"filename": ""}, {"revision": "../../main"},
+        {"revision": "refs/../../x"}, {"repository": "../../etc"}, {"repository": "a/b/c"},
+        {"repository": "a--b/c"}, {"repository": "org/net?x=1"}, {"revision": "main\n"},
+    ],
+)  # fmt: skip
+def test_names_that_would_leave_the_cache_are_refused(arguments: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        Request(**{"repository": NAME, **arguments})
+
+
+def test_a_moving_branch_is_pinned_for_the_whole_operation(hub: Hub, client: Client) -> None:
+    first = fill(hub, config=b'{"architecture": "resnet18"}')
+    hub.moves.append((NAME, {"model.safetensors": weights(1), "config.json": b"{}"}))
+    hub.faults.add("move", "info", times=1)
+    result = client.run("pull", repository=NAME)
+    assert_good(result)
+    assert result["revision"] == first
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_is_not_papered_over_with_an_old_copy(
+    hub: Hub, client: Client, status: int
+) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    hub.faults.add("status", "info", "resolve", status=status)
+    result = client.run("pull", repository=NAME)
+    assert_refused(result, "HubError")
+    assert str(status) in result["what"]
+
+
+@pytest.mark.parametrize("kind", ["status", "reset", pytest.param("html", marks=pytest.mark.slow)])
+def test_an_unreachable_hub_leaves_the_verified_copy_and_says_so(
+    hub: Hub, client: Client, kind: str
+) -> None:
+    commit = fill(hub)
+    client.run("pull", repository=NAME)
+    hub.faults.add(kind, "info")
+    result = client.run("pull", repository=NAME)
+    assert_good(result)
+    assert result["revision"] == commit
+    assert "using the cached copy of commit" in result["stderr"]
+
+
+def test_a_vanished_network_uses_the_cache_and_says_so(hub: Hub, client: Client) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    hub.close()
+    result = client.run("pull", repository=NAME)
+    assert_good(result)
+    assert "using the cached copy of commit" in result["stderr"]
+    assert_refused(client.run("pull", repository="org/other", deadline=2), "UnreachableError")
+
+
+@pytest.mark.parametrize("how", ["environment", "argument"])
+def test_offline_asks_nobody(hub: Hub, client: Client, how: str) -> None:
+    fill(hub, config=b"{}")
+    client.run("pull", repository=NAME)
+    hub.log.clear()
+    options = {"env": {"HF_HUB_OFFLINE": "1"}} if how == "environment" else {"offline": True}
+    result = client.run("pull", repository=NAME, **options)
+    assert_good(result)
+    assert "offline" in result["stderr"]
+    missing = client.run("pull", repository=NAME, filename="config.json", **options)
+    assert_refused(missing, "OfflineError")
+    assert "zoo pull" in missing["what"]
+    assert not hub.log
+
+
+def test_a_pinned_digest_that_the_repository_no_longer_has(hub: Hub, client: Client) -> None:
+    fill(hub)
+    result = client.run("pull", repository=NAME, sha256="0" * 64)
+    assert_refused(result, "CorruptWeightsError")
+    assert "0" * 64 in result["what"] and sha256(GOOD) in result["what"]
+    assert hub.counts()["data"] == 0
+
+
+@pytest.mark.parametrize("kind", ["private", "gated"])
+def test_private_and_gated_repositories(hub: Hub, client: Client, kind: str) -> None:
+    hub.store.repository(NAME, **{kind: True})
+    fill(hub)
+    refused = client.run("pull", repository=NAME)
+    assert_refused(refused, "HubError")
+    assert "hf auth login" in refused["what"]
+    assert_good(client.run("pull", repository=NAME, env={"HF_TOKEN": "hf_good"}))
+
+
+def test_several_processes_fetch_once(hub: Hub, client: Client) -> None:
+    fill(hub)
+    processes = [client.start("pull", repository=NAME) for _ in range(4)]
+    for process in processes:
+        assert_good(client.finish(process))
+    assert hub.counts()["data"] == 1
+
+
+def test_a_kill_leaves_nothing_that_is_trusted(hub: Hub, client: Client) -> None:
+    fill(hub)
+    hub.faults.add("stall", "data", times=1)
+    process = client.start("pull", repository=NAME, env={"HF_HUB_DOWNLOAD_TIMEOUT": "20"})
+    deadline = time.monotonic() + 20
+    while not any(p.suffix == ".incomplete" for p in client.blobs()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    offline = client.run("pull", repository=NAME, env={"HF_HUB_OFFLINE": "1"})
+    assert_refused(offline, "OfflineError")
+    assert_good(client.run("pull", repository=NAME))
+
+
+def test_a_cache_that_cannot_be_written_is_said(hub: Hub, client: Client) -> None:
+    fill(hub)
+    client.home.parent.mkdir(exist_ok=True)
+    client.home.write_text("in the way")
+    assert_refused(client.run("pull", repository=NAME), "HubError")
+
+
+@pytest.mark.parametrize("kind", ["junk", "html"])
+def test_an_answer_that_makes_no_sense(hub: Hub, client: Client, kind: str) -> None:
+    fill(hub)
+    hub.faults.add(kind, "info")
+    assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")

@@ -1,0 +1,154 @@
+"""The client's side, in a process of its own: `python -m hub.client '{"op": "pull", ...}'`.
+
+Prints one JSON object: what came of the operation, or the error's class and text. An error that is
+not the zoo's own is `raw`, which no test accepts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+@dataclass
+class Client:
+    """Runs operations against a server, with a home (cache) of its own."""
+
+    endpoint: str
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, **env: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ZOO_"))}
+        paths = (ROOT, ROOT / "plugins", ROOT / "weights", HERE.parent)
+        return kept | {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(self.home),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "HF_HUB_ETAG_TIMEOUT": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "OMP_NUM_THREADS": "1",
+        } | self.env | env  # fmt: skip
+
+    def start(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
+        command = [sys.executable, "-m", "hub.client", json.dumps({"op": op, **arguments})]
+        return subprocess.Popen(
+            command, env=self.environment(**env or {}), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
+        return self.finish(self.start(op, env, **arguments))
+
+    @staticmethod
+    def finish(process: Any, timeout: float = 90) -> dict[str, Any]:
+        out, err = process.communicate(timeout=timeout)
+        if process.returncode:
+            raise AssertionError(f"exit code {process.returncode}\n{out}\n{err}")
+        return json.loads(out.splitlines()[-1]) | {"stderr": err}
+
+    def cli(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
+        """Run the `zoo` program."""
+        return subprocess.run(
+            [sys.executable, "-m", "zoo", *arguments], env=self.environment(**env or {}),
+            text=True, capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def blobs(self) -> list[Path]:
+        """Every regular file in the Hub's cache of this home."""
+        found = (p for p in (self.home / "hub").rglob("*") if p.is_file() and not p.is_symlink())
+        return [p for p in found if p.suffix != ".lock" and "refs" not in p.parts]
+
+    def blobs_of(self, repository: str) -> list[Path]:
+        folder = "models--" + repository.replace("/", "--")
+        return [p for p in self.blobs() if folder in p.parts]
+
+
+def pull(repository: str, revision: str = "main", filename: str = "model.safetensors",
+         sha256: str = "", read: bool = False, **options: Any) -> dict[str, Any]:  # fmt: skip
+    from zoo.hub import Request, pull
+    from zoo.safetensors_file import inspect
+
+    request = Request(repository=repository, revision=revision, filename=filename, sha256=sha256)
+    with pull(request, **options) as file:
+        file.handle.seek(0)
+        content = file.handle.read()
+        result = {**file.record(), "path": str(file.path), "bytes": len(content)}
+        if read:
+            result["tensors"] = sorted(inspect(file).tensors)
+    return result
+
+
+def repository(name: str) -> dict[str, Any]:
+    from zoo.hub import fetch, open_repository
+
+    config, spec = open_repository(name)
+    with fetch(spec) as file:
+        return {
+            "architecture": config.architecture,
+            "commits": [spec.revision, file.revision],
+            "sha256": file.sha256,
+        }
+
+
+def pull_twice(repository: str) -> dict[str, Any]:
+    """Pull twice, counting how often a whole file was read to be hashed."""
+    from zoo.hub import cache
+
+    counts, real = [0], cache.content_digest
+
+    def counted(file: Any, algorithm: str) -> str:
+        counts[0] += 1
+        return real(file, algorithm)
+
+    cache.content_digest = counted
+    seen = []
+    for _ in range(2):
+        pull(repository)
+        seen.append(counts[0])
+    return {"hashed": seen}
+
+
+def bare(repository: str, revision: str = "main", filename: str = "model.safetensors",
+         **options: Any) -> dict[str, Any]:  # fmt: skip
+    """What the Hub client does alone."""
+    import hashlib
+
+    from huggingface_hub import hf_hub_download
+
+    path = hf_hub_download(repository, filename, revision=revision, **options)
+    content = Path(path).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return {"path": path, "sha256": digest, "bytes": len(content)}
+
+
+def main() -> None:
+    arguments = json.loads(sys.argv[1])
+    op = globals()[arguments.pop("op")]
+    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    from zoo.errors import ZooError
+
+    try:
+        result = {"ok": True, **op(**arguments)}
+    except ZooError as error:
+        result = {"ok": False, "error": type(error).__name__, "what": str(error), "raw": False}
+    except Exception as error:
+        result = {"ok": False, "error": type(error).__name__, "what": str(error), "raw": True}
+    result["torch"] = "torch" in sys.modules
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""A model repository of the zoo or of timm: its config and its weights, all of one commit."""
+
+from __future__ import annotations
+
+from zoo.hub import config
+from zoo.hub.config import HubConfig
+from zoo.hub.pull import Request, pull
+from zoo.hub.resolve import parse_repository
+from zoo.specs import WeightsSpec
+
+
+def open_repository(
+    name: str, *, offline: bool | None = None, deadline: float | None = None
+) -> tuple[HubConfig, WeightsSpec]:
+    """`hf-hub:org/name@revision` as its config and the spec of its weights.
+
+    The revision is pinned to its commit, and that commit is in the spec: `fetch(spec)` takes the
+    weights from the very commit that the config came from.
+
+    Raises:
+        ConfigError: the config is not one, or has values out of bounds.
+        UsageError: `name` is not a repository's name. Else as `pull`.
+    """
+    repository, revision = parse_repository(name)
+    request = Request(
+        repository=repository,
+        revision=revision,
+        filename="config.json",
+        max_size=config.SIZE_LIMIT,
+    )
+    with pull(request, offline=offline, deadline=deadline, progress=False) as file:
+        file.handle.seek(0)
+        parsed = config.parse(file.handle.read(config.SIZE_LIMIT + 1), str(request))
+        commit = file.revision
+    spec = WeightsSpec(
+        model=parsed.architecture.partition(".")[0],
+        tag=parsed.architecture.partition(".")[2] or "hub",
+        kind="published",
+        repository=repository,
+        revision=commit,
+        num_classes=parsed.num_classes,
+        input=parsed.input,
+        license=parsed.license,
+    )
+    return parsed, spec
