@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.version import __version__
 
 if TYPE_CHECKING:
+    from zoo import errors, testing
     from zoo.catalogue import (
         attention_info,
         list_attentions,
@@ -51,6 +52,8 @@ _HOMES = {
     "WeightsSpec": "zoo.specs",
 }
 
+_MODULES = ("errors", "testing")
+
 __all__ = [
     "AttentionSpec",
     "BackboneSpec",
@@ -64,15 +67,19 @@ __all__ = [
     "attention_info",
     "create_attention",
     "create_model",
+    "errors",
     "hookimpl",
     "list_attentions",
     "list_backbones",
     "list_models",
     "model_info",
+    "testing",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
