@@ -19,7 +19,7 @@ from zoo import hub
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion.insert import Target, insert
-from zoo.mechanisms import build_attention
+from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan
 from zoo.registry import Registry
 from zoo.specs import WeightsSpec
@@ -43,7 +43,8 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         with SkipInit():
             model = _construct(plan, registry)
             sites = [] if plan.warm else _insert(plan, registry, model)
-        load(model, file, config=_weights_config(plan, model), architecture=_architecture(plan))
+        config = _weights_config(plan, model)
+        load(model, file, name=plan.name, config=config, architecture=_architecture(plan))
         if plan.warm:
             sites = _insert(plan, registry, model)
             _say_untrained(plan, len(sites))
@@ -96,11 +97,24 @@ def _call(build: Any, name: str, options: Mapping[str, Any]) -> nn.Module:
         if found is None:
             raise _refused(name, options, error) from error
         raise OptionError(
-            f"{name} has no option {found[1]!r}", where=f"model {name!r}", remedy=f"zoo info {name}"
+            f"{name} has no option {found[1]!r}", where=f"model {name!r}", remedy=_accepts(error)
         ) from error
     except (ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError,
             ZeroDivisionError, OverflowError) as error:  # fmt: skip
         raise _refused(name, options, error) from error
+
+
+def _accepts(error: TypeError) -> str:
+    """What the constructor that complained would have taken, read off its last frame."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    found = re.match(r"(\w+)\.__init__\(\)", str(error))
+    cls = frame.tb_frame.f_globals.get(found[1]) if frame is not None and found else None
+    if cls is None:
+        cls = frame.tb_frame.f_locals.get("model_cls") if frame is not None else None
+    names = option_names(cls) - {"device", "dtype"} if cls is not None else ()
+    return f"it accepts {', '.join(sorted(names))}" if names else ""
 
 
 def _refused(name: str, options: Mapping[str, Any], error: Exception) -> OptionError:
@@ -115,6 +129,7 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
     if spec is None:
         return []
     options = plan.attention_options
+    check_options(spec, options, option_names(resolve(spec.target, registry.owner(spec))))
 
     def build(channels: int, **more: Any) -> nn.Module:
         known = {k: v for k, v in more.items() if k not in options}
@@ -143,10 +158,8 @@ def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
     if isinstance(plan.weights, WeightsSpec):
         config.update(plan.weights.input, num_classes=plan.weights.num_classes)
     else:
-        config["num_classes"] = getattr(model, "num_classes", config.get("num_classes", 0))
+        config["num_classes"] = None  # the file tells
     config["input_size"] = tuple(config.get("input_size") or (3, 224, 224))
-    if isinstance(plan.weights, Path):
-        config["input_size"] = (getattr(model, "in_chans", 3), *config["input_size"][1:])
     return config
 
 
@@ -160,8 +173,10 @@ def _describe(model: nn.Module, plan: Plan, file: hub.VerifiedFile | None) -> nn
             license=weights.license or None, hf_hub_id=weights.repository or None,
         )  # fmt: skip
     if plan.attention is not None or plan.spec is not None:
-        config["architecture"] = plan.name
-        config["url"] = ""
+        config |= {"architecture": plan.name, "url": ""}
+        config.setdefault("hf_hub_id", None)
+        if weights is None:  # what timm states is of the plain backbone
+            config |= {"hf_hub_id": None, "tag": None, "license": None}
     model.pretrained_cfg = model.default_cfg = config
     model.zoo_config = _config(plan, getattr(model, "zoo_sites", []))
     model.zoo_weights = file.record() if file is not None else {}

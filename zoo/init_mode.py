@@ -26,7 +26,8 @@ class SkipInit(TorchFunctionMode):
         self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         name = getattr(func, "__name__", "")
-        in_place = name in _FILLS or getattr(func, "__module__", "") == "torch.nn.init"
-        if in_place and args and isinstance(args[0], nn.Parameter):
-            return args[0]
+        if name in _FILLS or getattr(func, "__module__", "") == "torch.nn.init":
+            filled = args[0] if args else (kwargs or {}).get("tensor")
+            if isinstance(filled, nn.Parameter):
+                return filled
         return func(*args, **(kwargs or {}))

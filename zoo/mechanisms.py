@@ -41,7 +41,7 @@ def build_attention(
     target = resolve(spec.target, registry.owner(spec))
     accepted = option_names(target)
     given = {**spec.defaults, **_channels(spec, channels, options), **options}
-    _check_options(spec, given, accepted)
+    check_options(spec, given, accepted)
     try:
         return target(**given)
     except ZooError:
@@ -76,7 +76,8 @@ def _channels(
     return {name: channels for name in spec.channel_arguments if name not in options}
 
 
-def _check_options(spec: AttentionSpec, given: Mapping[str, Any], accepted: frozenset[str]) -> None:
+def check_options(spec: AttentionSpec, given: Mapping[str, Any], accepted: frozenset[str]) -> None:
+    """Refuse options that the mechanism does not have, and values that are not finite."""
     unknown = sorted(given.keys() - accepted) if accepted else []
     if unknown:
         raise OptionError(

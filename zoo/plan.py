@@ -1,4 +1,4 @@
-"""From the arguments of `create_model` to a plan: what to build, and from which weights. No torch."""
+"""From the arguments of `create_model` to a plan: what to build, from which weights. No torch."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def _parts(
     read = names.parse(name, registry)
     spec = read.spec
     mechanism = names.attention(attention, registry) if attention else read.attention
-    if attention and (read.attention or (spec and spec.attention)):
+    named = read.attention.name if read.attention else (spec.attention if spec else "")
+    if mechanism is not None and named not in ("", mechanism.name):
         raise UsageError(
             f"{name!r} already names an attention; attention={attention!r} is a second one",
             remedy=f'zoo.create_model("{read.backbone or (spec and spec.backbone)}", '

@@ -15,18 +15,24 @@ from zoo.errors import WeightsMismatchError
 from zoo.hub import VerifiedFile
 
 State = dict[str, Tensor]
+# BLAS sums in another order where memory is not aligned to 64 bytes, as mapped tensors are not.
+# Matrices and small kernels are copied, so that logits are those of timm to the last bit; large
+# kernels stay mapped, oneDNN reorders them anyway.
+_SMALL = 2**18
 _FILTERS = ("checkpoint_filter_fn", "_filter_fn", "checkpoint_filter_fn_classifier")
 
 
 def load(
-    model: nn.Module, file: VerifiedFile, *, config: Mapping[str, Any], architecture: str = ""
-) -> None:
+    model: nn.Module, file: VerifiedFile, *, name: str, config: Mapping[str, Any],
+    architecture: str = "",
+) -> None:  # fmt: skip
     """Load a verified file: all of its tensors are used and every parameter is defined.
 
     timm adapts what may differ: the family's old key names, the first convolution to another
     number of input channels, the classifier dropped if the number of classes is another.
 
     Args:
+        name: of the model, for messages.
         config: what the file was made for, in timm's names (`num_classes`, `input_size`, ...).
         architecture: timm's, for its key filter.
 
@@ -34,7 +40,10 @@ def load(
         WeightsMismatchError: names the keys. CorruptWeightsError: see `safetensors_file`.
     """
     state = safetensors_file.tensors(file)
-    check = partial(_checked, family=_family_filter(architecture), config=config, where=file.path)
+    config = _with_classes(config, model, state)
+    check = partial(
+        _checked, family=_family_filter(architecture), config=config, where=(name, file.path)
+    )
     final: State = {}
     _assign(model, state, {**config, "state_dict": state}, check, final)
     _reset_rest(model, final, str(file.path))
@@ -72,7 +81,7 @@ def _assign(
 
 def _checked(
     state: State, model: nn.Module, *, family: Callable[..., State] | None,
-    config: Mapping[str, Any], where: object,
+    config: Mapping[str, Any], where: tuple[str, object],
 ) -> State:  # fmt: skip
     """The family's filter, then: no key too many or too few but the classifier's, equal shapes."""
     if family is not None:
@@ -84,14 +93,28 @@ def _checked(
     extra = [k for k in state if k not in wanted and k not in free]
     shapes = _wrong_shapes(state, wanted, free | _first_convolutions(config))
     if missing or extra or shapes:
-        raise _mismatch(model, missing, extra, shapes, where)
+        raise _mismatch(missing, extra, shapes, *where)
     kept = {k: v for k, v in state.items() if k in wanted}
     return {k: _like(v, wanted[k]) for k, v in kept.items()}
 
 
+def _with_classes(config: Mapping[str, Any], model: nn.Module, state: State) -> Mapping[str, Any]:
+    """The settings with the file's own number of classes, where nobody has stated it."""
+    if config.get("num_classes") is not None:
+        return config
+    names = config.get("classifier") or _classifier_names(model)
+    for name in (names,) if isinstance(names, str) else names:
+        if f"{name}.weight" in state:
+            return {**config, "num_classes": state[f"{name}.weight"].shape[0]}
+    return {**config, "num_classes": 0}
+
+
 def _like(tensor: Tensor, model_tensor: Tensor) -> Tensor:
-    same = tensor.dtype == model_tensor.dtype and tensor.device == model_tensor.device
-    return tensor if same else tensor.to(model_tensor)
+    """The tensor in the model's dtype, mapped or, where alignment changes sums, copied."""
+    if tensor.dtype != model_tensor.dtype or tensor.device != model_tensor.device:
+        return tensor.to(model_tensor)
+    small = tensor.ndim != 4 or tensor.numel() <= _SMALL
+    return tensor.clone() if small and tensor.data_ptr() % 64 else tensor
 
 
 def _wrong_shapes(state: State, wanted: Mapping[str, Tensor], free: set[str]) -> list[str]:
@@ -103,7 +126,7 @@ def _wrong_shapes(state: State, wanted: Mapping[str, Tensor], free: set[str]) ->
 
 
 def _mismatch(
-    model: nn.Module, missing: list[str], extra: list[str], shapes: list[str], where: object
+    missing: list[str], extra: list[str], shapes: list[str], name: str, where: object
 ) -> WeightsMismatchError:
     told = (("missing", missing), ("not of this model", extra), ("of another shape", shapes))
     parts = [f"{len(found)} {what} ({_some(found)})" for what, found in told if found]
@@ -114,7 +137,6 @@ def _mismatch(
             remedy = f"they were trained with insertion={form!r}"
         elif any(key.endswith(f".{mark}") for key in missing):
             remedy = f"the model was built with insertion={form!r}, they were not"
-    name = getattr(model, "pretrained_cfg", {}).get("architecture") or type(model).__name__
     return WeightsMismatchError(
         f"the tensors are not those of {name}: {'; '.join(parts)}",
         where=str(where),

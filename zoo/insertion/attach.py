@@ -45,6 +45,8 @@ def _swapped(base: type[nn.Module], way: str) -> type[nn.Module]:
 
     forward = attended if way == "after" else added
     members = {"forward": forward, "__reduce_ex__": reduce, "__module__": base.__module__}
+    if issubclass(base, nn.ModuleDict):  # a dense block runs its items: not the attention
+        members["items"] = lambda self: [i for i in base.items(self) if i[0] != "attn"]
     return type(base.__name__, (base,), members)
 
 

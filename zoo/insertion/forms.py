@@ -5,8 +5,6 @@ with alpha learned from 0. What stood at the site before (a drop path, an activa
 `base`: it has no parameters, so no key of the backbone moves.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

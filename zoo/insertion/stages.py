@@ -16,7 +16,8 @@ from zoo.insertion.sites import Site
 def stage_sites(model: nn.Module, img_size: tuple[int, int], in_chans: int) -> list[Site]:
     """One site after each stage whose output is a map; empty if the model has no such stage."""
     infos = [dict(info) for info in getattr(model, "feature_info", None) or ()]
-    paths = [info["module"] for info in infos if not _is_stem(model, info["module"])]
+    infos = [info for i, info in enumerate(infos) if not _is_stem(model, info["module"], i)]
+    paths = [info["module"] for info in infos]
     shapes = probe(model, paths, img_size, in_chans)
     found: list[Site] = []
     for info in infos:
@@ -97,10 +98,8 @@ def _runs_its_children(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) or type(module).__name__ == "RegStage"
 
 
-def _is_stem(model: nn.Module, path: str) -> bool:
-    """The stem is what comes before the blocks: it has no children that are blocks."""
-    leaf = path.split(".")[0].lower()
-    if "stem" in path.lower() or "patch_embed" in path.lower():
+def _is_stem(model: nn.Module, path: str, index: int) -> bool:
+    """The stem is what comes before the blocks: by its name, or a first map with nothing in it."""
+    if "stem" in path or "patch_embed" in path:
         return True
-    module = model.get_submodule(path)
-    return leaf in ("act1", "bn1", "norm1") or not any(True for _ in module.children())
+    return index == 0 and not any(True for _ in model.get_submodule(path).children())

@@ -1,0 +1,117 @@
+"""The zoo's named models in timm's registry, for timm's own scripts.
+
+After `import zoo.timm_bridge`, `timm.create_model("cbam_resnet50", pretrained=True)` works and
+`timm.list_models("*cbam*")` shows it. `python -m zoo.timm_bridge validate.py --model ...` runs a
+script of timm's with them, and with any composition that its arguments name.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from timm.models import generate_default_cfgs, get_pretrained_cfg, is_model, register_model
+from torch import nn
+
+from zoo import names
+from zoo.catalogue import weights_of
+from zoo.errors import UnknownNameError, UsageError
+from zoo.factory import create_model
+from zoo.registry import default_registry
+
+default_cfgs: dict[str, Any] = {}
+
+
+def register(name: str) -> None:
+    """Make one model of the zoo known to timm; a name that timm has is left alone."""
+    read = names.parse(name, default_registry())
+    if is_model(read.name):
+        return
+    default_cfgs.update(generate_default_cfgs(_configs(read)))
+
+    def entrypoint(pretrained: bool = False, **options: Any) -> nn.Module:
+        return _create(read.name, pretrained, **options)
+
+    entrypoint.__name__ = entrypoint.__qualname__ = read.name
+    entrypoint.__doc__ = f"{read.name} of the zoo; see `zoo info {read.name}`."
+    register_model(entrypoint)
+
+
+def register_all() -> None:
+    """Make every named model known to timm."""
+    for name in default_registry().models:
+        register(name)
+
+
+def _create(
+    name: str,
+    pretrained: bool,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: Mapping[str, Any] | None = None,
+    cache_dir: object = None,
+    pretrained_model_args: object = None,
+    **options: Any,
+) -> nn.Module:
+    """timm's call as the zoo's: a tag, a Hub repository or a file say which weights."""
+    if not pretrained:
+        return create_model(name, **options)
+    if isinstance(pretrained_cfg, str):
+        return create_model(f"{name}.{pretrained_cfg}", pretrained=True, **options)
+    config = pretrained_cfg.to_dict() if hasattr(pretrained_cfg, "to_dict") else pretrained_cfg
+    config = {**(config or {}), **(pretrained_cfg_overlay or {})}
+    if config.get("file"):
+        return create_model(name, weights=os.fspath(config["file"]), **options)
+    if config.get("hf_hub_id") and config.get("source") == "hf-hub":
+        return create_model(name, weights=f"hf-hub:{config['hf_hub_id']}", **options)
+    return create_model(name, pretrained=True, **options)
+
+
+def _configs(read: names.ModelName) -> dict[str, dict[str, Any]]:
+    """timm's settings of a model, one for each tag of its weights."""
+    base = _settings(read)
+    rows: dict[str, dict[str, Any]] = {}
+    for weights in weights_of(read.name, default_registry()):
+        row = {**base, **weights.input, "num_classes": weights.num_classes}
+        if weights.kind != "unpublished":
+            row["hf_hub_id"] = weights.repository or f"bundled/{read.name}"
+        rows[f"{read.name}.{weights.tag}"] = row
+    return rows or {read.name: base}
+
+
+def _settings(read: names.ModelName) -> dict[str, Any]:
+    spec = read.spec
+    backbone = spec.backbone if spec else read.backbone
+    config = get_pretrained_cfg(backbone, allow_unregistered=True) if backbone else None
+    settings = config.to_dict() if config is not None else {}
+    for key in ("url", "hf_hub_id", "hf_hub_filename", "file", "architecture", "tag"):
+        settings.pop(key, None)
+    return {**settings, **(dict(spec.input) if spec else {})}
+
+
+def main(arguments: list[str]) -> None:
+    """Run a script with the zoo's models: `python -m zoo.timm_bridge SCRIPT [ARGUMENT...]`."""
+    if not arguments or not os.path.isfile(arguments[0]):
+        raise UsageError(
+            f"no script {arguments[0]!r}" if arguments else "no script is named",
+            remedy="python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50",
+        )
+    for argument in arguments[1:]:
+        try:
+            register(argument.partition("=")[2] or argument)
+        except UnknownNameError:
+            continue
+    sys.argv = arguments
+    sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
+    runpy.run_path(arguments[0], run_name="__main__")
+
+
+register_all()
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        sys.exit(f"error: {error}")
