@@ -53,8 +53,10 @@ class RecurrentCore(nn.Module):
             nn.init.eye_(self.h2h.weight).mul_(0.9)
             nn.init.zeros_(self.h2h.bias)
 
-    def forward(self, glimpse: Tensor, hidden: Tensor) -> Tensor:
-        return F.relu(self.i2h(glimpse) + self.h2h(hidden))
+    def forward(self, glimpse: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """`hidden=None` is h = 0, the state before the first glimpse."""
+        recurrent = self.h2h.bias if hidden is None else self.h2h(hidden)
+        return F.relu(self.i2h(glimpse) + recurrent)
 
 
 class LocationNetwork(nn.Module):

@@ -50,13 +50,15 @@ def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
     height, width = image.shape[-2:]
     offsets = torch.arange(side, device=image.device) - side // 2
     x, y = centre[..., :1] + offsets, centre[..., 1:] + offsets
-    inside = ((y >= 0) & (y < height))[..., :, None] & ((x >= 0) & (x < width))[..., None, :]
-    index = y.clamp(0, height - 1)[..., :, None] * width + x.clamp(0, width - 1)[..., None, :]
+    column, row = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    index = (row * width)[..., :, None] + column[..., None, :]
     lead, channels = centre.shape[:-1], image.shape[1]
     index = index.flatten(-2)[..., None, :].expand(*lead, channels, side * side)
     pixels = image.flatten(2).expand(*lead, channels, height * width).gather(-1, index)
-    pixels = pixels * inside.flatten(-2)[..., None, :]
-    return pixels.view(*lead, channels, side, side)
+    pixels = pixels.view(*lead, channels, side, side)
+    # Masked axis by axis and in place: one mask of the patch's size would cost as much again.
+    pixels.mul_((row == y).to(image.dtype)[..., None, :, None])
+    return pixels.mul_((column == x).to(image.dtype)[..., None, None, :])
 
 
 def patch_sides(patch_size: int, num_patches: int, scale: float) -> tuple[int, ...]:
@@ -85,10 +87,16 @@ def extract_glimpse(image: Tensor, location: Tensor, sides: tuple[int, ...]) -> 
     for side in sides:
         patch = crop_patches(image, centre, side)
         if side != sides[0]:
-            pooled = F.adaptive_avg_pool2d(patch.flatten(0, -4), sides[0])
+            pooled = _average(patch.flatten(0, -4), sides[0])
             patch = pooled.unflatten(0, patch.shape[:-3])
         patches.append(patch.flatten(-3))
     return torch.cat(patches, -1) if len(patches) > 1 else patches[0]
+
+
+def _average(patch: Tensor, side: int) -> Tensor:
+    """Average-pool to `side`; where that does not divide, with windows of unequal width."""
+    window, rest = divmod(patch.shape[-1], side)
+    return F.adaptive_avg_pool2d(patch, side) if rest else F.avg_pool2d(patch, window)
 
 
 class GlimpseSensor(nn.Module):

@@ -142,24 +142,21 @@ class RecurrentAttention(nn.Module):
         std = self.std if std is None else std
         if start is None:
             start = _point(self.first_location, image).expand(image.shape[0], 2)
-        hidden = image.new_zeros(*start.shape[:-1], self.num_features, dtype=self._dtype)
-        location, steps = start, []
+        hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
             hidden = self._glance(image, location, hidden)
-            seen = hidden.detach()
-            mean = self.locator(seen)
+            mean = self.locator(hidden.detach())
             sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
             location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
-            log_pi = log_density(sample, mean, std)
-            steps.append((hidden, mean, location, log_pi, self.baseline(seen).squeeze(-1)))
-        states, means, locations, densities, baselines = map(torch.stack, zip(*steps, strict=True))
+            steps.append((hidden, mean, sample, location))
+        states, means, samples, locations = map(torch.stack, zip(*steps, strict=True))
         return Rollout(
-            log_probs=F.log_softmax(self.classifier(hidden), -1),
+            log_probs=F.log_softmax(self.classifier(states[-1]), -1),
             hidden=states,
             location_mean=means,
             location=locations,
-            log_pi=densities,
-            baseline=baselines,
+            log_pi=log_density(samples, means, std),
+            baseline=self.baseline(states.detach()).squeeze(-1),
             path=torch.cat((start[None], locations[:-1])),
         )
 
@@ -209,12 +206,8 @@ class RecurrentAttention(nn.Module):
     def no_weight_decay(self) -> set[str]:
         return set()
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.core.h2h.weight.dtype
-
-    def _glance(self, image: Tensor, location: Tensor, hidden: Tensor) -> Tensor:
-        def step(image: Tensor, location: Tensor, hidden: Tensor) -> Tensor:
+    def _glance(self, image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
+        def step(image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
             return self.core(self.sensor(image, location), hidden)
 
         if self.grad_checkpointing and torch.is_grad_enabled():

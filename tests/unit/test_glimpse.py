@@ -1,0 +1,95 @@
+"""The glimpse sensor against a naive crop: pad the image, slice each sample, pool."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zoo_plugins.recurrent.glimpse import GlimpseSensor, extract_glimpse, locate, patch_sides
+
+from zoo.errors import OptionError
+
+
+def naive(image: torch.Tensor, location: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
+    height, width = image.shape[-2:]
+    rows = []
+    for sample, (lx, ly) in zip(image, location.tolist(), strict=True):
+        x, y = int(0.5 * (lx + 1) * width), int(0.5 * (ly + 1) * height)
+        patches = []
+        for side in sides:
+            half, far = side // 2, 4 * side + 200
+            padded = F.pad(sample, (far, far, far, far))
+            left, top = x - half + far, y - half + far
+            patch = padded[:, top : top + side, left : left + side]
+            patches.append(F.adaptive_avg_pool2d(patch, sides[0]).flatten())
+        rows.append(torch.cat(patches))
+    return torch.stack(rows)
+
+
+sizes = st.integers(1, 33)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(sizes, sizes),
+    channels=st.integers(1, 3),
+    patch=st.integers(1, 9),
+    num_patches=st.integers(1, 3),
+    scale=st.sampled_from([1, 1.5, 2, 3]),
+    seed=st.integers(0, 2**16),
+)
+def test_extraction_is_the_naive_crop(size, channels, patch, num_patches, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(4, channels, *size, generator=generator, dtype=torch.float64)
+    # Eighths are exact, so that both sides round the same; some locations are off the image.
+    location = torch.randint(-11, 12, (4, 2), generator=generator).double() / 8
+    image.requires_grad_()
+    sides = patch_sides(patch, num_patches, scale)
+    found, expected = extract_glimpse(image, location, sides), naive(image, location, sides)
+    torch.testing.assert_close(found, expected)
+    weight = torch.rand(found.shape, generator=generator, dtype=torch.float64)
+    grads = [torch.autograd.grad((out * weight).sum(), image)[0] for out in (found, expected)]
+    torch.testing.assert_close(*grads)
+
+
+def test_several_episodes_share_one_image_batch():
+    image, location = torch.rand(3, 2, 20, 24), torch.rand(5, 3, 2) * 2 - 1
+    sides = patch_sides(4, 2, 2)
+    together = extract_glimpse(image, location, sides)
+    assert together.shape == (5, 3, 2 * 2 * 16)
+    for k in range(5):
+        assert torch.equal(together[k], extract_glimpse(image, location[k], sides))
+
+
+def test_locations_are_x_then_y_of_a_wide_image():
+    corner = locate(torch.tensor([[-1.0, -1.0], [1.0, 1.0], [0.0, 0.5]]), (8, 16))
+    assert corner.tolist() == [[0, 0], [16, 8], [8, 6]]
+
+
+def test_location_has_a_gradient_through_the_where_branch_only():
+    sensor = GlimpseSensor(1, patch_size=4, glimpse_hidden=8, location_hidden=8)
+    location = torch.zeros(2, 2, requires_grad=True)
+    sensor(torch.rand(2, 1, 12, 12), location).sum().backward()
+    assert location.grad is not None and location.grad.abs().sum() > 0
+    pixels = sensor.retina(torch.rand(2, 1, 12, 12), location)
+    assert not pixels.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"out_dim": 100}, "out_dim"),
+        ({"padding": "reflect"}, "padding"),
+        ({"resize": "bilinear"}, "resize"),
+        ({"patch_size": 0}, "patch_size"),
+        ({"scale": 0.5}, "scale"),
+        ({"scale": float("nan")}, "scale"),
+        ({"num_patches": 60}, "num_patches"),
+        ({"channels": 0}, "channels"),
+    ],
+)
+def test_impossible_options_are_named(options, named):
+    with pytest.raises(OptionError, match=named):
+        GlimpseSensor(**options)

@@ -1,0 +1,57 @@
+"""`zoo train`: a recipe becomes weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli import echo_json
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the run; default runs/<name of the recipe>.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path),
+              help="Folder with the training files; default $ZOO_DATA.")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--limit-steps", type=click.IntRange(min=1), help="Stop, resumable, after N steps.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(
+    recipe: Path,
+    out: Path | None,
+    data: Path | None,
+    device: str,
+    limit_steps: int | None,
+    as_json: bool,
+) -> None:
+    """Train the model of a RECIPE (a TOML file).
+
+    The run's folder receives checkpoint.pt, curve.csv and model.safetensors. Called again, an
+    interrupted run goes on from its checkpoint and ends as if it had never stopped.
+    """
+    from zoo.training.progress import Progress
+    from zoo.training.recipe import read_recipe
+    from zoo.training.run import WEIGHTS, train
+
+    settings = read_recipe(recipe)
+    out = out or Path("runs") / recipe.stem
+    with Progress() as progress:
+        trainer = train(
+            settings, out, data=data, device=device, limit_steps=limit_steps, report=progress
+        )
+    result: dict[str, Any] = {
+        "model": settings.model,
+        "recipe": str(recipe),
+        "weights": str(out / WEIGHTS),
+        "step": trainer.step,
+        "steps": trainer.total_steps,
+        "seconds": round(trainer.seconds, 1),
+        "curve": trainer.curve[-1:],
+    }
+    if as_json:
+        echo_json(result)
+    else:
+        click.echo(f"step {trainer.step} of {trainer.total_steps}: {out / WEIGHTS}")

@@ -1,0 +1,51 @@
+"""Progress of a run on stderr: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+from zoo.training.loop import Trainer
+
+
+class Progress:
+    """Used as a context; give it to `zoo.training.run.train` as `report`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.bar: Any = None
+
+    def __enter__(self) -> Self:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[said]}"),
+            )
+            self.bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+            self.bar.start()
+            self.bar.add_task("training", total=None, said="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
+        ended = "epoch" in row
+        if self.bar is not None:
+            said = {"said": _line(row)} if ended else {}
+            self.bar.update(0, completed=trainer.step, total=trainer.total_steps, **said)
+        elif ended and not self.quiet:
+            print(f"{trainer.epoch}/{trainer.recipe.epochs} {_line(row)}", file=sys.stderr)
+
+
+def _line(row: dict[str, float]) -> str:
+    return "  ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("epoch", "step"))
