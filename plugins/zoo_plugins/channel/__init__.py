@@ -1,7 +1,45 @@
 """Channel attention: what to attend to."""
 
+from zoo_plugins.mixed import CBAM_PAPER
+
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
+
+SE_PAPER = Paper(
+    title="Squeeze-and-Excitation Networks",
+    authors="Jie Hu, Li Shen, Gang Sun",
+    venue="CVPR",
+    year=2018,
+    arxiv="1709.01507",
+)
+ECA_PAPER = Paper(
+    title="ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
+    authors="Qilong Wang et al.",
+    venue="CVPR",
+    year=2020,
+    arxiv="1910.03151",
+)
+GC_PAPER = Paper(
+    title="GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond",
+    authors="Yue Cao, Jiarui Xu, Stephen Lin, Fangyun Wei, Han Hu",
+    venue="ICCV Workshops",
+    year=2019,
+    arxiv="1904.11492",
+)
+SK_PAPER = Paper(
+    title="Selective Kernel Networks",
+    authors="Xiang Li, Wenhai Wang, Xiaolin Hu, Jian Yang",
+    venue="CVPR",
+    year=2019,
+    arxiv="1903.06586",
+)
+SPLIT_ATTENTION_PAPER = Paper(
+    title="ResNeSt: Split-Attention Networks",
+    authors="Hang Zhang et al.",
+    venue="CVPR Workshops",
+    year=2022,
+    arxiv="2004.08955",
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -11,13 +49,7 @@ ATTENTIONS = (
         family="channel",
         identity="exact",
         identity_gate=0.5,
-        paper=Paper(
-            title="Squeeze-and-Excitation Networks",
-            authors="Jie Hu, Li Shen, Gang Sun",
-            venue="CVPR",
-            year=2018,
-            arxiv="1709.01507",
-        ),
+        paper=SE_PAPER,
         license="Apache-2.0",
         reference="independent",
         verified="cases",
@@ -30,13 +62,7 @@ ATTENTIONS = (
         family="channel",
         identity="exact",
         identity_gate=0.5,
-        paper=Paper(
-            title="ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
-            authors="Qilong Wang et al.",
-            venue="CVPR",
-            year=2020,
-            arxiv="1910.03151",
-        ),
+        paper=ECA_PAPER,
         license="MIT",
         reference="authors",
         verified="cases",
@@ -48,13 +74,7 @@ ATTENTIONS = (
         family="channel",
         identity="exact",
         identity_gate=0.5,
-        paper=Paper(
-            title="CBAM: Convolutional Block Attention Module",
-            authors="Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon",
-            venue="ECCV",
-            year=2018,
-            arxiv="1807.06521",
-        ),
+        paper=CBAM_PAPER,
         license="MIT",
         reference="authors",
         verified="cases",
@@ -69,13 +89,7 @@ ATTENTIONS = (
         identity="exact",
         identity_gate=1.0,
         dead_parameters=(r"(^|\.)conv_attn\.bias$",),
-        paper=Paper(
-            title="GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond",
-            authors="Yue Cao, Jiarui Xu, Stephen Lin, Fangyun Wei, Han Hu",
-            venue="ICCV Workshops",
-            year=2019,
-            arxiv="1904.11492",
-        ),
+        paper=GC_PAPER,
         license="Apache-2.0",
         reference="authors",
         verified="cases",
@@ -96,13 +110,7 @@ ATTENTIONS = (
         family="channel",
         contract="map_channels",
         role="replace_conv",
-        paper=Paper(
-            title="Selective Kernel Networks",
-            authors="Xiang Li, Wenhai Wang, Xiaolin Hu, Jian Yang",
-            venue="CVPR",
-            year=2019,
-            arxiv="1903.06586",
-        ),
+        paper=SK_PAPER,
         license="Apache-2.0",
         reference="independent",
         verified="cases",
@@ -116,13 +124,7 @@ ATTENTIONS = (
         contract="map_channels",
         role="replace_conv",
         dead_parameters=(r"(^|\.)conv\.bias$", r"(^|\.)fc1\.bias$"),
-        paper=Paper(
-            title="ResNeSt: Split-Attention Networks",
-            authors="Hang Zhang et al.",
-            venue="CVPR Workshops",
-            year=2022,
-            arxiv="2004.08955",
-        ),
+        paper=SPLIT_ATTENTION_PAPER,
         license="Apache-2.0",
         reference="authors",
         verified="cases",

@@ -11,6 +11,7 @@ formula gives 5, 5, 5, 7). The layer and its parameter name are timm's.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from timm.layers import EcaModule
@@ -23,7 +24,8 @@ class EfficientChannelAttention(EcaModule):
 
     Args:
         channels: C.
-        kernel_size: k, odd; by default from C, with gamma and beta (eq. 12).
+        kernel_size: k, odd; by default from C, with gamma and beta (eq. 12). A mapping from C to k
+            serves a whole network.
         bias: must be False: the layer has none.
         act_layer: not used (timm's builders hand one to every attention).
     """
@@ -32,7 +34,7 @@ class EfficientChannelAttention(EcaModule):
         self,
         channels: int,
         *,
-        kernel_size: int | None = None,
+        kernel_size: int | Mapping[Any, int] | None = None,
         gamma: float = 2,
         beta: float = 1,
         bias: bool = False,
@@ -42,6 +44,8 @@ class EfficientChannelAttention(EcaModule):
     ) -> None:
         check_choice("eca", "bias", bias, (False,))
         channels = check_int("eca", "channels", channels)
+        if isinstance(kernel_size, Mapping):
+            kernel_size = _of_channels(kernel_size, channels)
         if kernel_size is None:
             kernel_size = _adaptive_kernel(channels, gamma, beta)
         elif check_int("eca", "kernel_size", kernel_size) % 2 == 0:
@@ -52,6 +56,13 @@ class EfficientChannelAttention(EcaModule):
         """Start as 0.5 x by a zero kernel; returns 0.5."""
         zero_(self.conv)
         return 0.5
+
+
+def _of_channels(kernels: Mapping[Any, int], channels: int) -> int:
+    found = {str(key): kernel for key, kernel in kernels.items()}  # JSON has string keys only
+    if str(channels) not in found:
+        refuse("eca", f"kernel_size={dict(kernels)!r} has no entry for channels={channels}")
+    return found[str(channels)]
 
 
 def _adaptive_kernel(channels: int, gamma: float, beta: float) -> int:

@@ -1,7 +1,9 @@
 """Spatial attention: where to attend."""
 
+from zoo_plugins.mixed import CBAM_PAPER
+
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec
 
 ATTENTIONS = (
     AttentionSpec(
@@ -10,13 +12,7 @@ ATTENTIONS = (
         family="spatial",
         identity="exact",
         identity_gate=0.5,
-        paper=Paper(
-            title="CBAM: Convolutional Block Attention Module",
-            authors="Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon",
-            venue="ECCV",
-            year=2018,
-            arxiv="1807.06521",
-        ),
+        paper=CBAM_PAPER,
         license="MIT",
         reference="authors",
         verified="cases",
