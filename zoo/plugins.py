@@ -81,10 +81,11 @@ def discover(extra: Iterable[object] = ()) -> list[Plugin]:
         plugin = Plugin(point.name, f"{dist.name} {dist.version}" if dist else "?", point.value)
         plugin.distribution = dist.name if dist else ""
         _load(plugins, plugin, point.load)
+    plugins += _wanted_but_absent(plugins)
     for item in extra:
         name = str(getattr(item, "__name__", None) or type(item).__name__)
         _load(plugins, Plugin(name, "given", name), partial(_same, item))
-    return plugins + _wanted_but_absent(plugins)
+    return plugins
 
 
 def _same(item: object) -> object:

@@ -192,7 +192,7 @@ def check_plugin(plugin: ModuleType | str) -> None:
     """A plugin imports no torch, has no problem, its targets exist, its attentions conform."""
     name = plugin if isinstance(plugin, str) else plugin.__name__
     check_import_is_light(name)
-    row = _row(import_module(name))
+    row = _row(import_module(name) if isinstance(plugin, str) else plugin)
     if row.problems:
         raise AssertionError(f"plugin {row.name}: {'; '.join(row.problems)}")
     for hook in ("zoo_attentions", "zoo_backbones", "zoo_models", "zoo_datasets"):
@@ -272,11 +272,10 @@ def _dead(spec: AttentionSpec, name: str) -> bool:
 
 
 def _row(module: ModuleType) -> Plugin:
-    for registry in (default_registry(), Registry(plugins=[module])):
-        for row in registry.plugins:
-            if row.module is module:
-                return row
-    raise AssertionError(f"{module.__name__} is not loaded as a plugin")
+    for row in default_registry().plugins:
+        if row.module is module:
+            return row
+    return Registry(plugins=[module]).plugins[-1]
 
 
 def _require(condition: bool, spec: AttentionSpec, what: str) -> None:
