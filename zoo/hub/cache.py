@@ -114,6 +114,12 @@ def remember(file: BinaryIO, state: Mapping[str, int], **facts: Any) -> None:
         write_note(_note_path(state), {"identity": dict(state), "facts": {**known(file), **facts}})
 
 
+def forget_all() -> None:
+    """Forget every digest, so that each file is hashed again when it is next used."""
+    for path in (notes() / "verified").glob("*.json"):
+        path.unlink(missing_ok=True)
+
+
 def digest(file: BinaryIO, algorithm: str = "sha256") -> str:
     """Digest of an open file's content: `sha256`, or `git` (the id of git's blob, SHA-1).
 

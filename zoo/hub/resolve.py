@@ -76,17 +76,19 @@ def check_request(repository: str, revision: str, filename: str = "config.json")
         raise UsageError(f"{repository}@{revision}: {filename!r} is not a path in a repository")
 
 
-def resolve(repository: str, revision: str, *, clock: Clock, retries: int = RETRIES) -> Commit:
+def resolve(
+    repository: str, revision: str, *, clock: Clock, retries: int = RETRIES, fresh: bool = False
+) -> Commit:
     """Ask the Hub, in one request, for the commit of a revision and the digests of its files.
 
-    Commits do not change, so one that was asked for before is not asked for again.
+    Commits do not change, so one that was asked for before is not asked for again, unless `fresh`.
 
     Raises:
         UnreachableError: no answer. HubError: refused, or the answer makes no sense.
     """
     from huggingface_hub import constants
 
-    known = known_commit(repository, revision)
+    known = None if fresh else known_commit(repository, revision)
     if known:
         return known
     base = f"{constants.ENDPOINT}/api/models/{repository}"

@@ -53,19 +53,21 @@ class Clock:
     def __post_init__(self) -> None:
         self.end = float("inf") if self.seconds is None else time.monotonic() + self.seconds
 
-    def left(self, at_most: float) -> float:
+    def left(self, at_most: float, after: str = "") -> float:
         """Seconds that may still be spent, `at_most` so many; `UnreachableError` if none."""
         left = self.end - time.monotonic()
         if left <= 0:
             raise UnreachableError(
-                f"the Hub took longer than the deadline of {self.seconds:g} s",
+                f"the Hub took longer than the deadline of {self.seconds:g} s"
+                + (f": {after}" if after else ""),
                 remedy="give a longer deadline=, or try again",
             )
         return min(at_most, left)
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(self.left(seconds))
-        self.left(0)
+    def sleep(self, seconds: float, after: str) -> None:
+        """Wait because of what happened before, `after`; not beyond the deadline."""
+        time.sleep(self.left(seconds, after))
+        self.left(0, after)
 
 
 def read_json(url: str, *, clock: Clock, retries: int = RETRIES) -> Any:
@@ -76,7 +78,7 @@ def read_json(url: str, *, clock: Clock, retries: int = RETRIES) -> Any:
         try:
             return json.loads(body.getvalue())
         except (ValueError, RecursionError):
-            clock.sleep(wait)
+            clock.sleep(wait, "an answer that is not JSON")
     raise UnreachableError("the answer is not JSON, so it is no Hub that answers", where=url)
 
 
@@ -116,7 +118,7 @@ def download(
             if error.wait is not None:
                 wait = min(max(error.wait, 0.0), RETRY_AFTER_CAP)
             logger.info("%s: %s; trying again in %.1f s", url, error, wait)
-            clock.sleep(wait)
+            clock.sleep(wait, str(error))
 
 
 def _attempt(
