@@ -105,6 +105,7 @@ def _unknown_model(name: str, registry: Registry) -> UnknownNameError:
 
 def _candidates(name: str, registry: Registry) -> list[str]:
     """Names near `name`: models, backbones, and compositions with one part mended."""
+    name = _plain(name)
     backbones = [*timm_index.architectures(), *registry.backbones]
     prefixes = [*registry.attentions, *registry.aliases]
     near = [*registry.models, *registry.model_aliases, *get_close_matches(name, backbones, 3)]
@@ -119,6 +120,11 @@ def _candidates(name: str, registry: Registry) -> list[str]:
     return near
 
 
+def _plain(name: str) -> str:
+    """As names are written: lower case, underscores."""
+    return name.strip().lower().replace("-", "_")
+
+
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(dict.fromkeys(known)), 3, 0.6)
+    close = get_close_matches(_plain(name), list(dict.fromkeys(known)), 3, 0.6)
     return f"; did you mean {', '.join(close)}?" if close else ""

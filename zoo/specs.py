@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal, TypeAlias, get_args
 
 from zoo.errors import SpecError
@@ -43,12 +44,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
-def _check_name(spec: str, name: object) -> None:
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise SpecError(
-            f"{spec} name {name!r} is not a lower-case identifier",
-            remedy='use letters, digits and underscores, as in name="my_attention"',
-        )
+def _check_names(spec: str, name: object, aliases: object = ()) -> None:
+    _check_tuple(spec, name, aliases=aliases)
+    for each in (name, *(aliases if isinstance(aliases, tuple) else ())):  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(each, str) or not _NAME.match(each):
+            raise SpecError(
+                f"{spec} name {each!r} is not a lower-case identifier",
+                remedy='use letters, digits and underscores, as in name="my_attention"',
+            )
 
 
 def _check_target(spec: str, name: str, target: object) -> None:
@@ -69,10 +72,16 @@ def _check_choice(spec: str, name: str, key: str, value: object, choices: object
         )
 
 
-def _check_tuple(spec: str, name: str, **fields: object) -> None:
+def _check_tuple(spec: str, name: object, **fields: object) -> None:
     for key, value in fields.items():
         if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):  # pyright: ignore[reportUnknownVariableType]
             raise SpecError(f"{key}={value!r} is not a tuple of strings", where=f"{spec}({name!r})")
+
+
+def _check_mapping(spec: str, name: object, **fields: object) -> None:
+    for key, value in fields.items():
+        if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):  # pyright: ignore[reportUnknownVariableType]
+            raise SpecError(f"{key}={value!r} is not a mapping", where=f"{spec}({name!r})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +163,18 @@ class AttentionSpec:
 
     def __post_init__(self) -> None:
         cls = "AttentionSpec"
-        _check_name(cls, self.name)
+        _check_names(cls, self.name, self.aliases)
         _check_target(cls, self.name, self.target)
-        _check_tuple(cls, self.name, aliases=self.aliases, variants=self.variants)
+        _check_mapping(cls, self.name, defaults=self.defaults)
+        _check_tuple(
+            cls, self.name, variants=self.variants, dead_parameters=self.dead_parameters,
+            channel_arguments=self.channel_arguments,
+        )  # fmt: skip
+        if not (isinstance(self.identity_gate, int | float) and 0 < abs(self.identity_gate) < inf):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecError(
+                f"identity_gate={self.identity_gate!r} is no finite number other than 0",
+                where=f"{cls}({self.name!r})",
+            )
         for key, choices in (
             ("kind", Kind), ("contract", Contract), ("role", Role),
             ("placement", Placement), ("identity", Identity),
@@ -178,9 +196,9 @@ class BackboneSpec:
     paper: Paper | None = None
 
     def __post_init__(self) -> None:
-        _check_name("BackboneSpec", self.name)
+        _check_names("BackboneSpec", self.name, self.aliases)
         _check_target("BackboneSpec", self.name, self.target)
-        _check_tuple("BackboneSpec", self.name, aliases=self.aliases)
+        _check_mapping("BackboneSpec", self.name, defaults=self.defaults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +240,11 @@ class ModelSpec:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        _check_name("ModelSpec", self.name)
-        _check_tuple("ModelSpec", self.name, aliases=self.aliases)
+        _check_names("ModelSpec", self.name, self.aliases)
+        _check_mapping(
+            "ModelSpec", self.name, defaults=self.defaults, input=self.input,
+            attention_options=self.attention_options,
+        )  # fmt: skip
         if self.target:
             _check_target("ModelSpec", self.name, self.target)
         elif not (self.attention and self.backbone):
@@ -247,7 +268,7 @@ class DatasetSpec:
     license: str = ""
 
     def __post_init__(self) -> None:
-        _check_name("DatasetSpec", self.name)
+        _check_names("DatasetSpec", self.name, self.aliases)
         _check_target("DatasetSpec", self.name, self.target)
 
 

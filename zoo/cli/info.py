@@ -26,8 +26,12 @@ def command(name: str, as_json: bool) -> None:
 def _info(name: str) -> dict[str, Any]:
     try:
         return catalogue.attention_info(name)
-    except UnknownNameError:
-        return catalogue.model_info(name)
+    except UnknownNameError as no_attention:
+        try:
+            return catalogue.model_info(name)
+        except UnknownNameError as no_model:
+            what = f"{no_attention.what}\n{no_model.what}"
+            raise UnknownNameError(what, remedy=no_model.remedy) from None
 
 
 def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
