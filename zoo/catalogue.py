@@ -105,13 +105,14 @@ def goes_into_backbones(spec: AttentionSpec) -> bool:
 def _has_weights(registry: Registry, name: str) -> bool:
     if any(w.kind != "unpublished" for w in weights_of(name, registry)):
         return True
-    spec = registry.models[name]
-    return bool(spec.backbone and timm_index.architectures().get(spec.backbone))
+    spec = registry.models.get(name)
+    return bool(spec and spec.backbone and timm_index.architectures().get(spec.backbone))
 
 
 def _backbones(registry: Registry, pretrained: bool) -> Iterable[str]:
     index = timm_index.architectures()
-    return [n for n in index if index[n] or not pretrained] + [*registry.backbones]
+    own = [n for n in registry.backbones if not pretrained or _has_weights(registry, n)]
+    return [n for n in index if index[n] or not pretrained] + own
 
 
 def _paper(paper: Any) -> Mapping[str, Any] | None:
