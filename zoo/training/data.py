@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.errors import RecipeError
+from zoo.errors import DataError, RecipeError, UnknownNameError
+from zoo.registry import default_registry
+from zoo.targets import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,29 @@ def split(data: Images, holdout: int, seed: int) -> tuple[Images, Images]:
 
 
 def load_images(name: str, root: Path | None) -> Images:
-    """The training split of a registered data set, whole, as its files give it."""
-    from zoo.data import open_dataset
+    """The training split of a registered data set, as its files give it, in memory.
 
-    dataset = open_dataset(name, root, split="train")
-    if hasattr(dataset, "tensors"):
-        return Images(*dataset.tensors)
+    Raises:
+        UnknownNameError: no data set of that name. DataError: its files are absent or broken,
+        or its images are not all of one size.
+    """
+    registry = default_registry()
+    spec = registry.datasets.get(name)
+    if spec is None:
+        raise UnknownNameError(
+            f"there is no data set {name!r}",
+            where="data.name",
+            remedy=f"one of {', '.join(sorted(registry.datasets))}",
+        )
+    dataset = resolve(spec.target, registry.owner(spec))(root, "train")
     pairs = [dataset[i] for i in range(len(dataset))]
-    stacked = torch.stack([_bytes(image) for image, _ in pairs])
-    return Images(stacked, torch.tensor([label for _, label in pairs]))
+    images = [_channels_first(image) for image, _ in pairs]
+    if len({image.shape for image in images}) != 1:
+        raise DataError(f"the images of {name} are not all of one size", where=str(root or name))
+    return Images(torch.stack(images), torch.tensor([int(label) for _, label in pairs]))
 
 
-def _bytes(image: object) -> Tensor:
-    import numpy as np
-
+def _channels_first(image: Any) -> Tensor:
+    """A PIL image or a uint8 array, as uint8 (C, H, W)."""
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from zoo.errors import RecipeError
 from zoo.training.augment import augment
 from zoo.training.data import Images
 from zoo.training.objective import Objective
@@ -35,7 +37,7 @@ class Trainer:
         train: Images,
         held_out: Images,
         *,
-        normalise: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0,), (1.0,)),
+        normalise: tuple[tuple[float, ...], ...] = ((0.0,), (1.0,)),
         device: torch.device | str = "cpu",
     ) -> None:
         self.recipe, self.objective = recipe, objective
@@ -46,12 +48,12 @@ class Trainer:
         self.mean, self.std = mean, std
         self.steps_per_epoch = len(train) // recipe.batch_size
         self.total_steps = self.steps_per_epoch * recipe.epochs
-        settings = recipe.optimizer
-        self.optimizer = create_optimizer_v2(
-            model, opt=settings.name, lr=settings.lr, weight_decay=settings.weight_decay
-        )
+        self.optimizer = _optimizer(model, recipe)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, settings.lr, total_steps=self.total_steps, pct_start=settings.warmup
+            self.optimizer,
+            recipe.optimizer.lr,
+            total_steps=self.total_steps,
+            pct_start=recipe.optimizer.warmup,
         )
         self.ema = None
         if recipe.ema_decay:
@@ -60,6 +62,7 @@ class Trainer:
         self.seconds = 0.0
         self.sums: dict[str, Tensor] = {}
         self.curve: list[dict[str, float]] = []
+        self._order = (-1, torch.empty(0))
 
     @property
     def epoch(self) -> int:
@@ -114,6 +117,8 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Error rates in percent on the held-out images, of the averaged weights."""
+        if not len(self.held_out):
+            return {}
         wrong: dict[str, Tensor] = {}
         model = self.averaged.eval()
         with torch.inference_mode():
@@ -126,11 +131,11 @@ class Trainer:
     def _batch(self) -> Images:
         """The next training batch: each epoch's order follows from the seed and its number."""
         epoch, place = divmod(self.step, self.steps_per_epoch)
-        if place == 0 or not hasattr(self, "_order"):
+        if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
-            self._order = torch.randperm(len(self.train), generator=generator)
+            self._order = epoch, torch.randperm(len(self.train), generator=generator)
         size = self.recipe.batch_size
-        return self.train[self._order[place * size : (place + 1) * size]]
+        return self.train[self._order[1][place * size : (place + 1) * size]]
 
     def _advance(self, batch: Images) -> None:
         self.model.train()
@@ -157,6 +162,12 @@ class Trainer:
     def _end_epoch(self) -> dict[str, float]:
         row = {"epoch": float(self.epoch), "step": float(self.step)}
         row |= {k: float(v) / self.steps_per_epoch for k, v in self.sums.items()}
+        if not math.isfinite(row["loss"]):
+            raise RecipeError(
+                f"the loss is no longer finite in epoch {self.epoch}",
+                where=f"recipe of {self.recipe.model}",
+                remedy="a lower optimizer.lr, or an optimizer.clip_norm",
+            )
         self.sums = {}
         last = self.step == self.total_steps
         if last or self.epoch % self.recipe.validate_every == 0:
@@ -164,3 +175,17 @@ class Trainer:
         row["seconds"] = self.seconds
         self.curve.append(row)
         return row
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    settings = recipe.optimizer
+    try:
+        return create_optimizer_v2(
+            model, opt=settings.name, lr=settings.lr, weight_decay=settings.weight_decay
+        )
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise RecipeError(
+            f"optimizer {settings.name!r} cannot be built: {error}",
+            where=f"recipe of {recipe.model}",
+            remedy='name = "adamw", or another of timm.optim.list_optimizers()',
+        ) from error

@@ -15,7 +15,7 @@ from torch import nn
 
 from zoo.errors import DataError, OptionError, RecipeError
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
-from zoo.training.data import load_images, split
+from zoo.training.data import Images, load_images, split
 from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
 from zoo.training.recipe import Recipe
@@ -45,7 +45,7 @@ def train(
         limit_steps: stop, resumable, after so many steps of this call.
         report: called after each step with the trainer and what is known.
     """
-    trainer = _trainer(recipe, data, device)
+    trainer = _trainer(recipe, data, _device(device))
     path = out / CHECKPOINT
     if path.exists():
         trainer.load_state_dict(load_checkpoint(path, recipe.digest))
@@ -60,7 +60,17 @@ def train(
     return trainer
 
 
-def _trainer(recipe: Recipe, data: Path | None, device: str) -> Trainer:
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"device {name!r} cannot be used: {reason}", remedy="cpu") from error
+    return device
+
+
+def _trainer(recipe: Recipe, data: Path | None, device: torch.device) -> Trainer:
     torch.manual_seed(recipe.seed)
     model, spec = _build(recipe)
     objective = _objective(recipe, model, spec.objective if spec else "")
@@ -68,17 +78,15 @@ def _trainer(recipe: Recipe, data: Path | None, device: str) -> Trainer:
     training, held_out = split(images, recipe.data.holdout, recipe.data.holdout_seed)
     if len(training) < recipe.batch_size:
         raise RecipeError(f"batch_size = {recipe.batch_size} is more than {len(training)} images")
-    channels = (
-        getattr(model, "in_chans", None)
-        or getattr(model, "pretrained_cfg", {}).get("input_size", (images.images.shape[1],))[0]
-    )
-    if channels != images.images.shape[1]:
-        raise DataError(
-            f"{recipe.data.name} has {images.images.shape[1]} channels, the model takes {channels}",
-            remedy=f"model_options.in_chans = {images.images.shape[1]}",
-        )
+    _check_fit(recipe.data.name, images, model)
     return Trainer(
-        recipe, model, objective, training, held_out, normalise=_normalisation(model), device=device
+        recipe,
+        model,
+        objective,
+        training,
+        held_out,
+        normalise=_normalisation(model, images.images.shape[1]),
+        device=device,
     )
 
 
@@ -100,9 +108,32 @@ def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
         raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
 
 
-def _normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _check_fit(name: str, images: Images, model: nn.Module) -> None:
+    """Refuse images whose channels or classes are not the model's."""
+    channels = images.images.shape[1]
     settings = getattr(model, "pretrained_cfg", None) or {}
-    return tuple(settings.get("mean", (0.0,))), tuple(settings.get("std", (1.0,)))
+    wanted = getattr(model, "in_chans", settings.get("input_size", (channels,))[0])
+    if wanted != channels:
+        raise DataError(
+            f"the images of {name} have {channels} channels, the model takes {wanted}",
+            remedy=f"model_options.in_chans = {channels}",
+        )
+    classes, known = int(images.labels.max()) + 1, getattr(model, "num_classes", None)
+    if known is not None and known < classes:
+        raise DataError(
+            f"{name} has {classes} classes, the model {known}",
+            remedy=f"model_options.num_classes = {classes}",
+        )
+
+
+def _normalisation(model: nn.Module, channels: int) -> tuple[tuple[float, ...], ...]:
+    """The model's mean and std; for another number of channels, their average in each."""
+    settings = getattr(model, "pretrained_cfg", None) or {}
+    stated = settings.get("mean", (0.0,)), settings.get("std", (1.0,))
+    return tuple(
+        tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
+        for values in stated
+    )
 
 
 def _save(trainer: Trainer, out: Path) -> None:

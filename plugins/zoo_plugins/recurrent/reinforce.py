@@ -12,7 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.common.options import check_bool, check_choice, check_number
+from zoo_plugins.common.options import check_bool, check_choice, check_number, refuse
 from zoo_plugins.recurrent.core import Rollout
 from zoo_plugins.recurrent.ram import RecurrentAttention
 
@@ -61,8 +61,9 @@ class Reinforce:
                 f"{type(model).__name__} has no rollout", where="objective 'reinforce'"
             )
         self.model = model
-        first, last = (check_number("reinforce", "std", s, at_most=2.0) for s in std)
-        self.std = (first, last)
+        if len(std) != 2:
+            refuse("reinforce", f"std={std!r} is not a pair (at the start, at the end)")
+        self.std = tuple(check_number("reinforce", "std", s, at_most=2.0) for s in std)
         self.reward = check_choice("reinforce", "reward", reward, ("correct", "gain"))
         self.standardise = check_bool("reinforce", "standardise", standardise)
         self.discount = _share("discount", discount)

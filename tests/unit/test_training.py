@@ -1,0 +1,274 @@
+"""Training: a killed run ends as one that was not, and wrong input is refused in one sentence."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
+from zoo.training import run as training
+from zoo.training.augment import augment
+from zoo.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from zoo.training.recipe import Augment, read_recipe
+
+RECIPE = """
+model = "ram_mnist"
+epochs = 4
+batch_size = 32
+seed = 3
+ema_decay = 0.9
+validate_every = 2
+
+[data]
+name = "mnist"
+holdout = 40
+
+[optimizer]
+lr = 3e-3
+weight_decay = 0.01
+clip_norm = 5.0
+
+[augment]
+rotate = 5.0
+elastic = 0.5
+
+[model_options]
+num_glimpses = 3
+hidden_size = 32
+
+[objective]
+std = [0.2, 0.1]
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A folder as the official training files lie in one, with 360 made-up digits."""
+    folder = tmp_path_factory.mktemp("mnist")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (360, 28, 28), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(0, 10, (360,), generator=generator, dtype=torch.uint8)
+    parts = {"images-idx3": (0x803, images), "labels-idx1": (0x801, labels)}
+    for name, (magic, values) in parts.items():
+        header = struct.pack(f">{1 + values.ndim}I", magic, *values.shape)
+        with gzip.open(folder / f"train-{name}-ubyte.gz", "wb") as file:
+            file.write(header + values.numpy().tobytes())
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    path = out / "small.toml"
+    path.write_text(RECIPE)
+    training.train(read_recipe(path), out, data=data)
+    return out
+
+
+def assert_same_result(out: Path, other: Path) -> None:
+    ours, theirs = (load_file(folder / training.WEIGHTS) for folder in (out, other))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    curves = [read_curve(folder) for folder in (out, other)]
+    for row in (*curves[0], *curves[1]):
+        del row["seconds"]
+    assert curves[0] == curves[1]
+
+
+def read_curve(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / training.CURVE).read_text().splitlines()))
+
+
+def command(recipe: Path, out: Path, data: Path, *more: str) -> list[str]:
+    base = [sys.executable, "-m", "zoo", "train", str(recipe), "--out", str(out)]
+    return [*base, "--data", str(data), *more]
+
+
+def test_a_killed_process_resumes_to_the_same_result(recipe, data, uninterrupted, tmp_path):
+    out = tmp_path / "out"
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command(recipe, out, data), env=env, stderr=subprocess.DEVNULL)
+    while not (out / training.CHECKPOINT).exists():
+        assert process.poll() is None, "it ended before its first checkpoint"
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    step = load_checkpoint(out / training.CHECKPOINT, read_recipe(recipe).digest)["step"]
+    assert 0 < step
+    subprocess.run(command(recipe, out, data), env=env, check=True, stderr=subprocess.DEVNULL)
+    assert_same_result(out, uninterrupted)
+
+
+def test_a_run_stopped_within_an_epoch_resumes_to_the_same_result(
+    recipe, data, uninterrupted, tmp_path
+):
+    out, settings = tmp_path / "out", read_recipe(recipe)
+    for limit in (7, 16, None):
+        torch.manual_seed(99)  # what else the process draws does not matter
+        trainer = training.train(settings, out, data=data, limit_steps=limit)
+    assert trainer.step == trainer.total_steps == 40
+    assert_same_result(out, uninterrupted)
+
+
+def test_the_curve_has_a_row_an_epoch_and_the_errors_asked_for(uninterrupted):
+    rows = read_curve(uninterrupted)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["val_error_one_pass"]) for row in rows] == [False, True, False, True]
+    assert all(0 <= float(rows[-1][k]) <= 100 for k in ("val_error", "val_error_one_pass"))
+
+
+def test_the_trained_weights_load_into_the_model(uninterrupted):
+    import zoo
+
+    model = zoo.create_model(
+        "ram_mnist", weights=uninterrupted / training.WEIGHTS, num_glimpses=3, hidden_size=32
+    )
+    assert model.eval()(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_any_model_trains_by_cross_entropy(data, tmp_path):
+    path = tmp_path / "plain.toml"
+    path.write_text(
+        'model = "resnet18"\nepochs = 1\nbatch_size = 4\n[data]\nname = "mnist"\nholdout = 350\n'
+        "[optimizer]\nlr = 1e-3\n[model_options]\nin_chans = 1\nnum_classes = 10\n"
+        "[objective]\nlabel_smoothing = 0.1\n"
+    )
+    trainer = training.train(read_recipe(path), tmp_path / "out", data=data)
+    assert trainer.step == 2 and "val_error" in trainer.curve[-1]
+
+
+@pytest.mark.parametrize("size", [0, 10, 5000])
+def test_a_damaged_checkpoint_is_refused_and_kept(recipe, data, tmp_path, size):
+    out, settings = tmp_path / "out", read_recipe(recipe)
+    training.train(settings, out, data=data, limit_steps=1)
+    path = out / training.CHECKPOINT
+    damaged = path.read_bytes()[:size]
+    path.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        training.train(settings, out, data=data, limit_steps=1)
+    assert path.read_bytes() == damaged
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(recipe, data, tmp_path):
+    out = tmp_path / "out"
+    training.train(read_recipe(recipe), out, data=data, limit_steps=1)
+    recipe.write_text(RECIPE.replace("seed = 3", "seed = 4"))
+    with pytest.raises(CheckpointError, match="another recipe"):
+        training.train(read_recipe(recipe), out, data=data, limit_steps=1)
+    recipe.write_text('notes = "what is only said changes nothing"\n' + RECIPE)
+    assert training.train(read_recipe(recipe), out, data=data, limit_steps=1).step == 2
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, lambda file: file.write(b"whole"))
+
+    def fail(file):
+        file.write(b"half")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_atomically(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"whole"
+
+
+def test_checkpoints_hold_data_only(tmp_path):
+    save_checkpoint(tmp_path / "c", "digest", {"step": 1})
+    assert load_checkpoint(tmp_path / "c", "digest") == {"step": 1}
+    torch.save({"format": 1, "recipe": "digest", "state": Path("x")}, tmp_path / "code")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "code", "digest")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("epochs = 4", "epoch = 4", "unknown key epoch"),
+        ("epochs = 4", "", "missing key epochs"),
+        ("lr = 3e-3", "", "missing key optimizer.lr"),
+        ("lr = 3e-3", "lr = 0", "optimizer.lr"),
+        ("lr = 3e-3", 'lr = "fast"', "optimizer.lr"),
+        ("holdout = 40", "holdouts = 40", "unknown key data.holdouts"),
+        ("batch_size = 32", "batch_size = 0", "batch_size"),
+        ("batch_size = 32", "batch_size = true", "batch_size"),
+        ("[data]", "[date]", "unknown key date"),
+        ("rotate = 5.0", "rotate = -5.0", "augment.rotate"),
+        ("ema_decay = 0.9", "ema_decay = 1.0", "ema_decay"),
+        ("[data]", "[data", "not TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_error(recipe, old, new, named):
+    recipe.write_text(RECIPE.replace(old, new))
+    with pytest.raises(RecipeError, match=named) as caught:
+        read_recipe(recipe)
+    assert str(recipe) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "named"),
+    [
+        ("std = [0.2, 0.1]", "reward = 1", RecipeError, "reward"),
+        ("std = [0.2, 0.1]", "rewards = 1", RecipeError, "rewards"),
+        ("std = [0.2, 0.1]", "std = [0.2]", RecipeError, "std"),
+        ("holdout = 40", "holdout = 360", RecipeError, "holdout"),
+        ("holdout = 40", "holdout = 350", RecipeError, "batch_size"),
+        ('name = "mnist"', 'name = "mnits"', UnknownNameError, "mnits"),
+        ('model = "ram_mnist"', 'model = "ram_mnits"', UnknownNameError, "ram_mnits"),
+        ('lr = 3e-3', 'lr = 3e-3\nname = "adamwww"', RecipeError, "adamwww"),
+        ("num_glimpses = 3", "num_classes = 5", DataError, "10 classes"),
+        ("num_glimpses = 3", "in_chans = 3", DataError, "1 channels"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_refused_before_it_starts(
+    recipe, data, tmp_path, old, new, error, named
+):
+    recipe.write_text(RECIPE.replace(old, new))
+    with pytest.raises(error, match=named):
+        training.train(read_recipe(recipe), tmp_path / "out", data=data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_absent_files_and_devices_are_named(recipe, data, tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_recipe(tmp_path / "absent.toml")
+    with pytest.raises(DataError):
+        training.train(read_recipe(recipe), tmp_path / "out", data=tmp_path / "absent")
+    with pytest.raises(OptionError, match="nowhere"):
+        training.train(read_recipe(recipe), tmp_path / "out", data=data, device="nowhere")
+
+
+def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(recipe, data, tmp_path):
+    recipe.write_text(RECIPE.replace("lr = 3e-3", "lr = 1e30").replace("clip_norm = 5.0", ""))
+    with pytest.raises(RecipeError, match="no longer finite"):
+        training.train(read_recipe(recipe), tmp_path / "out", data=data)
+
+
+def test_no_augmentation_is_the_identity_and_any_moves_pixels_a_little():
+    images = torch.rand(4, 3, 20, 28)
+    assert torch.equal(augment(images, Augment()), images)
+    torch.manual_seed(0)
+    spot = torch.zeros(64, 1, 28, 28)
+    spot[:, :, 14, 14] = 1
+    moved = augment(spot, Augment(translate=2.0, elastic=0.5)).flatten(1).argmax(1)
+    rows, columns = moved // 28 - 14, moved % 28 - 14
+    assert rows.abs().max() <= 5 and columns.abs().max() <= 5
+    assert rows.unique().numel() > 2 and columns.unique().numel() > 2
