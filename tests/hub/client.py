@@ -102,6 +102,27 @@ def repository(name: str) -> dict[str, Any]:
         }
 
 
+def push(repository: str, files: dict[str, str], **options: Any) -> dict[str, Any]:
+    """Push files of text."""
+    from dataclasses import asdict
+
+    from zoo.hub.package import Package
+    from zoo.hub.push import push
+
+    content = {name: text.encode() for name, text in files.items()}
+    package = Package("net", "", content)
+    return asdict(push(package, repository, **options))
+
+
+def bare_push(repository: str, files: dict[str, str], parent: str | None = None) -> dict[str, Any]:
+    """What the Hub client does alone."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    adds = [CommitOperationAdd(name, text.encode()) for name, text in files.items()]
+    info = HfApi().create_commit(repository, adds, commit_message="x", parent_commit=parent)
+    return {"revision": info.oid}
+
+
 def pull_twice(repository: str) -> dict[str, Any]:
     """Pull twice, counting how often a whole file was read to be hashed."""
     from zoo.hub import cache

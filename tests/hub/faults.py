@@ -29,6 +29,7 @@ KINDS = {
     "lost": "the request is carried out, and its answer lost",
     "gzip_bomb": "a small compressed body that grows without end",
     "junk": "JSON of the wrong shape",
+    "alter": "what is committed is kept changed",
     "drip": "a byte at a time, slowly",
 }
 

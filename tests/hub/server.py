@@ -293,9 +293,15 @@ class _HubHandler(_Handler):
     def on_refs(self, name: str) -> None:
         repository = self.repository(name)
         if repository:
-            heads = repository.branches.items()
-            rows = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": c} for n, c in heads]
-            self.send_json({"branches": rows, "converts": [], "tags": []})
+            rows = [
+                {"name": n, "ref": n if n.startswith("refs/") else f"refs/heads/{n}",
+                 "targetCommit": c}
+                for n, c in repository.branches.items()
+            ]  # fmt: skip
+            pulls = [row for row in rows if row["ref"].startswith("refs/pr/")]
+            heads = [row for row in rows if row not in pulls]
+            more = {"pullRequests": pulls} if "include_prs" in self.query else {}
+            self.send_json({"branches": heads, "converts": [], "tags": [], **more})
 
     def on_commits(self, name: str, revision: str) -> None:
         repository, commit = self.found(name, revision)
@@ -375,6 +381,7 @@ class _HubHandler(_Handler):
             for file in wanted["files"]
         ]
         self.send_json({"files": rows, "commitOid": commit.sha})
+        self.moved("preupload")
 
     def on_batch(self, name: str) -> None:
         wanted = json.loads(self.body())
@@ -409,6 +416,8 @@ class _HubHandler(_Handler):
                 if value["oid"] not in self.hub.store.blobs:
                     return self.refuse(400, "MissingLfsObject")
                 files[value["path"]] = self.hub.store.blobs[value["oid"]]
+        if self.hub.faults.take("commit", ("alter",)):
+            files = {path: content + b"altered" for path, content in files.items()}
         branch, answer = revision, {}
         if self.query.get("create_pr") in ("1", "true"):
             repository.pull_requests += 1

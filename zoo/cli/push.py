@@ -1,0 +1,54 @@
+"""`zoo push`: publish a model or the outcome of a training run on the Hub."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from zoo.cli import echo_json
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("target", metavar="MODEL|CHECKPOINT")
+@click.argument("repository", metavar="ORG/NAME")
+@click.option("--weights", default="", help="For a MODEL: tag, file or hf-hub:... to publish.")
+@click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
+@click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
+@click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")
+@click.option("--license", default="", help="Of the weights, as the Hub names it.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
+@click.option("--dry-run", is_flag=True, help="Send nothing.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the files here.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(
+    target: str, repository: str, weights: str, recipe: Path | None, records: tuple[Path, ...],
+    picture: Path | None, license: str, private: bool, create_pr: bool, dry_run: bool,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Publish a MODEL, or a CHECKPOINT (a folder or file of `zoo train`), as ORG/NAME.
+
+    Metrics come from records of `zoo eval` on these very weights; others are refused. The commit
+    goes onto what the repository holds now or not at all, and is read back and compared.
+    """
+    from zoo.hub.package import build
+    from zoo.hub.push import push
+    from zoo.hub.resolve import check_request
+    from zoo.hub.source import open_source
+
+    check_request(repository, "main")
+    source = open_source(target, weights=weights, recipe=recipe)
+    package = build(source, repository, record_paths=records, picture=picture, license=license)
+    if out:
+        package.write(out)
+    result = {"model": package.model, "sha256": package.sha256, "files": sorted(package.files)}
+    if not dry_run:
+        result |= asdict(push(package, repository, private=private, create_pr=create_pr))
+    if as_json:
+        echo_json(result)
+        return
+    click.echo("\n".join(f"{name}: {value}" for name, value in result.items() if value))

@@ -1,0 +1,139 @@
+"""What is to be published: a model by name, or the outcome of a training run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UsageError
+from zoo.hub.files import VerifiedFile, local_file
+from zoo.safetensors_file import inspect
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS, RECIPE = "model.safetensors", "recipe.toml"
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A built model, the file its weights came from, and what is known of its training.
+
+    `file` is None where the model's state is in no file: the weights are then those of the plain
+    backbone `untrained`, with an untrained attention.
+    """
+
+    name: str
+    model: nn.Module
+    info: Mapping[str, Any]
+    file: VerifiedFile | None = None
+    recipe: str = ""
+    data: str = ""
+    license: str = ""
+    untrained: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def open_source(target: str, *, weights: str = "", recipe: Path | None = None) -> Source:
+    """Build and load what `target` names: a model, a run's folder, or a safetensors file.
+
+    Args:
+        target: MODEL[.TAG]; or a folder or file that `zoo train` wrote.
+        weights: for a model by name: a tag, a file or a repository. Default: its default weights.
+        recipe: what trained it; found beside the weights of a run.
+
+    Raises:
+        UsageError: nothing says which model the file is of. WeightsError: the file is not that
+        model's, or cannot be trusted.
+    """
+    path = Path(target)
+    if path.exists() or path.suffix in (".safetensors", ".pt"):
+        return _from_run(path, recipe)
+    return _from_name(target, weights, recipe)
+
+
+def _from_run(path: Path, recipe: Path | None) -> Source:
+    folder = path if path.is_dir() else path.parent
+    file = local_file(path if path.suffix == ".safetensors" else folder / WEIGHTS)
+    if recipe is None and (folder / RECIPE).is_file():
+        recipe = folder / RECIPE
+    if recipe is not None:
+        return _built(*_read_recipe(recipe), file)
+    described = inspect(file).metadata.get("zoo", "")
+    try:
+        settings = json.loads(described)
+        name, options = settings["name"], dict(settings.get("options", {}))
+    except (ValueError, TypeError, KeyError):
+        raise UsageError(
+            "nothing says which model these weights are of",
+            where=str(file.path),
+            remedy=f"zoo push {path} ORG/NAME --recipe RECIPE, "
+            f"or zoo push MODEL ORG/NAME --weights {file.path}",
+        ) from None
+    return _built(name, options, "", "", file)
+
+
+def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
+    from zoo.training.recipe import read_recipe
+
+    settings = read_recipe(path)
+    return settings.model, dict(settings.model_options), path.read_text(), settings.data.name
+
+
+def _built(
+    name: str, options: Mapping[str, Any], recipe: str, data: str, file: VerifiedFile
+) -> Source:
+    from zoo.catalogue import model_info
+    from zoo.factory import create_model
+
+    model = create_model(name, weights=file.path, **options)
+    _same_file(model, file)
+    return Source(
+        name=_name(model, name), model=model, info=model_info(name), file=file, recipe=recipe,
+        data=data, options=options,
+    )  # fmt: skip
+
+
+def _from_name(name: str, weights: str, recipe: Path | None) -> Source:
+    from zoo.catalogue import model_info
+    from zoo.factory import create_model
+    from zoo.hub import fetch
+    from zoo.plan import make_plan
+    from zoo.registry import default_registry
+
+    plan = make_plan(
+        name, default_registry(), pretrained=not weights, weights=weights or None, options={}
+    )
+    options: dict[str, Any] = {}
+    text, data = "", ""
+    if recipe is not None:
+        _, options, text, data = _read_recipe(recipe)
+    if isinstance(plan.weights, Path):
+        return _built(name, options, text, data, local_file(plan.weights))
+    assert plan.weights is not None
+    model = create_model(name, pretrained=not weights, weights=weights or None, **options)
+    spec = plan.weights
+    return Source(
+        name=_name(model, name),
+        model=model,
+        info=model_info(name),
+        file=None if plan.warm else fetch(spec),
+        recipe=text,
+        data=data or spec.data,
+        license=spec.license,
+        untrained=spec.repository if plan.warm else "",
+        options=options,
+    )
+
+
+def _name(model: nn.Module, name: str) -> str:
+    return getattr(model, "zoo_config", {}).get("name") or name.partition(".")[0]
+
+
+def _same_file(model: nn.Module, file: VerifiedFile) -> None:
+    """The file that was loaded by its path is the one that is open here."""
+    if getattr(model, "zoo_weights", {}).get("sha256") != file.sha256:
+        raise UsageError("the weights file was changed while it was read", where=str(file.path))
