@@ -1,0 +1,52 @@
+"""Which part of a data set: one way of reading `--split`, whatever the data's form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from zoo.errors import DataError
+
+SYNONYMS = (
+    ("validation", "val", "valid"),
+    ("test", "testing", "eval"),
+    ("train", "training"),
+)
+_ORDER = tuple(name for names in SYNONYMS for name in names)
+
+
+def synonyms(split: str) -> tuple[str, ...]:
+    """`val` is what others call `validation`; the name itself comes first."""
+    for names in SYNONYMS:
+        if split in names:
+            return split, *(name for name in names if name != split)
+    return (split,)
+
+
+def is_split(name: str) -> bool:
+    """Whether a folder or a file of that name is a split rather than a class."""
+    return name.lower() in _ORDER
+
+
+def choose(
+    available: Sequence[str],
+    asked: str | None,
+    where: str | os.PathLike[str],
+    *,
+    preferred: Sequence[str] = _ORDER,
+) -> str:
+    """The split asked for, by any of its names; else validation, test, train: the first there is.
+
+    Raises:
+        DataError: there is no such split; the message lists those that there are.
+    """
+    wanted = synonyms(asked) if asked is not None else preferred
+    for name in wanted:
+        if name in available:
+            return name
+    if asked is None and len(available) == 1:
+        return available[0]
+    what = f"there is no split {asked!r}" if asked is not None else "say which split"
+    raise DataError(
+        what, where=os.fspath(where), remedy=f"--split {' | '.join(available)}" if available else ""
+    )
