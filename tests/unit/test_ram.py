@@ -38,9 +38,9 @@ def test_a_prediction_is_a_fixed_function_of_its_image():
 def test_seed_and_number_of_rollouts_define_the_prediction():
     model, images = small().eval(), torch.rand(3, 1, 28, 28)
     first = model(images)
-    model.seed = 1
+    model.set_sampling(seed=1)
     assert not torch.equal(first, model(images))
-    model.mc_samples = 1
+    model.set_sampling(mc_samples=1)
     assert torch.equal(model(images), model.rollout(images).log_probs)
 
 
@@ -51,6 +51,12 @@ def test_a_prediction_is_the_log_of_the_mean_probability():
     each = model.classifier(states).softmax(-1)
     torch.testing.assert_close(model(images), each.mean(1).log())
     torch.testing.assert_close(model(images).exp().sum(1), torch.ones(3))
+
+
+def test_the_exported_model_predicts_the_same():
+    model, images = small().eval(), torch.rand(3, 1, 28, 28)
+    exported = torch.export.export(model, (images,)).module()
+    torch.testing.assert_close(exported(images), model(images))
 
 
 def test_a_rollout_says_where_it_looked():

@@ -49,11 +49,14 @@ class RecurrentAttention(nn.Module):
             1 around the centre is the paper's random start.
         squash: how a sampled location is brought into [-1, 1]: `"clamp"`, or `"tanh"` as in the
             older checkpoints of the port.
-        mc_samples, seed: see above; both may be changed on the built model.
+        mc_samples, seed: see above, and `set_sampling` for the built model.
 
     Raises:
         OptionError: a setting is out of range, or two names of one setting disagree.
     """
+
+    draw_start: Tensor
+    draw_noise: Tensor
 
     def __init__(
         self,
@@ -99,8 +102,6 @@ class RecurrentAttention(nn.Module):
         self.first_location = _location(first_location)
         self.first_spread = _not_negative("first_spread", first_spread)
         self.squash = check_choice(name, "squash", squash, ("clamp", "tanh"))
-        self.mc_samples = check_int(name, "mc_samples", mc_samples)
-        self.seed = check_int(name, "seed", seed, 0)
         self.num_features = self.head_hidden_size = hidden_size
         self.grad_checkpointing = False
 
@@ -118,6 +119,25 @@ class RecurrentAttention(nn.Module):
         self.classifier: nn.Module = nn.Identity()
         if num_classes:
             self.classifier = nn.Linear(hidden_size, num_classes, **factory)
+        self.set_sampling(mc_samples, seed)
+
+    def set_sampling(self, mc_samples: int | None = None, seed: int | None = None) -> None:
+        """Change how many rollouts a prediction averages, and what they are drawn from.
+
+        The draws are kept as buffers outside the state dict, so that prediction is a function of
+        tensors alone (`torch.compile`, `torch.export`).
+        """
+        if mc_samples is not None:
+            self.mc_samples = check_int("ram", "mc_samples", mc_samples)
+        if seed is not None:
+            self.seed = check_int("ram", "seed", seed, 0)
+        shape = (self.num_glimpses, self.mc_samples, 1, 2)
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        uniform = torch.rand(shape[1:], generator=generator, device="cpu")
+        noise = torch.randn(shape, generator=generator, device="cpu")
+        device = self.core.i2h.weight.device
+        self.register_buffer("draw_start", self._start(uniform).to(device), persistent=False)
+        self.register_buffer("draw_noise", noise.to(device), persistent=False)
 
     def rollout(
         self,
@@ -226,11 +246,8 @@ class RecurrentAttention(nn.Module):
     def _seeded(self, image: Tensor) -> Rollout:
         if self.mc_samples == 1:
             return self.rollout(image)
-        generator = torch.Generator().manual_seed(self.seed)
-        uniform = torch.rand(self.mc_samples, 1, 2, generator=generator)
-        noise = torch.randn(self.num_glimpses, self.mc_samples, 1, 2, generator=generator)
-        start = self._start(uniform.to(image.device)).expand(-1, image.shape[0], -1)
-        return self.rollout(image, start, noise.to(image.device))
+        start = self.draw_start.expand(-1, image.shape[0], -1)
+        return self.rollout(image, start, self.draw_noise)
 
     def _start(self, uniform: Tensor) -> Tensor:
         offset = (2 * uniform - 1) * self.first_spread
