@@ -66,7 +66,7 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
     config = {"architecture": spec.name, **_target_config(plan)}
     build = partial(
         build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
-        kwargs_filter=("img_size", "global_pool"),
+        kwargs_filter=("img_size", "global_pool"),  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     return _call(build, spec.name, {**getattr(spec, "defaults", {}), **plan.options})
 
@@ -135,17 +135,23 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
         known = {k: v for k, v in more.items() if k not in options}
         return build_attention(spec, registry, channels, {**known, **options})
 
-    config = getattr(model, "pretrained_cfg", {}) or {}
-    size = plan.options.get("img_size") or tuple(config.get("input_size") or (3, 224, 224))[1:]
     target = Target(
         model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
-        img_size=(size, size) if isinstance(size, int) else tuple(size),
+        img_size=_img_size(plan, model),
     )  # fmt: skip
     paths = insert(
         target, spec, build, sites=plan.sites, insertion=plan.insertion, replace=plan.replace
     )
-    model.zoo_sites = paths
+    vars(model)["zoo_sites"] = paths
     return paths
+
+
+def _img_size(plan: Plan, model: nn.Module) -> tuple[int, int]:
+    """(H, W) that the model is built for."""
+    size = plan.options.get("img_size")
+    if size is None:
+        size = (getattr(model, "pretrained_cfg", {}) or {}).get("input_size", (3, 224, 224))[1:]
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
 def _architecture(plan: Plan) -> str:
@@ -177,9 +183,12 @@ def _describe(model: nn.Module, plan: Plan, file: hub.VerifiedFile | None) -> nn
         config.setdefault("hf_hub_id", None)
         if weights is None:  # what timm states is of the plain backbone
             config |= {"hf_hub_id": None, "tag": None, "license": None}
-    model.pretrained_cfg = model.default_cfg = config
-    model.zoo_config = _config(plan, getattr(model, "zoo_sites", []))
-    model.zoo_weights = file.record() if file is not None else {}
+    vars(model).update(
+        pretrained_cfg=config,
+        default_cfg=config,
+        zoo_config=_config(plan, getattr(model, "zoo_sites", [])),
+        zoo_weights=file.record() if file is not None else {},
+    )
     return model
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from zoo.assemble import assemble, check_arguments
 from zoo.features import feature_extractor
 from zoo.mechanisms import create_attention
-from zoo.plan import make_plan
+from zoo.plan import make_plan, open_hub_model
 from zoo.registry import Registry, default_registry
+from zoo.specs import WeightsSpec
 
 __all__ = ["create_attention", "create_model"]
 
@@ -37,7 +38,8 @@ def create_model(
     """Build a model by name; the result is a timm model.
 
     Args:
-        name: a named model, `<attention>_<backbone>`, or a timm name, each with `.tag` if wanted.
+        name: a named model, `<attention>_<backbone>`, or a timm name, each with `.tag` if wanted;
+            or `hf-hub:org/name@revision`, a repository of the zoo or of timm.
         pretrained: load the default weights (or the tag's). A composition takes the weights of its
             plain backbone without moving its logits, and says that the attention is untrained.
         attention: put this one into the backbone `name`: the explicit form of a composed name.
@@ -66,19 +68,17 @@ def create_model(
     """
     check_arguments(num_classes, in_chans)
     registry = registry or default_registry()
-    given = {"num_classes": num_classes, "in_chans": in_chans}
-    options |= {key: value for key, value in given.items() if value is not None}
-    plan = make_plan(
-        name,
-        registry,
-        pretrained=pretrained,
-        weights=weights,
-        attention=attention,
-        attention_options=attention_options,
-        sites=sites,
-        insertion=insertion,
-        replace_own=replace,
-        options=options,
-    )
+    given = {
+        "attention": attention, "attention_options": attention_options, "sites": sites,
+        "insertion": insertion, "replace": replace or None, "num_classes": num_classes,
+        "in_chans": in_chans, **options,
+    }  # fmt: skip
+    arguments = {key: value for key, value in given.items() if value is not None}
+    chosen: str | os.PathLike[str] | WeightsSpec | None = weights
+    if name.startswith("hf-hub:"):
+        name, stated, published = open_hub_model(name)
+        arguments = {**stated, **arguments}
+        chosen = published if weights is None and pretrained else weights
+    plan = make_plan(name, registry, pretrained=pretrained, weights=chosen, **arguments)
     model = assemble(plan, registry)
     return feature_extractor(model, out_indices) if features_only else model

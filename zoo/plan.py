@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 from zoo import names, timm_index
 from zoo.catalogue import weights_of
-from zoo.errors import OptionError, UnknownNameError, UsageError, WeightsNotFoundError
+from zoo.errors import ConfigError, OptionError, UsageError, WeightsNotFoundError
 from zoo.registry import Registry
 from zoo.specs import AttentionSpec, BackboneSpec, Insertion, ModelSpec, WeightsSpec
 from zoo.targets import resolve
@@ -55,25 +56,25 @@ def make_plan(
     registry: Registry,
     *,
     pretrained: bool = False,
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | WeightsSpec | None = None,
     attention: str | None = None,
     attention_options: Mapping[str, Any] | None = None,
     sites: str | Sequence[str] | None = None,
     insertion: str | None = None,
-    replace_own: bool = False,
-    options: Mapping[str, Any],
+    replace: bool = False,
+    **options: Any,
 ) -> Plan:
     """Resolve names, the authors' settings, weights and the form of insertion."""
     if insertion is not None and insertion not in INSERTIONS:
         raise UsageError(f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}")
-    plan = _parts(name, registry, attention, dict(attention_options or {}), sites, dict(options))
+    plan = _parts(name, registry, attention, dict(attention_options or {}), sites, options)
     if plan.attention is None:
-        _refuse_without_attention(name, attention_options, sites, insertion, replace_own)
+        _refuse_without_attention(name, attention_options, sites, insertion, replace)
     if plan.backbone and not plan.base:
-        plan = replace(plan, base=registry.backbones.get(plan.backbone))
-    plan = replace(plan, replace=replace_own, weights=_weights(plan, registry, pretrained, weights))
+        plan = changed(plan, base=registry.backbones.get(plan.backbone))
+    plan = changed(plan, replace=replace, weights=_weights(plan, registry, pretrained, weights))
     form = insertion or _default_form(plan)
-    return replace(plan, insertion=form)  # pyright: ignore[reportArgumentType]
+    return changed(plan, insertion=form)  # pyright: ignore[reportArgumentType]
 
 
 def _parts(
@@ -145,14 +146,17 @@ def _refuse_without_attention(name: str, options: Any, sites: Any, form: Any, ow
 
 
 def _weights(
-    plan: Plan, registry: Registry, pretrained: bool, asked: str | os.PathLike[str] | None
-) -> WeightsSpec | Path | None:
+    plan: Plan, registry: Registry, pretrained: bool,
+    asked: str | os.PathLike[str] | WeightsSpec | None,
+) -> WeightsSpec | Path | None:  # fmt: skip
+    if isinstance(asked, WeightsSpec):
+        return asked
     if asked is None and not pretrained:
         return None
     if asked is not None and _is_path(asked):
         return Path(asked)
     if isinstance(asked, str) and asked.startswith("hf-hub:"):
-        return _hub_reference(plan, asked)
+        return open_hub_model(asked)[2]
     tag = str(asked or plan.tag)
     stated = [w for w in weights_of(plan.name, registry) if tag in ("", w.tag)]
     if plan.spec is not None and plan.backbone != plan.spec.backbone:
@@ -174,7 +178,7 @@ def _warm_start(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsS
     spec = timm_weights(plan.backbone, tag)
     if plan.attention is None:
         return spec
-    return replace(spec, model=plan.name, kind="warm_start", metrics={})
+    return changed(spec, model=plan.name, kind="warm_start", metrics={})
 
 
 def _no_weights(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsNotFoundError:
@@ -196,17 +200,18 @@ def _tags(backbone: str) -> tuple[str, ...]:
     return timm_index.architectures().get(backbone, ())
 
 
-def _hub_reference(plan: Plan, reference: str) -> WeightsSpec:
-    repository, _, revision = reference.removeprefix("hf-hub:").partition("@")
-    if repository.count("/") != 1:
-        raise UnknownNameError(
-            f"{reference!r} is not of the form hf-hub:organisation/name[@revision]"
+def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
+    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights."""
+    from zoo.hub import open_repository
+
+    config, spec = open_repository(reference)
+    arguments = {"num_classes": config.num_classes, **config.model_args}
+    insertion = arguments.get("insertion", "plain")
+    if insertion not in INSERTIONS:
+        raise ConfigError(
+            f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}", where=reference
         )
-    pinned = revision if len(revision) == 40 else ""
-    return WeightsSpec(
-        model=plan.name, tag=revision or "main", kind="published", repository=repository,
-        revision=pinned,
-    )  # fmt: skip
+    return config.architecture, arguments, changed(spec, insertion=insertion)
 
 
 def _is_path(asked: str | os.PathLike[str]) -> bool:

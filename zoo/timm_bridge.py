@@ -69,10 +69,10 @@ def _create(
     return create_model(name, pretrained=True, **options)
 
 
-def _configs(read: names.ModelName) -> dict[str, dict[str, Any]]:
+def _configs(read: names.ModelName) -> dict[str, Any]:
     """timm's settings of a model, one for each tag of its weights."""
     base = _settings(read)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Any] = {}
     for weights in weights_of(read.name, default_registry()):
         row = {**base, **weights.input, "num_classes": weights.num_classes}
         if weights.kind != "unpublished":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -44,10 +44,14 @@ def _swapped(base: type[nn.Module], way: str) -> type[nn.Module]:
         return _restore, (base, way), self.__getstate__()
 
     forward = attended if way == "after" else added
-    members = {"forward": forward, "__reduce_ex__": reduce, "__module__": base.__module__}
+    members: dict[str, Any] = {
+        "forward": forward,
+        "__reduce_ex__": reduce,
+        "__module__": base.__module__,
+    }
     if issubclass(base, nn.ModuleDict):  # a dense block runs its items: not the attention
         members["items"] = lambda self: [i for i in base.items(self) if i[0] != "attn"]
-    return type(base.__name__, (base,), members)
+    return cast(type[nn.Module], type(base.__name__, (base,), members))
 
 
 def _restore(base: type[nn.Module], way: str) -> nn.Module:
