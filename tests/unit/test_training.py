@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import os
 import signal
 import struct
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
 from zoo.training import run as training
 from zoo.training.augment import augment
@@ -142,6 +145,16 @@ def test_the_trained_weights_load_into_the_model(uninterrupted):
         "ram_mnist", weights=uninterrupted / training.WEIGHTS, num_glimpses=3, hidden_size=32
     )
     assert model.eval()(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_the_command_prints_json_and_stops_where_told(recipe, data, tmp_path):
+    call = ["train", str(recipe), "--out", str(tmp_path / "out"), "--data", str(data)]
+    result = CliRunner().invoke(cli, [*call, "--limit-steps", "12", "--json"])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["step"], said["steps"]) == (12, 40)
+    assert Path(said["weights"]).is_file()
+    assert "1/4" in result.stderr and "train_error" in result.stderr
 
 
 def test_any_model_trains_by_cross_entropy(data, tmp_path):

@@ -53,7 +53,7 @@ def load_images(name: str, root: Path | None) -> Images:
         raise UnknownNameError(
             f"there is no data set {name!r}",
             where="data.name",
-            remedy=f"one of {', '.join(sorted(registry.datasets))}",
+            remedy=f"one of {', '.join(sorted(registry.datasets)) or 'none: see zoo plugins'}",
         )
     dataset = resolve(spec.target, registry.owner(spec))(root, "train")
     pairs = [dataset[i] for i in range(len(dataset))]
