@@ -26,6 +26,40 @@ BAM_KEYS = (
     (r"(^|\.)channel_att\.gate_c\.gate_c_", r"\1channel."),
     (r"(^|\.)spatial_att\.gate_s\.gate_s_", r"\1spatial."),
 )
+COORDINATE_PAPER = Paper(
+    title="Coordinate Attention for Efficient Mobile Network Design",
+    authors="Qibin Hou, Daquan Zhou, Jiashi Feng",
+    venue="CVPR",
+    year=2021,
+    arxiv="2103.02907",
+)
+TRIPLET_PAPER = Paper(
+    title="Rotate to Attend: Convolutional Triplet Attention Module",
+    authors="Diganta Misra, Trikay Nalamada, Ajay Uppili Arasanipalai, Qibin Hou",
+    venue="WACV",
+    year=2021,
+    arxiv="2010.03045",
+)
+TRIPLET_KEYS = (  # the last three: the names of the repository's older file
+    (r"(^|\.)(cw|hc|hw)\.conv\.(conv|bn)\.", r"\1\2.\3."),
+    (r"(^|\.)ChannelGateH\.spatial\.", r"\1cw."),
+    (r"(^|\.)ChannelGateW\.spatial\.", r"\1hc."),
+    (r"(^|\.)SpatialGate\.spatial\.", r"\1hw."),
+)
+SHUFFLE_PAPER = Paper(
+    title="SA-Net: Shuffle Attention for Deep Convolutional Neural Networks",
+    authors="Qing-Long Zhang, Yu-Bin Yang",
+    venue="ICASSP",
+    year=2021,
+    arxiv="2102.00240",
+)
+POLARIZED_PAPER = Paper(
+    title="Polarized Self-Attention: Towards High-quality Pixel-wise Regression",
+    authors="Huajun Liu, Fuqiang Liu, Xinyi Fan, Dong Huang",
+    venue="arXiv",
+    year=2021,
+    arxiv="2107.00782",
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -84,6 +118,78 @@ ATTENTIONS = (
         reference="authors",
         verified="cases",
         notes="The code divides the variance by HW - 1; the paper's equation 5 by HW.",
+    ),
+    AttentionSpec(
+        name="coordinate",
+        aliases=("coord", "coordatt"),
+        target="zoo_plugins.mixed.coordinate:CoordinateAttention",
+        family="mixed",
+        identity="exact",
+        identity_gate=0.25,
+        variants=("official", "timm"),
+        dead_parameters=(r"(^|\.)conv1\.bias$",),  # a batch norm takes it out again
+        paper=COORDINATE_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        notes="timm's layer has no biases and another hidden width: variant='timm'.",
+    ),
+    AttentionSpec(
+        name="triplet",
+        aliases=("triplet_attention",),
+        target="zoo_plugins.mixed.triplet:TripletAttention",
+        family="mixed",
+        identity="exact",
+        identity_gate=0.5,
+        paper=TRIPLET_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map=TRIPLET_KEYS,
+        notes="Computes what the paper says; the maximum comes before the mean.",
+    ),
+    AttentionSpec(
+        name="shuffle_attention",
+        aliases=("sa_net", "sanet"),
+        target="zoo_plugins.mixed.shuffle_attention:ShuffleAttention",
+        family="mixed",
+        identity="residual",  # the shuffle moves channels, whatever the gates are
+        paper=SHUFFLE_PAPER,
+        license="none stated in the repository",
+        reference="authors",
+        verified="cases",
+        notes="64 groups in the authors' networks; here the nearest number that divides.",
+    ),
+    AttentionSpec(
+        name="polarized_parallel",
+        aliases=("psa_p",),
+        target="zoo_plugins.mixed.polarized:PolarizedParallel",
+        family="mixed",
+        identity="residual",  # the softmax of the spatial gate depends on the size of the map
+        paper=POLARIZED_PAPER,
+        license="Apache-2.0",
+        reference="authors",
+        verified="cases",
+        notes=(
+            "The code has the spatial softmax over positions after the product, the paper over "
+            "channels before it; the code's channel branch has no layer norm."
+        ),
+    ),
+    AttentionSpec(
+        name="polarized_sequential",
+        aliases=("psa_s", "polarized"),
+        target="zoo_plugins.mixed.polarized:PolarizedSequential",
+        family="mixed",
+        identity="exact",
+        identity_gate=0.25,
+        paper=POLARIZED_PAPER,
+        license="Apache-2.0",
+        reference="authors",
+        verified="cases",
+        notes=(
+            "The code has the spatial softmax over the positions of the values, the paper over "
+            "the channels of the query; the layer norm is inside the channel branch."
+        ),
     ),
 )
 
