@@ -162,6 +162,7 @@ class RecurrentAttention(nn.Module):
         std = self.std if std is None else std
         if start is None:
             start = _point(self.first_location, image).expand(image.shape[0], 2)
+        start = start.to(torch.promote_types(start.dtype, torch.float32))
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
             hidden = self._glance(image, location, hidden)
