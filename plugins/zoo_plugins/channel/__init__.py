@@ -1,5 +1,7 @@
 """Channel attention: what to attend to."""
 
+from dataclasses import replace
+
 from zoo_plugins.mixed import CBAM_PAPER
 
 from zoo.hookspecs import hookimpl
@@ -39,6 +41,34 @@ SPLIT_ATTENTION_PAPER = Paper(
     venue="CVPR Workshops",
     year=2022,
     arxiv="2004.08955",
+)
+CECA_PAPER = replace(ECA_PAPER, title="ECA-Net (circular padding by Chris Ha, in timm)")
+ESE_PAPER = Paper(
+    title="CenterMask: Real-Time Anchor-Free Instance Segmentation",
+    authors="Youngwan Lee, Jongyoul Park",
+    venue="CVPR",
+    year=2020,
+    arxiv="1911.06667",
+)
+SAN_PAPER = Paper(
+    title="Second-order Attention Network for Single Image Super-Resolution",
+    authors="Tao Dai, Jianrui Cai, Yongbing Zhang, Shu-Tao Xia, Lei Zhang",
+    venue="CVPR",
+    year=2019,
+)
+A2_PAPER = Paper(
+    title="A^2-Nets: Double Attention Networks",
+    authors="Yunpeng Chen, Yannis Kalantidis, Jianshu Li, Shuicheng Yan, Jiashi Feng",
+    venue="NeurIPS",
+    year=2018,
+    arxiv="1810.11579",
+)
+DANET_PAPER = Paper(
+    title="Dual Attention Network for Scene Segmentation",
+    authors="Jun Fu et al.",
+    venue="CVPR",
+    year=2019,
+    arxiv="1809.02983",
 )
 
 ATTENTIONS = (
@@ -129,6 +159,81 @@ ATTENTIONS = (
         reference="authors",
         verified="cases",
         notes="Radix-major, as the authors' code; the paper's figure is cardinality-major.",
+    ),
+    AttentionSpec(
+        name="ceca",
+        aliases=("circular_efficient_channel",),
+        target="zoo_plugins.channel.ceca:CircularEfficientChannelAttention",
+        family="channel",
+        identity="exact",
+        identity_gate=0.5,
+        paper=CECA_PAPER,
+        license="Apache-2.0",
+        reference="authors",
+        verified="cases",
+        notes="eca with the channels in a circle; its author's code is timm's.",
+    ),
+    AttentionSpec(
+        name="effective_se",
+        aliases=("ese", "effective_squeeze_excite"),
+        target="zoo_plugins.channel.effective_se:EffectiveSqueezeExcite",
+        family="channel",
+        identity="exact",
+        identity_gate=0.5,
+        paper=ESE_PAPER,
+        license="Apache-2.0",
+        reference="independent",
+        verified="cases",
+        notes="timm's layer computes what the authors' code does.",
+    ),
+    AttentionSpec(
+        name="soca",
+        aliases=("second_order_channel",),
+        target="zoo_plugins.channel.soca:SecondOrderChannelAttention",
+        family="channel",
+        identity="exact",
+        identity_gate=0.5,
+        paper=SAN_PAPER,
+        license="none stated in the repository",
+        reference="authors",
+        verified="cases",
+        key_map=((r"(^|\.)conv_du\.0\.", r"\1fc1."), (r"(^|\.)conv_du\.2\.", r"\1fc2.")),
+        notes=(
+            "The covariance is divided by the number of positions and, beyond 1000 x 1000, taken "
+            "from the centre; the code's default r is 8, its network's 16."
+        ),
+    ),
+    AttentionSpec(
+        name="double_attention",
+        aliases=("a2", "a2_net"),
+        target="zoo_plugins.channel.double_attention:DoubleAttention",
+        family="channel",
+        dead_parameters=(r"(^|\.)theta\.bias$",),  # taken out again by the softmax
+        paper=A2_PAPER,
+        license="none stated in the repository",
+        reference="independent",
+        verified="cases",
+        key_map=(
+            (r"(^|\.)convA\.", r"\1phi."),
+            (r"(^|\.)convB\.", r"\1theta."),
+            (r"(^|\.)convV\.", r"\1rho."),
+            (r"(^|\.)conv_reconstruct\.", r"\1reconstruct."),
+        ),
+        notes="The paper adds the block's output to its input: residual=True.",
+    ),
+    AttentionSpec(
+        name="dual_attention_channel",
+        aliases=("danet_channel", "cam"),
+        target="zoo_plugins.channel.dual_attention_channel:DualAttentionChannel",
+        family="channel",
+        identity="exact",
+        identity_gate=1.0,
+        variants=("official", "paper"),
+        paper=DANET_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        notes="The code attends to the least similar channels, the paper to the most similar.",
     ),
 )
 

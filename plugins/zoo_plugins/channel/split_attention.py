@@ -115,8 +115,9 @@ class SplitAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.act0(self.drop(self.bn0(self.conv(x))))
         splits = x.chunk(self.radix, 1)
-        pooled = x.mean((2, 3), keepdim=True)
-        pooled = pooled.reshape(x.shape[0], self.radix, -1, 1, 1).sum(1)
+        pooled = splits[0].mean((2, 3), keepdim=True)
+        for i in range(1, self.radix):
+            pooled = pooled + splits[i].mean((2, 3), keepdim=True)
         logits = self.fc2(self.act1(self.bn1(self.fc1(pooled))))
         weights = self.rsoftmax(logits).reshape(x.shape[0], -1, 1, 1).chunk(self.radix, 1)
         out = splits[0] * weights[0]

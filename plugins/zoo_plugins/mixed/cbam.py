@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import create_act_layer, register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.common.identity import pair_hidden_units_, zero_
@@ -77,9 +78,9 @@ class ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.stack([_pool(x, kind) for kind in self.pool_types], 2).unsqueeze(3)
-        scale = self.fc2(self.act(self.fc1(pooled))).sum(2, keepdim=True)  # one position a pooling
-        return x * torch.sigmoid(scale)
+        pooled = torch.cat([_pool(x, kind) for kind in self.pool_types])  # one batch of them all
+        scale = self.fc2(self.act(self.fc1(pooled.unsqueeze(2).unsqueeze(3))))
+        return x * torch.sigmoid(scale.unflatten(0, (len(self.pool_types), -1)).sum(0))
 
     def init_identity(self) -> float:
         """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""
@@ -132,7 +133,7 @@ class SpatialGate(nn.Module):
         self.conv = ConvNorm(kernel_size, norm == "batch", device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        planes = torch.cat([first_maximum(x, 1).unsqueeze(1), x.mean(1, keepdim=True)], 1)
+        planes = torch.cat([channel_max(x), x.mean(1, keepdim=True)], 1)
         return x * torch.sigmoid(self.conv(planes))
 
     def init_identity(self) -> float:
@@ -217,13 +218,22 @@ def _pool(x: Tensor, kind: str) -> Tensor:
     if kind == "avg":
         return x.mean((2, 3))
     if kind == "max":
-        return first_maximum(torch.flatten(x, 2), 2)
+        return spatial_max(x)
     if kind == "lp":
         return torch.linalg.vector_norm(x, 2.0, [2, 3])
     return torch.logsumexp(x, [2, 3])
 
 
+# A maximum whose gradient goes to one position, as the authors'; amax would spread it over ties.
 @register_notrace_function
-def first_maximum(x: Tensor, dim: int) -> Tensor:
-    """The maximum whose gradient goes to one position, as in max pooling; amax spreads it."""
-    return torch.max(x, dim).values if x.requires_grad else torch.amax(x, dim)
+def channel_max(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 1, H, W)."""
+    return torch.max(x, 1, keepdim=True).values if x.requires_grad else torch.amax(x, 1, True)
+
+
+@register_notrace_function
+def spatial_max(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C)."""
+    if x.is_cuda:  # where adaptive pooling to one position runs on one thread
+        return torch.max(torch.flatten(x, 2), 2).values
+    return F.adaptive_max_pool2d(x, 1).flatten(1)

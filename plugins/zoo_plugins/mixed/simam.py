@@ -41,15 +41,15 @@ class SimAM(nn.Module):
         self.e_lambda = check_number("simam", "e_lambda", e_lambda)
 
     def forward(self, x: Tensor) -> Tensor:
-        var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-        var = var * bessel(x.shape[2] * x.shape[3])
-        return x * torch.sigmoid((x - mean).square() * (0.25 / (var + self.e_lambda)) + 0.5)
+        square = (x - x.mean((2, 3), keepdim=True)).square()
+        var = square.sum((2, 3), keepdim=True) / others(x)
+        return x * torch.sigmoid(square * (0.25 / (var + self.e_lambda)) + 0.5)
 
     def extra_repr(self) -> str:
         return f"e_lambda={self.e_lambda}"
 
 
 @register_notrace_function
-def bessel(count: int) -> float:
-    """From a variance over `count` values to one over count - 1."""
-    return count / max(count - 1, 1)
+def others(x: Tensor) -> int:
+    """HW - 1, and 1 for a map of one position, whose squares are zero."""
+    return max(x.shape[2] * x.shape[3] - 1, 1)

@@ -13,8 +13,8 @@ Parameter names are timm's: t = theta, p = phi, g, z, norm.
 `variant="paper"` follows the equations. `official` is the authors' code: logits scaled by
 (C/2)^-1/2, and keys taken from a 2x2 max pool of x. `timm`: scaled by C^-1/2, to C/8 channels.
 With `sub_sample` and not `pool_first`, phi and g are pooled instead of x (a common port's reading).
-The softmax modes never hold N x N weights outside the fused kernel, and `dot` is re-associated:
-theta (phi^T g) / N, linear in the number of positions.
+Softmax over more than 1,024 keys runs in the fused kernel, which holds no N x N weights, and `dot`
+is re-associated where that is smaller: theta (phi^T g) / N, linear in the number of positions.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_bool, check_choice, check_int, hidden_width
@@ -127,14 +128,12 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         theta, phi, g = self._project(x)
         if self.mode == "dot":
-            y = theta @ (phi.transpose(1, 2) @ g / phi.shape[1])
+            y = multiply_through(theta, phi, g)
         elif self.mode == "concat":
             y = self._pairs(theta, phi) @ g
         else:
-            q, k, v = theta.unsqueeze(1), phi.unsqueeze(1), g.unsqueeze(1)
-            y = F.scaled_dot_product_attention(q, k, v, scale=self.scale).squeeze(1)
-        y = y.transpose(1, 2).unflatten(2, x.shape[2:])
-        return x + self.norm(self.z(y))
+            y = attend(theta, phi, g, self.scale)
+        return x + self.norm(self.z(to_map(y, x)))
 
     def attention(self, x: Tensor) -> Tensor:
         """The weights f(x_i, x_j) themselves, (B, N queries, N keys); slow."""
@@ -163,6 +162,34 @@ class NonLocal(nn.Module):
 
 def _tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
+
+
+@register_notrace_function
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, small: int = 1024) -> Tensor:
+    """softmax(q k^T * scale) v, by the fused kernel where the plain product is not faster.
+
+    That is on a CPU up to some 1,024 keys, whose weights are small beside the map.
+    """
+    if not q.is_cuda and k.shape[1] <= small:
+        return torch.softmax(q @ k.transpose(1, 2) * scale, 2) @ v
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # else it falls back to N x N
+    heads = q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)
+    return F.scaled_dot_product_attention(heads[0], heads[1], heads[2], scale=scale).squeeze(1)
+
+
+@register_notrace_function
+def multiply_through(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """q k^T v / N, by the smaller of k^T v (d x d) and q k^T (queries x keys)."""
+    if k.shape[1] <= k.shape[2]:
+        return q @ k.transpose(1, 2) @ v / k.shape[1]
+    return q @ (k.transpose(1, 2) @ v / k.shape[1])
+
+
+@register_notrace_function
+def to_map(y: Tensor, x: Tensor) -> Tensor:
+    """(B, N, d) -> (B, d, *size) of x, in the memory format of x."""
+    y = y.transpose(1, 2).unflatten(2, x.shape[2:])
+    return y.contiguous() if x.is_contiguous() else y
 
 
 def reference_call(module: NonLocal, x: Tensor) -> tuple[Tensor, Tensor]:

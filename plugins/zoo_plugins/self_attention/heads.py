@@ -1,0 +1,59 @@
+"""Numbers of heads, sizes and geometry that several self-attentions share; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zoo_plugins.common.options import agree, check_divisible, check_int, refuse
+
+
+def largest_divisor(value: int, at_most: int) -> int:
+    """The largest divisor of `value` that is not above `at_most`."""
+    return next(n for n in range(min(value, max(1, at_most)), 0, -1) if value % n == 0)
+
+
+def split_heads(
+    name: str, width: int, *, num_heads: int | None, head_dim: int | None, default: int
+) -> tuple[int, int]:
+    """(heads, channels of each) of `width`, from either option; they must agree.
+
+    `default` is the number of heads if neither is given, lowered to a divisor of `width`.
+    """
+    heads = head_dim and (head_dim, width // check_int(name, "head_dim", head_dim))
+    count = agree(name, num_heads=num_heads, head_dim=heads or None)
+    count = largest_divisor(width, default) if count is None else count
+    count = check_int(name, "num_heads", count)
+    check_divisible(name, "channels", width, "num_heads", count)
+    if head_dim and count * head_dim != width:
+        refuse(name, f"head_dim={head_dim} times num_heads={count} is not the width {width}")
+    return count, width // count
+
+
+def in_and_out(
+    name: str, channels: int, in_channels: int | None, out_channels: int | None
+) -> tuple[int, int]:
+    """Channels of the input and the output: `channels`, unless named apart."""
+    found = (in_channels, out_channels)
+    both = (channels if value is None else value for value in found)
+    inputs, outputs = (check_int(name, "channels", value) for value in both)
+    return inputs, outputs
+
+
+def map_size(name: str, feat_size: Any) -> tuple[int, int]:
+    """`feat_size` as (H, W); a number is a square map."""
+    pair: Sequence[Any] = feat_size if isinstance(feat_size, (tuple, list)) else (feat_size,) * 2
+    if len(pair) != 2:
+        refuse(name, f"feat_size={feat_size!r} is not (H, W)", "feat_size=(14, 14)")
+    height, width = (check_int(name, "feat_size", side) for side in pair)
+    return height, width
+
+
+def check_map_size(name: str, found: tuple[int, int], built: tuple[int, int]) -> None:
+    """The map has the size that the mechanism was built for."""
+    if found != built:
+        refuse(
+            name,
+            f"a map of {found[0]}x{found[1]}, but it was built for {built[0]}x{built[1]}",
+            f"feat_size={found}, or a backbone built with the img_size that it is run at",
+        )
