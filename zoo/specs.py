@@ -120,6 +120,8 @@ class AttentionSpec:
             `stage`, or `between_stages` (after each but the last).
         quadratic: cost grows with the square of the number of positions; large maps are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
+        keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay;
+            otherwise they go with it, since the mechanism has its own.
         identity: `exact` if the module can start as `c * x` by its method `init_identity()`,
             which returns c, or None where c is `identity_gate`. Otherwise `residual`:
             x + alpha (f(x) - x), alpha = 0.
@@ -147,6 +149,7 @@ class AttentionSpec:
     placement: Placement = "block"
     quadratic: bool = False
     needs_size: bool = False
+    keeps_norm: bool = False
     identity: Identity = "residual"
     identity_gate: float = 1.0
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])

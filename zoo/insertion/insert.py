@@ -187,7 +187,7 @@ def _replace_convolutions(
             attach.beside(conv, AddedBranch(attention))
             continue
         attach.set_module(target.model, site.path, attention)
-        for name in followers[site.path][1]:
+        for name in () if spec.keeps_norm else followers[site.path][1]:
             attach.set_module(target.model, name, nn.Identity())
     return [site.path for site in choose(places, wanted, target.name, spec.name)]  # pyright: ignore[reportArgumentType]
 
