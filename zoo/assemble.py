@@ -16,6 +16,7 @@ from timm.models import build_model_with_cfg
 from torch import nn
 
 from zoo import hub
+from zoo.describe import describe
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion.insert import Target, insert
@@ -38,7 +39,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
     if plan.weights is None:
         model = _construct(plan, registry)
         _insert(plan, registry, model)
-        return _describe(model, plan, None)
+        return describe(model, plan, None)
     with torch.random.fork_rng(devices=[]), _open(plan.weights) as file:
         with SkipInit():
             model = _construct(plan, registry)
@@ -48,7 +49,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         if plan.warm:
             sites = _insert(plan, registry, model)
             _say_untrained(plan, len(sites))
-        return _describe(model, plan, file)
+        return describe(model, plan, file)
 
 
 def _open(weights: WeightsSpec | Path) -> AbstractContextManager[hub.VerifiedFile]:
@@ -166,41 +167,6 @@ def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
     else:
         config["num_classes"] = None  # the file tells
     config["input_size"] = tuple(config.get("input_size") or (3, 224, 224))
-    return config
-
-
-def _describe(model: nn.Module, plan: Plan, file: hub.VerifiedFile | None) -> nn.Module:
-    """Leave on the model what it is, in timm's form and in the zoo's."""
-    config = dict(getattr(model, "pretrained_cfg", {}) or {})
-    weights = plan.weights if isinstance(plan.weights, WeightsSpec) else None
-    if weights is not None:
-        config.update(
-            weights.input, num_classes=weights.num_classes, tag=weights.tag,
-            license=weights.license or None, hf_hub_id=weights.repository or None,
-        )  # fmt: skip
-    if plan.attention is not None or plan.spec is not None:
-        config |= {"architecture": plan.name, "url": ""}
-        config.setdefault("hf_hub_id", None)
-        if weights is None:  # what timm states is of the plain backbone
-            config |= {"hf_hub_id": None, "tag": None, "license": None}
-    vars(model).update(
-        pretrained_cfg=config,
-        default_cfg=config,
-        zoo_config=_config(plan, getattr(model, "zoo_sites", [])),
-        zoo_weights=file.record() if file is not None else {},
-    )
-    return model
-
-
-def _config(plan: Plan, sites: list[str]) -> dict[str, Any]:
-    """What rebuilds the model: keywords of `create_model`, as plain data."""
-    config: dict[str, Any] = {"name": plan.name, "options": dict(plan.options)}
-    if plan.attention is not None:
-        config |= {
-            "backbone": plan.backbone, "attention": plan.attention.name,
-            "attention_options": dict(plan.attention_options), "sites": sites,
-            "insertion": plan.insertion, "replace": plan.replace,
-        }  # fmt: skip
     return config
 
 

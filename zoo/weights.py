@@ -102,7 +102,7 @@ def _with_classes(config: Mapping[str, Any], model: nn.Module, state: State) -> 
     """The settings with the file's own number of classes, where nobody has stated it."""
     if config.get("num_classes") is not None:
         return config
-    names = config.get("classifier") or _classifier_names(model)
+    names = config.get("classifier") or classifier_names(model)
     for name in (names,) if isinstance(names, str) else names:
         if f"{name}.weight" in state:
             return {**config, "num_classes": state[f"{name}.weight"].shape[0]}
@@ -149,12 +149,13 @@ def _some(names: list[str]) -> str:
 
 
 def _classifier_keys(model: nn.Module, config: Mapping[str, Any], keys: Any) -> set[str]:
-    names = config.get("classifier") or _classifier_names(model)
+    names = config.get("classifier") or classifier_names(model)
     names = (names,) if isinstance(names, str) else tuple(names)
     return {key for key in keys if any(key.startswith(f"{name}.") for name in names)}
 
 
-def _classifier_names(model: nn.Module) -> tuple[str, ...]:
+def classifier_names(model: nn.Module) -> tuple[str, ...]:
+    """Paths of the module that `get_classifier()` gives."""
     get = getattr(model, "get_classifier", None)
     head = get() if get else None
     return tuple(name for name, module in model.named_modules() if module is head)
