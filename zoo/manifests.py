@@ -76,7 +76,7 @@ def _freeze(value: Any) -> Any:
 def dumps(spec: WeightsSpec) -> str:
     """The TOML of a spec: what is not a default, tables last."""
     values = {name: getattr(spec, name) for name in _FIELDS}
-    given = {key: value for key, value in values.items() if value not in ("", {}, False)}
+    given = {k: v for k, v in values.items() if v is not False and v != "" and v != {}}
     plain = [f"{key} = {_toml(v)}" for key, v in given.items() if not isinstance(v, Mapping)]
     tables = [_table(key, value) for key, value in given.items() if isinstance(value, Mapping)]
     return "\n".join([*plain, *tables]) + "\n"

@@ -20,7 +20,9 @@ from zoo.hub.files import VerifiedFile
 if TYPE_CHECKING:
     import torch
 
-HEADER_LIMIT = 4 * 2**20  # bytes; some 30,000 tensors, ten times the largest model of timm
+# A header may have 1 MiB (some 8,000 tensors) and a sixteenth of the file, so that parsing it never
+# takes more memory than the order of the file's own size.
+HEADER_BASE, HEADER_SHARE, HEADER_MOST = 2**20, 16, 16 * 2**20
 DIMENSIONS = 16
 # header's name: (bytes per element, name in torch)
 DTYPES: dict[str, tuple[int, str]] = {
@@ -109,7 +111,7 @@ def _header_length(handle: BinaryIO, size: int, where: str) -> int:
     length = int.from_bytes(first[:8], "little")
     if len(first) < 9 or first[8:] != b"{":
         raise _not_safetensors(first, size, where)
-    if length < 2 or length > HEADER_LIMIT:
+    if length < 2 or length > min(HEADER_BASE + size // HEADER_SHARE, HEADER_MOST):
         raise _corrupt(f"the header's length, {length}, is out of bounds", where)
     if length > size - 8:
         raise _corrupt(f"truncated: a header of {length} bytes in a file of {size}", where)

@@ -66,7 +66,9 @@ With timm: `import timm, zoo.timm_bridge`, then
 
 
 def _metadata(facts: Facts) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import EvalResult, ModelCardData, constants
+
+    home = f"{constants.ENDPOINT}/{facts.repository}/blob/main/records"
 
     results = [
         EvalResult(
@@ -78,8 +80,9 @@ def _metadata(facts: Facts) -> str:
             metric_name=key,
             metric_value=value,
             source_name="zoo eval",
+            source_url=f"{home}/{number}.json",
         )
-        for record in facts.records
+        for number, record in enumerate(facts.records)
         for key, value in record["metrics"].items()
     ]
     tags = ("image-classification", "timm", "attention-zoo", facts.info.get("attention"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.hub import card, config, records
 from zoo.hub.cache import content_digest, write_atomically
+from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def build(
     text = json.dumps(settings, indent=2).encode()
     config.parse(text, "config.json")  # what is published can be read back
     files: dict[str, Content] = {"model.safetensors": weights, "config.json": text}
-    image = _picture(picture)
+    image: dict[str, Content] = {**(_picture(picture) or curve_picture(source.curve))}
     files |= image
     files |= {f"records/{i}.json": _json(r) for i, r in enumerate(measured)}
     if source.recipe:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
+from zoo.hub import config
+from zoo.hub.cache import read_note
 from zoo.hub.files import VerifiedFile, local_file
 from zoo.safetensors_file import inspect
 
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS, RECIPE = "model.safetensors", "recipe.toml"
+WEIGHTS, RECIPE, CURVE = "model.safetensors", "recipe.toml", "curve.csv"
+CONFIG, MANIFEST = "config.json", "zoo.json"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +37,7 @@ class Source:
     data: str = ""
     license: str = ""
     untrained: str = ""
+    curve: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -60,20 +64,40 @@ def _from_run(path: Path, recipe: Path | None) -> Source:
     file = local_file(path if path.suffix == ".safetensors" else folder / WEIGHTS)
     if recipe is None and (folder / RECIPE).is_file():
         recipe = folder / RECIPE
+    stated = _stated(folder)
     if recipe is not None:
-        return _built(*_read_recipe(recipe), file)
-    described = inspect(file).metadata.get("zoo", "")
+        source = _built(*_read_recipe(recipe), file)
+    else:
+        name, options = _described(folder, file)
+        source = _built(name, options, "", stated.get("data", ""), file)
+    source.curve = folder / CURVE
+    source.license, source.untrained = stated.get("license", ""), stated.get("untrained", "")
+    return source
+
+
+def _stated(folder: Path) -> dict[str, str]:
+    """What the manifest of a package written by `zoo push --out` says, as text."""
+    manifest = read_note(folder / MANIFEST)
+    return {key: value for key, value in manifest.items() if isinstance(value, str)}
+
+
+def _described(folder: Path, file: VerifiedFile) -> tuple[str, dict[str, Any]]:
+    """The model that the weights' own metadata names, or a `config.json` beside them."""
     try:
-        settings = json.loads(described)
-        name, options = settings["name"], dict(settings.get("options", {}))
+        settings = json.loads(inspect(file).metadata["zoo"])
+        return settings["name"], dict(settings.get("options", {}))
     except (ValueError, TypeError, KeyError):
+        pass
+    try:
+        parsed = config.parse((folder / CONFIG).read_bytes(), str(folder / CONFIG))
+    except OSError:
         raise UsageError(
             "nothing says which model these weights are of",
             where=str(file.path),
-            remedy=f"zoo push {path} ORG/NAME --recipe RECIPE, "
+            remedy=f"zoo push {file.path} ORG/NAME --recipe RECIPE, "
             f"or zoo push MODEL ORG/NAME --weights {file.path}",
         ) from None
-    return _built(name, options, "", "", file)
+    return parsed.architecture, {"num_classes": parsed.num_classes, **parsed.model_args}
 
 
 def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
