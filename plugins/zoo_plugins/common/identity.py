@@ -16,12 +16,16 @@ def zero_(*modules: nn.Module | None) -> None:
 
 
 @no_grad()
-def pair_hidden_units_(fc1: Layer, fc2: Layer) -> None:
+def pair_hidden_units_(fc1: Layer, fc2: Layer, *, normed: bool = False) -> None:
     """Make fc2(relu(fc1(x))) zero for every x, with a gradient at every layer from step one.
 
     Zeroing fc2 alone would leave fc1 without a gradient. Instead the hidden units go in pairs: the
     same row in fc1, opposite columns in fc2. Every second pair negates its predecessor's row, so
     that of four units two are active for any x. An odd last unit starts with a zero column.
+
+    Args:
+        fc1, fc2: of a perceptron, or the last two convolutions of a branch.
+        normed: a norm between them keeps some units active for any x.
     """
     hidden = fc1.out_features if isinstance(fc1, nn.Linear) else fc1.out_channels
     for unit in range(0, hidden - 1, 2):
@@ -33,11 +37,18 @@ def pair_hidden_units_(fc1: Layer, fc2: Layer) -> None:
     for bias in (fc1.bias, fc2.bias):
         if bias is not None:
             bias.zero_()
-    if hidden < 4 and fc1.bias is not None:
-        _keep_active_(fc1.weight, fc1.bias)
+    if hidden < 4 and not normed:
+        _keep_active_(fc1.weight, fc1.bias, fc2.weight)
 
 
-def _keep_active_(weight: Tensor, bias: Tensor) -> None:
-    """Too few units for pairs of both signs: start on the linear side of the ReLU."""
-    weight.mul_(0.1 / weight.flatten(1).norm(dim=1).clamp(min=1e-12).amax())
-    bias.fill_(1.0)
+def _keep_active_(weight: Tensor, bias: Tensor | None, last: Tensor) -> None:
+    """Too few units for pairs of both signs: start on the linear side of the ReLU.
+
+    Without a bias for that, a row and its negative, of which one is active, with zero columns.
+    """
+    if bias is not None:
+        weight.mul_(0.01 / weight.flatten(1).norm(dim=1).clamp(min=1e-12).amax())
+        bias.fill_(0.1)
+    else:
+        last.zero_()
+        weight[1::2].neg_()

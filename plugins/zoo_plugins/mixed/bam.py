@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.identity import zero_
+from zoo_plugins.common.identity import pair_hidden_units_, zero_
 from zoo_plugins.common.options import agree, check_choice, check_int, hidden_width
 
 FUSIONS = {"official": "product", "paper": "sum"}
@@ -91,13 +91,21 @@ class Bam(nn.Module):
     def init_identity(self) -> float:
         """Start as 1.5 x; returns 1.5.
 
-        Of a product one factor is zero, the spatial one: it learns from the first step, the channel
-        branch from the second. Of a sum both are.
+        Of a product one factor is zero, the spatial one: all of it learns from the first step, the
+        channel branch from the second. Of a sum both are.
         """
-        zero_(self.spatial[-1])
+        _start_at_zero(self.spatial)
         if self.fusion == "sum":
-            zero_(self.channel[-1])
+            _start_at_zero(self.channel)
         return 1.5
+
+
+def _start_at_zero(branch: nn.Sequential) -> None:
+    layers = [layer for layer in branch if isinstance(layer, nn.Linear | nn.Conv2d)]
+    if layers[-1] is branch[-1]:
+        pair_hidden_units_(layers[-2], layers[-1], normed=True)
+    else:
+        zero_(branch[-1])  # the norm that ends the paper's branches
 
 
 def _fusion(variant: str | None, fusion: str | None) -> str:
