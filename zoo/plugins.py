@@ -28,6 +28,7 @@ FIRST_PARTY = {
     "zoo-spatial": "zoo_plugins.spatial",
     "zoo-mixed": "zoo_plugins.mixed",
     "zoo-self-attention": "zoo_plugins.self_attention",
+    "zoo-arithmetic": "zoo_plugins.arithmetic",
     "zoo-recurrent": "zoo_plugins.recurrent",
     "zoo-convnets": "zoo_plugins.convnets",
     "zoo-weights": "zoo_weights",

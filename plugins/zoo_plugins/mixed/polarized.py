@@ -1,6 +1,6 @@
 """Polarized self-attention (Liu et al., arXiv 2107.00782, section 3), parallel and sequential.
 
-As the authors' code computes it, which departs from the paper's equations 2 to 5. With
+As the authors' code computes it, which departs from the paper's equations. With
 V, Q: C -> C/2 and q: C -> 1 convolutions of kernel 1, all without bias:
 
     channel:     x * sigmoid(U (sum_n softmax_n(q x)_n V x_n))

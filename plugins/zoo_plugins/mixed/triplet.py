@@ -1,4 +1,4 @@
-"""Triplet attention (Misra et al., WACV 2021, arXiv 2010.03045, section 3.2).
+"""Triplet attention (Misra et al., WACV 2021, arXiv 2010.03045, section 3).
 
     gate_d(x) = sigmoid(BN(conv7x7([max_d(x); mean_d(x)])))       d: the axis that is pooled away
     y = x * (gate_H(x) + gate_W(x) + gate_C(x)) / 3

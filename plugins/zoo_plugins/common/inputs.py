@@ -1,0 +1,24 @@
+"""Inputs checked at the call: one clear `UsageError` where a plain failure would come later."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from zoo.errors import UsageError
+
+
+def check_shape(mechanism: str, name: str, x: Tensor, shape: tuple[int | str, ...]) -> None:
+    """`x` has this shape; a letter stands for any size.
+
+    Raises:
+        UsageError: naming the input and both shapes.
+    """
+    sizes = tuple(x.shape)
+    fits = len(sizes) == len(shape) and all(
+        isinstance(wanted, str) or size == wanted for size, wanted in zip(sizes, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(map(str, shape))
+        raise UsageError(
+            f"input {name!r} has shape {sizes}, not ({wanted})", where=f"attention {mechanism!r}"
+        )
