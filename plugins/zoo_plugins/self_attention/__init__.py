@@ -1,5 +1,7 @@
 """Self-attention: positions attend to positions."""
 
+from zoo_plugins.self_attention._linear import LINEAR
+
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
 
@@ -45,6 +47,7 @@ ATTENTIONS = (
             "the paper's equations do neither."
         ),
     ),
+    *LINEAR,
 )
 
 

@@ -60,7 +60,6 @@ class CrissCross(nn.Module):
         self.value_conv = nn.Conv2d(channels, channels, 1, bias=bias, **dd)
         self.gamma = nn.Parameter(torch.zeros(1, **dd))
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
         """Start as x, as published: gamma is zero; returns 1."""
         nn.init.zeros_(self.gamma)

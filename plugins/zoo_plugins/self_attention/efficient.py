@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
-from zoo_plugins.common.options import check_bool, check_choice, check_divisible, check_int
+from zoo_plugins.common.options import check_bool, check_choice, check_divisible, check_int, refuse
 from zoo_plugins.self_attention.heads import largest_divisor
 
 NAME = "efficient"
@@ -69,9 +68,10 @@ class EfficientAttention(nn.Module):
         self.values = nn.Conv2d(channels, values, 1, **conv)
         self.reprojection = nn.Conv2d(values, channels, 1, **conv)
 
-    @torch.jit.ignore
     def init_identity(self) -> float:
-        """Start as x (as 0 with residual=False): the last convolution is zero; returns 1."""
+        """Start as x: the last convolution is zero; returns 1."""
+        if not self.residual:
+            refuse(NAME, "residual=False cannot start as the identity", "insertion='residual'")
         zero_(self.reprojection)
         return 1.0
 

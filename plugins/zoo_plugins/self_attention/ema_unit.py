@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from zoo_plugins.common.activations import final_relu
 from zoo_plugins.common.options import check_bool, check_int, check_number
 
 NAME = "ema_unit"
@@ -85,7 +86,7 @@ class EMAUnit(nn.Module):
             if self.training and self.momentum < 1:
                 self.mu.lerp_(mu.mean(0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
         y = self.conv2(torch.relu(reconstruction).view_as(x))
-        return torch.relu(y + x), mu
+        return final_relu(y + x), mu
 
     def _iterate(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, N) -> its reconstruction Z mu (B, C, N), and mu (B, C, K)."""

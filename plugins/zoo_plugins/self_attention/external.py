@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from zoo_plugins.common.activations import final_relu
 from zoo_plugins.common.options import check_bool, check_choice, check_int
 
 NAME = "external"
@@ -75,4 +76,4 @@ class ExternalAttention(nn.Module):
         features = self.conv1(x)
         attention = double_normalize(self.linear_0(features.flatten(2)), positions=2, slots=1)
         y = self.conv2(self.linear_1(attention).view_as(features))
-        return torch.relu(y + x)
+        return final_relu(y + x)

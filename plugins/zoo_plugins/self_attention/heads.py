@@ -20,13 +20,13 @@ def split_heads(
 
     `default` is the number of heads if neither is given, lowered to a divisor of `width`.
     """
-    heads = head_dim and (head_dim, width // check_int(name, "head_dim", head_dim))
-    count = agree(name, num_heads=num_heads, head_dim=heads or None)
+    implied = None
+    if head_dim is not None:
+        implied = (head_dim, width // check_int(name, "head_dim", head_dim))
+    count = agree(name, num_heads=num_heads, head_dim=implied)
     count = largest_divisor(width, default) if count is None else count
     count = check_int(name, "num_heads", count)
     check_divisible(name, "channels", width, "num_heads", count)
-    if head_dim and count * head_dim != width:
-        refuse(name, f"head_dim={head_dim} times num_heads={count} is not the width {width}")
     return count, width // count
 
 

@@ -1,0 +1,14 @@
+"""Activations at the end of a mechanism."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def final_relu(x: Tensor) -> Tensor:
+    """relu(x), whose backward keeps its input rather than its output.
+
+    A backbone may add its shortcut to the output in place, which `torch.relu` would not survive.
+    """
+    return F.threshold(x, 0.0, 0.0)
