@@ -22,7 +22,7 @@ from zoo.errors import CorruptWeightsError
 
 TESTS = Path(__file__).resolve().parents[1]
 bounded = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=5000,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -134,7 +134,7 @@ names = st.lists(
 
 @pytest.mark.parametrize("target", ["name", "repository"])
 @given(names)
-@settings(bounded, max_examples=60)
+@settings(bounded, max_examples=40)
 def test_names(target: str, content: bytes) -> None:
     run(TARGETS[target], content)
 

@@ -86,7 +86,7 @@ def test_a_lost_answer_is_resolved_by_looking(hub: Hub, client: Client, create_p
     assert bool(result["pull_request"]) == create_pr
 
 
-@pytest.mark.parametrize("kind", ["reset", "status"])
+@pytest.mark.parametrize("kind", ["reset", pytest.param("status", marks=pytest.mark.slow)])
 def test_a_commit_that_did_not_arrive_is_sent_again(hub: Hub, client: Client, kind: str) -> None:
     hub.store.put(NAME, {"a.txt": b"1"})
     hub.faults.add(kind, "commit", times=1)
@@ -95,8 +95,15 @@ def test_a_commit_that_did_not_arrive_is_sent_again(hub: Hub, client: Client, ki
     assert commits(hub) == 2
 
 
-@pytest.mark.parametrize("place", ["create", "commit"])
-@pytest.mark.parametrize("status", [401, 403, 500])
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [("commit", 403)]
+    + [
+        pytest.param(place, status, marks=pytest.mark.slow)
+        for place in ("create", "preupload", "batch", "upload", "commit")
+        for status in (401, 403, 500)
+    ],
+)
 def test_a_refusal_that_stays_is_ours(hub: Hub, client: Client, place: str, status: int) -> None:
     hub.store.put(NAME, {"a.txt": b"1"})
     hub.faults.add("status", place, status=status)

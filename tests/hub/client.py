@@ -154,6 +154,20 @@ def bare(repository: str, revision: str = "main", filename: str = "model.safeten
     return {"path": path, "sha256": digest, "bytes": len(content)}
 
 
+def bare_snapshot(repository: str) -> dict[str, Any]:
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download(repository))
+    return {"files": sorted(path.name for path in folder.iterdir())}
+
+
+def bare_pair(repository: str) -> dict[str, Any]:
+    """Two files of a branch, as timm asks for them."""
+    names = ("config.json", "model.safetensors")
+    paths = [Path(bare(repository, filename=name)["path"]) for name in names]
+    return {"commits": [path.parent.name for path in paths]}
+
+
 def main() -> None:
     arguments = json.loads(sys.argv[1])
     op = globals()[arguments.pop("op")]

@@ -16,6 +16,8 @@ KINDS = {
     "corrupt": "a byte is flipped; the length is right",
     "truncate": "half of the bytes, and the connection ends as if complete",
     "cut": "half of the bytes, then the connection is reset",
+    "close": "half of the bytes, then the connection is closed",
+    "no_size": "the answer for a file does not say how large it is",
     "stall": "half of the bytes, then silence",
     "reset": "the connection is reset before any answer",
     "long": "more bytes than there should be",

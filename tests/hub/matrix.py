@@ -22,8 +22,10 @@ from hub.store import sha256
 FAULTS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("corrupt", ("data",), {}), ("corrupt", ("data",), {"times": 1}),
     ("truncate", ("data",), {}), ("cut", ("data",), {"times": 1}),
+    ("close", ("data",), {"times": 1}),
     ("stall", ("data",), {"times": 1}), ("reset", ("data",), {"times": 1}),
     ("long", ("data",), {}), ("html", ("data",), {}), ("html", ("info",), {}),
+    ("html, no size", ("data",), {}),
     ("range", ("data",), {}), ("no_range", ("data",), {}),
     ("status", ("data",), {"status": 503}), ("status", ("info", "resolve"), {"status": 503}),
     ("status", ("info", "resolve"), {"status": 401}),
@@ -71,11 +73,15 @@ def _cell(op: str, kind: str, places: Any, options: Any, operation: str) -> str:
         if "damaged" in operation:
             _damage(client)
         if kind in ("range", "no_range"):
-            hub.faults.add("cut", "data", times=1)
-        hub.faults.add(kind, *places, **options)
+            hub.faults.add("close", "data", times=1)
+        if kind.endswith(", no size"):
+            hub.faults.add("no_size", "resolve")
+        hub.faults.add(kind.partition(",")[0], *places, **options)
         env = {"HF_HUB_OFFLINE": "1"} if operation.startswith("offline") else {}
         deadline = {"deadline": 8} if op == "pull" else {}
-        return _outcome(client.run(op, env, repository=NAME, **deadline), allowed)
+        outcome = _outcome(client.run(op, env, repository=NAME, **deadline), allowed)
+        outside = [path for path in Path(folder).rglob("*escaped*")]
+        return "WRONG: left the cache" if outside else outcome
 
 
 def _damage(client: Client) -> None:

@@ -20,7 +20,8 @@ from hub.store import Repository, Store, git_oid, is_lfs, oid, sha256
 
 STALL = 30.0
 BODY_FAULTS = (
-    "corrupt", "truncate", "cut", "stall", "long", "html", "range", "no_range", "drip", "gzip_bomb",
+    "corrupt", "truncate", "cut", "close", "stall", "long", "html", "range", "no_range", "drip",
+    "gzip_bomb",
 )  # fmt: skip
 ROUTES = [
     ("GET", r"/api/whoami-v2", "whoami"),
@@ -183,7 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if fault.kind == "stall":
             time.sleep(STALL)
-        self.reset()
+        if fault.kind != "close":
+            self.reset()
 
 
 class _CdnHandler(_Handler):
@@ -334,6 +336,8 @@ class _HubHandler(_Handler):
                 "X_Linked_Etag": f'"{etag}"', "X_Linked_Size": str(len(content)),
                 "Location": f"{self.hub.cdn}/lfs/{sha256(content)}",
             }  # fmt: skip
+            if self.hub.faults.take("resolve", ("no_size",)):
+                del headers["X_Linked_Size"]
             self.send(302, **headers)
         elif self.command == "HEAD":
             self.send(200, Content_Length=str(len(content)), **headers)
