@@ -70,6 +70,34 @@ DANET_PAPER = Paper(
     year=2019,
     arxiv="1809.02983",
 )
+FCA_PAPER = Paper(
+    title="FcaNet: Frequency Channel Attention Networks",
+    authors="Zequn Qin, Pengyi Zhang, Fei Wu, Xi Li",
+    venue="ICCV",
+    year=2021,
+    arxiv="2012.11879",
+)
+GATHER_EXCITE_PAPER = Paper(
+    title="Gather-Excite: Exploiting Feature Context in Convolutional Neural Networks",
+    authors="Jie Hu, Li Shen, Samuel Albanie, Gang Sun, Andrea Vedaldi",
+    venue="NeurIPS",
+    year=2018,
+    arxiv="1810.12348",
+)
+EPSANET_PAPER = Paper(
+    title="EPSANet: An Efficient Pyramid Squeeze Attention Block on Convolutional Neural Network",
+    authors="Hu Zhang, Keke Zu, Jian Lu, Yuru Zou, Deyu Meng",
+    venue="ACCV",
+    year=2022,
+    arxiv="2105.14447",
+)
+PARNET_PAPER = Paper(
+    title="Non-deep Networks",
+    authors="Ankit Goyal, Alexey Bochkovskiy, Jia Deng, Vladlen Koltun",
+    venue="NeurIPS",
+    year=2022,
+    arxiv="2110.07641",
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -234,6 +262,84 @@ ATTENTIONS = (
         reference="authors",
         verified="cases",
         notes="The code attends to the least similar channels, the paper to the most similar.",
+    ),
+    AttentionSpec(
+        name="fca",
+        aliases=("fcanet", "frequency_channel"),
+        target="zoo_plugins.channel.fca:FrequencyChannelAttention",
+        family="channel",
+        needs_size=True,
+        identity="exact",
+        identity_gate=0.5,
+        paper=FCA_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map=(
+            (r"^(.*\.)?dct_layer\.weight$", ""),  # computed
+            (r"(^|\.)fc\.0\.", r"\1fc1."),
+            (r"(^|\.)fc\.2\.", r"\1fc2."),
+        ),
+        notes=(
+            "The rankings of frequencies are the code's; basis images smaller than 7 x 7 leave "
+            "only the lowest frequency."
+        ),
+    ),
+    AttentionSpec(
+        name="gather_excite",
+        aliases=("ge", "genet"),
+        target="zoo_plugins.channel.gather_excite:GatherExcite",
+        family="channel",
+        needs_size=True,
+        identity="residual",
+        variants=("theta_minus", "theta", "theta_plus"),
+        paper=GATHER_EXCITE_PAPER,
+        license="none stated in the repository",
+        reference="transcribed",
+        verified="cases",
+        key_map=(
+            (r"(^|\.)gather\.", r"\1gather.0."),
+            (r"(^|\.)gather_bn\.", r"\1gather.1."),
+            (r"(^|\.)excite_down\.", r"\1excite.1."),
+            (r"(^|\.)excite_up\.", r"\1excite.3."),
+        ),
+        notes="theta_minus has no parameters; timm's default adds an MLP, and raises.",
+    ),
+    AttentionSpec(
+        name="psa",
+        aliases=("pyramid_squeeze", "epsanet"),
+        target="zoo_plugins.channel.psa:PyramidSqueezeAttention",
+        family="channel",
+        contract="map_channels",
+        role="replace_conv",
+        keeps_norm=True,
+        variants=("official", "paper"),
+        paper=EPSANET_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map=(
+            *((rf"(^|\.)conv_{i + 1}\.", rf"\1convs.{i}.") for i in range(9)),
+            (r"(^|\.)se\.fc", r"\1fc"),
+        ),
+        notes="The code joins the scales in reverse order, the largest kernel first.",
+    ),
+    AttentionSpec(
+        name="parnet",
+        aliases=("repvgg_sse",),
+        target="zoo_plugins.channel.parnet:ParNet",
+        family="channel",
+        paper=PARNET_PAPER,
+        license="BSD-3-Clause",
+        reference="authors",
+        verified="cases",
+        key_map=(
+            (r"(^|\.)rbr_dense\.(conv|bn)\.", r"\1\g<2>3x3."),
+            (r"(^|\.)rbr_1x1\.(conv|bn)\.", r"\1\g<2>1x1."),
+            (r"(^|\.)rbr_identity\.", r"\1bn_skip."),
+            (r"(^|\.)se\.cvsig\.conv\.", r"\1squeeze_excite."),
+        ),
+        notes="The published models have SiLU, the class's default is ReLU.",
     ),
 )
 
