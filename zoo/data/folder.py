@@ -42,6 +42,7 @@ class ImageFolder:
                 where=str(self.root),
                 remedy="put the images of each class into a folder of its own: DIR/<class>/*.jpg",
             )
+        self.num_classes: int | None
         self.class_to_idx, self.num_classes = class_indices(classes, num_classes, self.root)
         found = make_dataset(self.root, dict(self.class_to_idx), IMG_EXTENSIONS, allow_empty=True)
         self.samples = [(path, i) for path, i in found if not _is_hidden(path, self.root)]

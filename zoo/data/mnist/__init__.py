@@ -44,7 +44,7 @@ class MNIST:
         self.name = "mnist"
         self.split = choose(tuple(STEMS), split, root or "mnist", preferred=("test", "train"))
         self.images, self.labels = load(self.split, root)
-        self.num_classes = max(10, int(self.labels.max()) + 1)
+        self.num_classes: int | None = max(10, int(self.labels.max()) + 1)
 
     def __len__(self) -> int:
         return len(self.labels)

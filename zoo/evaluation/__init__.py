@@ -1,0 +1,14 @@
+"""Measure a model on a data set: the same numbers on one device or on many.
+
+`evaluate(model, open_data("mnist"))` measures; `Evaluation.record` is the JSON record.
+"""
+
+from __future__ import annotations
+
+from zoo.data.resolve import open_data
+from zoo.evaluation.predictor import Predictor
+from zoo.evaluation.preprocessing import Preprocessing
+from zoo.evaluation.record import Evaluation, write_record
+from zoo.evaluation.runner import evaluate
+
+__all__ = ["Evaluation", "Predictor", "Preprocessing", "evaluate", "open_data", "write_record"]

@@ -1,0 +1,85 @@
+"""Batches of bytes: an item that cannot be read is named, not fatal; no batch is padded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from zoo.data.base import Items, describe
+from zoo.evaluation.preprocessing import Preprocessing, ToPixels
+
+
+@dataclass(slots=True)
+class Batch:
+    """pixels uint8 (B, H, W, C), labels int64 (B,); `skipped` as in `Tally`; B may be 0."""
+
+    pixels: Tensor
+    labels: Tensor
+    indices: list[int]
+    skipped: list[tuple[int, str, str]]
+
+    def pin_memory(self) -> Batch:
+        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.indices, self.skipped)
+
+
+class _Decoded(Dataset[Any]):
+    """Item i -> (i, pixels, label), or (i, None, reason)."""
+
+    def __init__(self, items: Items, settings: Preprocessing) -> None:
+        self.items, self.to_pixels = items, ToPixels(settings)
+
+    def __getitem__(self, index: int) -> tuple[int, Any, Any]:
+        try:
+            image, label = self.items[index]
+            return index, self.to_pixels(image), int(label)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise whatever they like on broken files
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return index, None, (describe(self.items, index), reason)
+
+
+def collate(rows: Sequence[tuple[int, Any, Any]]) -> Batch:
+    """Stack the readable rows; list the others."""
+    good = [row for row in rows if row[1] is not None]
+    pixels = np.stack([p for _, p, _ in good]) if good else np.empty((0, 0, 0, 0), np.uint8)
+    return Batch(
+        torch.from_numpy(pixels),
+        torch.tensor([label for _, _, label in good], dtype=torch.int64),
+        [index for index, _, _ in good],
+        [(index, *reason) for index, image, reason in rows if image is None],
+    )
+
+
+def batches(
+    items: Items,
+    settings: Preprocessing,
+    indices: Sequence[Sequence[int]],
+    *,
+    workers: int,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Decode the given batches of indices, in order, with `workers` processes (0: in this one)."""
+    loader: DataLoader[Any] = DataLoader(
+        _Decoded(items, settings),
+        batch_sampler=[list(batch) for batch in indices],
+        num_workers=min(workers, len(indices)),
+        collate_fn=collate,
+        pin_memory=pin_memory,
+    )
+    return iter(loader)
+
+
+def share(count: int, batch_size: int, rank: int = 0, processes: int = 1) -> list[range]:
+    """The batches of one process: every `processes`-th of those that one process alone would make.
+
+    So each image is seen once, in the same batch as without others, and has the same logits.
+    """
+    starts = range(rank * batch_size, count, processes * batch_size)
+    return [range(start, min(start + batch_size, count)) for start in starts]

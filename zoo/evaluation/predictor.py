@@ -1,0 +1,129 @@
+"""Bytes to logits by the fastest form of a model that gives the model's own logits."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import OptionError, ZooError
+from zoo.evaluation.device import autocast_dtype, find_device
+from zoo.evaluation.fold import channels_last, fold, share_tensors, watch
+from zoo.evaluation.preprocessing import Preprocessing
+
+_PROBE = 2  # images on which the forms of a model are compared
+_log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """uint8 (B, H, W, C) -> logits float32 (B, K), on the device.
+
+    The first call compares forms of the model on its first images, in float32: batch norms folded
+    and channels-last, then channels-last alone; the first whose logits move by no more than
+    `tolerance` and keep their top-1 is used from there on, else the model as it is. `form` says
+    which. The model that was given is not changed.
+
+    Raises:
+        OptionError: the model gives no logits. ZooError: it cannot take its input, or memory ran
+        out; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: Preprocessing | None = None,
+        *,
+        device: str | torch.device | None = None,
+        amp: bool | None = None,
+    ) -> None:
+        self.settings = settings or Preprocessing.of(model)
+        self.device = find_device(device)
+        self.autocast = autocast_dtype(self.device, amp)
+        self.form = ""
+        self._model = _on_device(model, self.device)
+
+    @property
+    def precision(self) -> str:
+        return str(self.autocast or torch.float32).removeprefix("torch.")
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        try:
+            x = self.settings.normalise(pixels, self.device)
+            if not self.form:
+                self._choose(x[:_PROBE])
+            with torch.inference_mode(), self._precision():
+                return self._model(x).float()
+        except torch.OutOfMemoryError as error:
+            raise ZooError(
+                f"{self.device} has no memory for {len(pixels)} images at once",
+                remedy=f"--batch-size {max(1, len(pixels) // 2)}",
+            ) from error
+
+    def _precision(self) -> Any:
+        return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
+
+    def _choose(self, x: Tensor) -> None:
+        """Take the first form of the model that gives its logits."""
+        reference, pairs = self._reference(x)
+        for form, build in self._forms(pairs):
+            try:
+                candidate = build()
+                with torch.inference_mode():
+                    logits = candidate(x)
+            except Exception as error:  # a form that cannot be built or run is one that we leave
+                _log.debug("%s: %s", form, error)
+                continue
+            if agrees(logits, reference):
+                self._model, self.form = candidate, form
+                return
+        self.form = "as it is"
+
+    def _reference(self, x: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
+        try:
+            # Not inference mode: its tensors have no version, which `watch` compares.
+            with torch.no_grad(), watch(self._model) as pairs:
+                logits: Any = self._model(x)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ZooError(
+                f"the model cannot take its input {tuple(x.shape[1:])}: {error}",
+                remedy="check input_size of model.pretrained_cfg",
+            ) from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            raise OptionError("the model gives no logits (B, K)", remedy="num_classes > 0")
+        return logits, pairs
+
+    def _forms(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+        if pairs:
+            yield "folded, channels-last", lambda: channels_last(fold(self._model, pairs))
+        yield "channels-last", lambda: channels_last(self._model)
+
+
+def agrees(logits: Tensor, reference: Tensor) -> bool:
+    """Whether logits are close enough, and top-1 the same."""
+    if logits.shape != reference.shape or not torch.isfinite(logits).all():
+        return False
+    moved = float((logits - reference).abs().max())
+    same = torch.equal(logits.argmax(1), reference.argmax(1))
+    return same and moved <= tolerance(float(reference.abs().max()))
+
+
+def tolerance(largest: float) -> float:
+    """How far logits may move: 1e-3, and less where the largest is below 1; or 1e-5 of it."""
+    return max(1e-3 * min(1.0, largest), 1e-5 * largest)
+
+
+def _on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """A private eval-mode form of the model on the device; tensors are shared where they can be."""
+    tensors = [*model.parameters(), *model.buffers()]
+    if all(
+        tensor.device == device or tensor.device.type == device.type == "cpu" for tensor in tensors
+    ):
+        return share_tensors(model)
+    return copy.deepcopy(model).eval().to(device)

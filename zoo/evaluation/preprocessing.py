@@ -1,0 +1,126 @@
+"""A model's own preprocessing: timm's transform of the image as bytes, the rest on the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from timm.data import create_transform, resolve_data_config
+from torch import Tensor, nn
+
+from zoo.errors import DataError, OptionError
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """Settings under timm's names; `input_size` is (C, H, W), `mean` and `std` of values in [0, 1].
+
+    Resizing and cropping are timm's, pixel for pixel (PIL's resampling of bytes).
+    """
+
+    input_size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bicubic"
+    crop_pct: float = 0.875
+    crop_mode: str = "center"
+
+    @classmethod
+    def of(cls, model: nn.Module, *, test_size: bool = False, **settings: Any) -> Preprocessing:
+        """What `model.pretrained_cfg` says; `settings` go first, `test_size` takes timm's larger
+        test resolution where there is one.
+
+        A model of one channel whose settings are for three gets their mean: images become grey.
+        """
+        config = resolve_data_config(settings, model=model, use_test_size=test_size)
+        channels = _in_chans(model, int(config["input_size"][0]))
+        if channels not in _MODES:
+            raise DataError(
+                f"the model takes {channels} channels; images have 1 (grey) or 3 (colour)",
+                remedy="create the model with in_chans=1 or in_chans=3",
+            )
+        height, width = (int(n) for n in config["input_size"][1:])
+        return cls(
+            input_size=(channels, height, width),
+            mean=_per_channel(config["mean"], channels),
+            std=_per_channel(config["std"], channels),
+            interpolation=str(config["interpolation"]),
+            crop_pct=float(config["crop_pct"]),
+            crop_mode=str(config["crop_mode"]),
+        )
+
+    def asdict(self) -> Mapping[str, Any]:
+        """For the record."""
+        return asdict(self)
+
+    def normalise(self, pixels: Tensor, device: torch.device | None = None) -> Tensor:
+        """uint8 (B, H, W, C) -> float32 (B, C, H, W), channels-last in memory, on `device`."""
+        x = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).to(torch.float32)
+        shape = (1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=x.device).view(shape)
+        std = torch.tensor(self.std, device=x.device).view(shape)
+        return x.sub_(mean * 255).div_(std * 255)
+
+
+class ToPixels:
+    """PIL image or uint8 array -> uint8 (H, W, C), resized and cropped as timm does in eval."""
+
+    def __init__(self, settings: Preprocessing) -> None:
+        self.mode = _MODES[settings.input_size[0]]
+        transform: Any = create_transform(
+            settings.input_size,
+            is_training=False,
+            interpolation=settings.interpolation,
+            mean=settings.mean,
+            std=settings.std,
+            crop_pct=settings.crop_pct,
+            crop_mode=settings.crop_mode,
+            use_prefetcher=True,  # bytes in, bytes out: the last step is the change to a tensor
+        )
+        self.steps = transform.transforms[:-1]
+
+    def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        picture = image if isinstance(image, Image.Image) else _picture(image)
+        if picture.mode != self.mode:
+            picture = picture.convert(self.mode)
+        for step in self.steps:
+            picture = step(picture)
+        pixels = np.array(picture)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _picture(image: Any) -> Image.Image:
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3):
+        raise ValueError(f"neither a PIL image nor uint8 (H, W[, C]): {array.dtype} {array.shape}")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _in_chans(model: nn.Module, default: int) -> int:
+    """Channels that the built model takes; timm's config does not follow `in_chans=`."""
+    stated = getattr(model, "in_chans", None)
+    if isinstance(stated, int):
+        return stated
+    config = getattr(model, "pretrained_cfg", None) or {}
+    first: Any = config.get("first_conv")
+    try:
+        conv: Any = model.get_submodule(first if isinstance(first, str) else first[0])
+        return int(conv.weight.shape[1]) if isinstance(conv, nn.Conv2d) else default
+    except (AttributeError, TypeError, IndexError):
+        return default
+
+
+def _per_channel(values: Any, channels: int) -> tuple[float, ...]:
+    given = tuple(float(v) for v in values)
+    if len(given) == channels:
+        return given
+    if len(given) == 1 or channels == 1:
+        return (sum(given) / len(given),) * channels
+    raise OptionError(f"{len(given)} values of mean or std for {channels} channels")

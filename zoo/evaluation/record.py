@@ -1,0 +1,102 @@
+"""The outcome of an evaluation, and its record as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from zoo.evaluation.metrics import Tally
+from zoo.hub.cache import write_atomically
+from zoo.version import __version__
+
+_WEIGHTS = ("source", "revision", "sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Accuracy in percent of the images that could be read, and how they were measured.
+
+    Attributes:
+        data, split: what the data set is called. tally: the counts.
+        preprocessing: the settings used, in timm's names.
+        device, device_name, precision, form: where and how; see `Predictor`.
+        batch_size, processes: of the run; neither changes the metrics.
+        limit: the number of images asked for, if not all.
+    """
+
+    data: str
+    split: str
+    tally: Tally
+    preprocessing: Mapping[str, Any]
+    device: str
+    device_name: str
+    precision: str
+    form: str
+    batch_size: int
+    processes: int = 1
+    limit: int | None = None
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
+
+    @property
+    def top1(self) -> float:
+        return 100 * self.tally.top1 / self.tally.count
+
+    @property
+    def top5(self) -> float:
+        return 100 * self.tally.top5 / self.tally.count
+
+    @property
+    def images_per_second(self) -> float:
+        return self.tally.count / self.tally.seconds
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(what it is called, why) of images that could not be read."""
+        return [(name, reason) for _, name, reason in self.tally.skipped]
+
+    def record(self, model: str = "", weights: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The record; `weights` is `model.zoo_weights`."""
+        known = weights or {}
+        return {
+            "model": model,
+            "weights": {**known, **{key: known.get(key) for key in _WEIGHTS}},
+            "data": {
+                "name": self.data,
+                "split": self.split,
+                "count": self.tally.count,
+                "skipped": len(self.skipped),
+                "skipped_images": [{"name": n, "reason": r} for n, r in self.skipped],
+                "limit": self.limit,
+            },
+            "metrics": {"top1": self.top1, "top5": self.top5},
+            "images_per_second": self.images_per_second,
+            "seconds": self.tally.seconds,
+            "device": self.device,
+            "device_name": self.device_name,
+            "precision": self.precision,
+            "form": self.form,
+            "batch_size": self.batch_size,
+            "processes": self.processes,
+            "preprocessing": dict(self.preprocessing),
+            "undefined_logits": self.tally.undefined,
+            "versions": dict(self.versions),
+        }
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on."""
+    names = ("torch", "torchvision", "timm", "pillow", "numpy")
+    found = {name: version(name) for name in names}
+    return {"zoo": __version__, "python": platform.python_version(), **found}
+
+
+def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
+    content = json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n"
+    write_atomically(Path(path).expanduser(), content.encode())
