@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from timm.layers import GlobalContext as TimmGlobalContext
 from torch import nn
-from zoo_plugins.common.identity import pair_hidden_units_
+from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import (
     agree,
     check_choice,
@@ -99,13 +99,12 @@ class GlobalContext(TimmGlobalContext):
                 layer.eps = eps
 
     def init_identity(self) -> float:
-        """Start as c * x, every parameter learning from the first step.
+        """Start as c * x by zero last layers, as published.
 
         Returns c: 1, or 0.5 where channel_mul takes part.
         """
         for mlp in (self.mlp_add, self.mlp_scale):
-            if mlp is not None:
-                pair_hidden_units_(mlp.fc1, mlp.fc2, normed=True)
+            zero_(mlp.fc2 if mlp is not None else None)
         return 1.0 if self.mlp_scale is None else self.get_submodule("gate")(torch.zeros(1)).item()
 
 

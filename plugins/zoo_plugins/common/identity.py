@@ -16,7 +16,7 @@ def zero_(*modules: nn.Module | None) -> None:
 
 
 @no_grad()
-def pair_hidden_units_(fc1: Layer, fc2: Layer, *, normed: bool = False) -> None:
+def pair_hidden_units_(fc1: Layer, fc2: Layer, norm: nn.Module | None = None) -> None:
     """Make fc2(relu(fc1(x))) zero for every x, with a gradient at every layer from step one.
 
     Zeroing fc2 alone would leave fc1 without a gradient. Instead the hidden units go in pairs: the
@@ -25,7 +25,7 @@ def pair_hidden_units_(fc1: Layer, fc2: Layer, *, normed: bool = False) -> None:
 
     Args:
         fc1, fc2: of a perceptron, or the last two convolutions of a branch.
-        normed: a norm between them keeps some units active for any x.
+        norm: a batch norm between them.
     """
     hidden = fc1.out_features if isinstance(fc1, nn.Linear) else fc1.out_channels
     for unit in range(0, hidden - 1, 2):
@@ -37,7 +37,11 @@ def pair_hidden_units_(fc1: Layer, fc2: Layer, *, normed: bool = False) -> None:
     for bias in (fc1.bias, fc2.bias):
         if bias is not None:
             bias.zero_()
-    if hidden < 4 and not normed:
+    if norm is not None:
+        for tensor in norm.state_dict().values():
+            if tensor.ndim:
+                tensor[1 : hidden // 2 * 2 : 2] = tensor[: hidden // 2 * 2 : 2]
+    elif hidden < 4:
         _keep_active_(fc1.weight, fc1.bias, fc2.weight)
 
 

@@ -101,11 +101,12 @@ class Bam(nn.Module):
 
 
 def _start_at_zero(branch: nn.Sequential) -> None:
-    layers = [layer for layer in branch if isinstance(layer, nn.Linear | nn.Conv2d)]
-    if layers[-1] is branch[-1]:
-        pair_hidden_units_(layers[-2], layers[-1], normed=True)
+    """End the branch in zero: by pairs of hidden units, or the norm that ends the paper's."""
+    *_, hidden, norm, _, last = branch
+    if isinstance(last, nn.Linear | nn.Conv2d) and isinstance(hidden, nn.Linear | nn.Conv2d):
+        pair_hidden_units_(hidden, last, norm)
     else:
-        zero_(branch[-1])  # the norm that ends the paper's branches
+        zero_(last)
 
 
 def _fusion(variant: str | None, fusion: str | None) -> str:
