@@ -1,6 +1,7 @@
 """Self-attention: positions attend to positions."""
 
 from zoo_plugins.self_attention._linear import LINEAR
+from zoo_plugins.self_attention._local import LOCAL
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
@@ -48,6 +49,7 @@ ATTENTIONS = (
         ),
     ),
     *LINEAR,
+    *LOCAL,
 )
 
 

@@ -47,13 +47,3 @@ def map_size(name: str, feat_size: Any) -> tuple[int, int]:
         refuse(name, f"feat_size={feat_size!r} is not (H, W)", "feat_size=(14, 14)")
     height, width = (check_int(name, "feat_size", side) for side in pair)
     return height, width
-
-
-def check_map_size(name: str, found: tuple[int, int], built: tuple[int, int]) -> None:
-    """The map has the size that the mechanism was built for."""
-    if found != built:
-        refuse(
-            name,
-            f"a map of {found[0]}x{found[1]}, but it was built for {built[0]}x{built[1]}",
-            f"feat_size={found}, or a backbone built with the img_size that it is run at",
-        )
