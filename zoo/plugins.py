@@ -29,6 +29,7 @@ FIRST_PARTY = {
     "zoo-mixed": "zoo_plugins.mixed",
     "zoo-self-attention": "zoo_plugins.self_attention",
     "zoo-arithmetic": "zoo_plugins.arithmetic",
+    "zoo-spatial-transformer": "zoo_plugins.spatial_transformer",
     "zoo-recurrent": "zoo_plugins.recurrent",
     "zoo-convnets": "zoo_plugins.convnets",
     "zoo-weights": "zoo_weights",

@@ -60,6 +60,27 @@ POLARIZED_PAPER = Paper(
     year=2021,
     arxiv="2107.00782",
 )
+COT_PAPER = Paper(
+    title="Contextual Transformer Networks for Visual Recognition",
+    authors="Yehao Li, Ting Yao, Yingwei Pan, Tao Mei",
+    venue="TPAMI",
+    year=2022,
+    arxiv="2107.12292",
+)
+HARMONIOUS_PAPER = Paper(
+    title="Harmonious Attention Network for Person Re-Identification",
+    authors="Wei Li, Xiatian Zhu, Shaogang Gong",
+    venue="CVPR",
+    year=2018,
+    arxiv="1802.08122",
+)
+ABN_PAPER = Paper(
+    title="Attention Branch Network: Learning of Attention Mechanism for Visual Explanation",
+    authors="Hiroshi Fukui, Tsubasa Hirakawa, Takayoshi Yamashita, Hironobu Fujiyoshi",
+    venue="CVPR",
+    year=2019,
+    arxiv="1812.10025",
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -190,6 +211,61 @@ ATTENTIONS = (
             "The code has the spatial softmax over the positions of the values, the paper over "
             "the channels of the query; the layer norm is inside the channel branch."
         ),
+    ),
+    AttentionSpec(
+        name="cot",
+        aliases=("contextual_transformer",),
+        target="zoo_plugins.mixed.cot:ContextualTransformer",
+        family="mixed",
+        contract="map_channels",
+        role="replace_conv",
+        dead_parameters=(r"(^|\.)se\.0\.bias$",),  # a batch norm takes it out again
+        paper=COT_PAPER,
+        license="Apache-2.0",
+        reference="authors",
+        verified="cases",
+        notes="No softmax over the taps; static and dynamic context are fused by attention.",
+    ),
+    AttentionSpec(
+        name="harmonious",
+        aliases=("harmonious_attention",),
+        target="zoo_plugins.mixed.harmonious:Harmonious",
+        family="mixed",
+        identity="exact",
+        identity_gate=0.7310586,  # sigmoid(1)
+        dead_parameters=(  # taken out by a batch norm; and the regions are no part of the map
+            r"(^|\.)conv\.bias$",
+            r"(^|\.)spatial_attn\.conv2\.conv\.weight$",
+            r"(^|\.)hard_attn\.fc\.",
+        ),
+        paper=HARMONIOUS_PAPER,
+        license="MIT",
+        reference="independent",
+        verified="cases",
+        reference_call="zoo_plugins.mixed.harmonious:reference_call",
+        notes=(
+            "The reference (torchreid) ends the attention in a ReLU before the sigmoid, so that it "
+            "is never below one half. Its sampling follows today's align_corners=False."
+        ),
+    ),
+    AttentionSpec(
+        name="attention_branch",
+        aliases=("abn",),
+        target="zoo_plugins.mixed.attention_branch:AttentionBranch",
+        family="mixed",
+        placement="between_stages",
+        identity="exact",
+        identity_gate=1.5,
+        dead_parameters=(  # a batch norm takes it out again; it learns from the branch's own loss
+            r"(^|\.)bn_att\.bias$",
+            r"(^|\.)att_conv2\.weight$",
+        ),
+        paper=ABN_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        reference_call="zoo_plugins.mixed.attention_branch:reference_call",
+        notes="The code merges the class maps by a 3x3 convolution.",
     ),
 )
 
