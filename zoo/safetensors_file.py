@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -77,11 +77,14 @@ def inspect(file: VerifiedFile) -> Header:
     return Header(tensors, metadata)
 
 
-def tensors(file: VerifiedFile, header: Header | None = None) -> dict[str, torch.Tensor]:
+def tensors(
+    file: VerifiedFile, header: Header | None = None, copied: Collection[str] = ()
+) -> dict[str, torch.Tensor]:
     """All tensors, mapped from the open file: no copy, and writing to one does not reach the file.
 
-    Each has its own storage over a private (copy-on-write) mapping, which outlives `file`. The
-    values are checked once for NaN and infinity, and the verdict remembered with the digest.
+    Each has its own storage over a private (copy-on-write) mapping, which outlives `file`; those
+    named in `copied` are read into memory of their own, aligned as torch aligns it. The values
+    are checked once for NaN and infinity, and the verdict remembered with the digest.
 
     Raises:
         CorruptWeightsError: as `inspect`, or a tensor holds non-finite values.
@@ -93,7 +96,10 @@ def tensors(file: VerifiedFile, header: Header | None = None) -> dict[str, torch
         view = mmap.mmap(file.handle.fileno(), file.size, access=mmap.ACCESS_COPY)
     except (ValueError, OSError) as error:  # cut short since it was hashed
         raise _corrupt(f"the file cannot be mapped: {error}", str(file.path)) from None
-    found = {name: _map(view, tensor) for name, tensor in header.tensors.items()}
+    found = {
+        name: _read(file, tensor) if name in copied else _map(view, tensor)
+        for name, tensor in header.tensors.items()
+    }
     if file.known("finite") is not True:
         _check_finite(found, str(file.path))
         file.remember(finite=True)
@@ -196,6 +202,17 @@ def _map(view: mmap.mmap, tensor: Tensor) -> torch.Tensor:
         return torch.frombuffer(raw, dtype=dtype).view(tensor.shape)
     flat = torch.frombuffer(view, dtype=dtype, count=count, offset=tensor.begin)
     return flat.view(tensor.shape)
+
+
+def _read(file: VerifiedFile, tensor: Tensor) -> torch.Tensor:
+    import torch
+
+    found = torch.empty(tensor.shape, dtype=getattr(torch, DTYPES[tensor.dtype][1]))
+    file.handle.seek(tensor.begin)
+    memory = memoryview(found.reshape(-1).view(torch.uint8).numpy())  # pyright: ignore
+    if file.handle.readinto(memory) != len(memory):  # type: ignore[attr-defined]
+        raise _corrupt("the file was cut short while it was read", str(file.path))
+    return found
 
 
 def _check_finite(tensors: Mapping[str, torch.Tensor], where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from timm.models import load_pretrained, model_entrypoint
 from torch import Tensor, nn
@@ -15,10 +15,15 @@ from zoo.errors import WeightsMismatchError
 from zoo.hub import VerifiedFile
 
 State = dict[str, Tensor]
-# BLAS sums in another order where memory is not aligned to 64 bytes, as mapped tensors are not.
-# Matrices and small kernels are copied, so that logits are those of timm to the last bit; large
-# kernels stay mapped, oneDNN reorders them anyway.
-_SMALL = 2**18
+
+
+class _Loaded(NamedTuple):
+    """What timm's `load_pretrained` looks at; `_checked` has already refused anything else."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 _FILTERS = ("checkpoint_filter_fn", "_filter_fn", "checkpoint_filter_fn_classifier")
 
 
@@ -39,7 +44,8 @@ def load(
     Raises:
         WeightsMismatchError: names the keys. CorruptWeightsError: see `safetensors_file`.
     """
-    state = safetensors_file.tensors(file)
+    header = safetensors_file.inspect(file)
+    state = safetensors_file.tensors(file, header, copied=_to_align(header.shapes))
     config = _with_classes(config, model, state)
     check = partial(
         _checked, family=_family_filter(architecture), config=config, where=(name, file.path)
@@ -56,13 +62,13 @@ def _assign(
     check: Callable[..., State],
     final: State,
 ) -> None:
-    """timm's own adaptation and loading, with `assign=True` and our check in its filter."""
+    """timm's own adaptation, with our check in its filter and assignment in place of copying."""
 
     def remember(state: State, model: nn.Module) -> State:
         final.update(check(state, model))
         return final
 
-    model.load_state_dict = partial(type(model).load_state_dict, model, assign=True)  # type: ignore
+    model.load_state_dict = partial(_take, model)  # type: ignore[method-assign]
     try:
         load_pretrained(
             model,
@@ -77,6 +83,15 @@ def _assign(
         ) from error
     finally:
         del model.load_state_dict
+
+
+def _take(model: nn.Module, state: State, strict: bool = True) -> _Loaded:
+    """Let each parameter and buffer of the model hold the tensor of its name, without a copy."""
+    held = dict(model.named_parameters(remove_duplicate=False))
+    held |= dict(model.named_buffers(remove_duplicate=False))
+    for name, tensor in state.items():
+        held[name].data = tensor
+    return _Loaded([], [])
 
 
 def _checked(
@@ -109,12 +124,23 @@ def _with_classes(config: Mapping[str, Any], model: nn.Module, state: State) -> 
     return {**config, "num_classes": 0}
 
 
+def _to_align(shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """Tensors to copy: BLAS sums in another order where memory is not aligned to 64 bytes.
+
+    Mapped tensors are not. Vectors, matrices and kernels with a bias (those of gates, which work on
+    pooled vectors) go to BLAS as they are, so they are copied and logits are timm's to the last
+    bit; oneDNN reorders the kernels of the large convolutions anyway, so these stay mapped.
+    """
+    return {
+        name
+        for name, shape in shapes.items()
+        if len(shape) != 4 or f"{name.removesuffix('weight')}bias" in shapes
+    }
+
+
 def _like(tensor: Tensor, model_tensor: Tensor) -> Tensor:
-    """The tensor in the model's dtype, mapped or, where alignment changes sums, copied."""
-    if tensor.dtype != model_tensor.dtype or tensor.device != model_tensor.device:
-        return tensor.to(model_tensor)
-    small = tensor.ndim != 4 or tensor.numel() <= _SMALL
-    return tensor.clone() if small and tensor.data_ptr() % 64 else tensor
+    same = tensor.dtype == model_tensor.dtype and tensor.device == model_tensor.device
+    return tensor if same else tensor.to(model_tensor)
 
 
 def _wrong_shapes(state: State, wanted: Mapping[str, Tensor], free: set[str]) -> list[str]:
