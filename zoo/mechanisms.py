@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from zoo import names
-from zoo.errors import OptionError, ZooError
+from zoo.errors import OptionError, PluginError, ZooError
 from zoo.registry import Registry, default_registry
 from zoo.specs import AttentionSpec
 from zoo.targets import resolve
@@ -43,7 +43,7 @@ def build_attention(
     given = {**spec.defaults, **_channels(spec, channels, options), **options}
     check_options(spec, given, accepted)
     try:
-        return target(**given)
+        module = target(**given)
     except ZooError:
         raise
     except (TypeError, ValueError, AssertionError, ZeroDivisionError, RuntimeError) as error:
@@ -53,11 +53,20 @@ def build_attention(
             where=f"attention {spec.name}({shown})",
             remedy=f"it accepts {', '.join(sorted(accepted or given))}",
         ) from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(
+            f"target {spec.target!r} makes a {type(module).__name__}, not a torch.nn.Module",
+            where=registry.owner(spec),
+        )
+    return module
 
 
 def option_names(target: Any) -> frozenset[str]:
-    """Names of the options of a class or function; empty if it takes any."""
-    parameters = inspect.signature(target).parameters.values()
+    """Names of the options of a class or function; empty if it takes any, or does not say."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except ValueError:
+        return frozenset()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return frozenset()
     return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)

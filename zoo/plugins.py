@@ -8,7 +8,9 @@ that whatever one does when it is asked cannot reach the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -79,15 +81,21 @@ def discover(extra: Iterable[object] = ()) -> list[Plugin]:
         plugin = Plugin(name, "attention-zoo", target, True)
         _load(plugins, plugin, partial(import_module, target))
     for point in _installed():
-        dist = point.dist
-        plugin = Plugin(point.name, f"{dist.name} {dist.version}" if dist else "?", point.value)
-        plugin.distribution = dist.name if dist else ""
-        _load(plugins, plugin, point.load)
+        _load(plugins, _row(point), point.load)
     plugins += _wanted_but_absent(plugins)
     for item in extra:
         name = str(getattr(item, "__name__", None) or type(item).__name__)
         _load(plugins, Plugin(name, "given", name), partial(_same, item))
     return plugins
+
+
+def _row(point: EntryPoint) -> Plugin:
+    try:
+        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+    except Exception:  # metadata without a name
+        name, version = "", ""
+    origin = f"{name} {version}".strip() or "?"
+    return Plugin(point.name, origin, point.value, distribution=name)
 
 
 def _same(item: object) -> object:
@@ -131,15 +139,28 @@ def _wanted_but_absent(plugins: Sequence[Plugin]) -> list[Plugin]:
 def _load(plugins: list[Plugin], plugin: Plugin, load: Callable[[], object]) -> None:
     others = list(plugins)
     plugins.append(plugin)
-    try:
+    with blame(plugin, "cannot be loaded"):
         _refuse_same_name(plugin, others)
         module = load()
         _refuse_same_object(module, others)
         plugin.manager.register(module, plugin.name)
         plugin.problems += _hook_problems(plugin.manager, module)
         plugin.module = module
-    except (Exception, SystemExit) as error:
-        plugin.problems = [f"cannot be loaded: {describe(error)}"]
+
+
+@contextmanager
+def blame(plugin: Plugin, what: str) -> Generator[None]:
+    """Whatever a plugin raises here, exits included, becomes a problem of that plugin.
+
+    What it prints goes to stderr: stdout belongs to the results of the command.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        plugin.problems.append(f"{what}: {describe(error)}")
 
 
 def _refuse_same_name(plugin: Plugin, others: Iterable[Plugin]) -> None:

@@ -7,17 +7,19 @@ import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
+from itertools import islice
 from threading import RLock
 from typing import Any, TypeVar
 
 from zoo import timm_index
 from zoo.errors import PluginError, PluginWarning
-from zoo.plugins import Plugin, describe, discover
+from zoo.plugins import Plugin, blame, discover
 from zoo.specs import AttentionSpec, BackboneSpec, DatasetSpec, ModelSpec, WeightsSpec
 from zoo.targets import missing_attribute
 
 S = TypeVar("S")
 Named = AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec
+MANY = 100_000  # specs of one plugin: an endless iterator must end
 _lock = RLock()
 
 
@@ -124,16 +126,15 @@ class Registry:
 
     def _offered(self, plugin: Plugin, hook: str, kind: type[S]) -> list[S]:
         """The specs that one plugin's hook returns; all else becomes a problem of that plugin."""
-        try:
+        items: list[object] = []
+        with blame(plugin, f"{hook} failed"):
             offered = plugin.call(hook)
-            items: list[object] = [offered] if isinstance(offered, kind) else list(offered)
-        except (Exception, SystemExit) as error:
-            plugin.problems.append(f"{hook} failed: {describe(error)}")
-            return []
-        for item in items:
-            if not isinstance(item, kind):
-                shown = f"{reprlib.repr(item)}, which is no {kind.__name__}"
-                plugin.problems.append(f"{hook} returned {shown}")
+            items = [offered] if isinstance(offered, kind) else list(islice(offered, MANY))
+        junk = [item for item in items if not isinstance(item, kind)]
+        if junk:
+            more = f" and {len(junk) - 1} more" if len(junk) > 1 else ""
+            shown = f"{reprlib.repr(junk[0])}{more}, which is no {kind.__name__}"
+            plugin.problems.append(f"{hook} returned {shown}")
         return [item for item in items if isinstance(item, kind)]
 
     def _gather(
@@ -145,13 +146,14 @@ class Registry:
                 found: dict[str, Any] = {}
                 taken: dict[str, Plugin] = {}
                 for plugin, spec in self._specs(kinds):
-                    reason = self._refusal(plugin, spec, taken, refuse)
-                    if reason:
-                        plugin.problems.append(reason)
-                        continue
-                    found[spec.name] = spec
-                    taken.update(dict.fromkeys((spec.name, *spec.aliases), plugin))
-                    self._owners[type(spec), spec.name] = plugin
+                    with blame(plugin, "a spec cannot be read"):
+                        reason = self._refusal(plugin, spec, taken, refuse)
+                        if reason:
+                            plugin.problems.append(reason)
+                            continue
+                        found[spec.name] = spec
+                        taken.update(dict.fromkeys((spec.name, *spec.aliases), plugin))
+                        self._owners[type(spec), spec.name] = plugin
                 self._gathered[tuple(kinds)] = found
             self.report()
             return self._gathered[tuple(kinds)]

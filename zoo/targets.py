@@ -13,9 +13,12 @@ from zoo.errors import PluginError
 
 
 def resolve(target: str, owner: str) -> Any:
-    """Import what `target` names; a `PluginError` that names `owner` if it cannot be had."""
+    """The class or function that `target` names; a `PluginError` of `owner` if there is none."""
     try:
-        return pkgutil.resolve_name(target)
+        found = pkgutil.resolve_name(target)
+        if not callable(found):
+            raise TypeError(f"a {type(found).__name__} cannot be called")
+        return found
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"target {target!r} cannot be resolved: {type(error).__name__}: {error}",

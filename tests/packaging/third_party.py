@@ -96,7 +96,7 @@ BROKEN = {
     ),
     "junk": Broken(
         code=hook("zoo_attentions", "return [42, 'se']"),
-        reason="zoo_attentions returned 42, which is no AttentionSpec",
+        reason="zoo_attentions returned 42 and 1 more, which is no AttentionSpec",
     ),
     "not_a_list": Broken(
         code=hook("zoo_datasets", "return 7"), reason="zoo_datasets failed: TypeError"
@@ -158,6 +158,7 @@ BROKEN = {
 }
 GOOD = {
     "first": attentions("name='contested', target='zoo_x_first.gate:Gate'"),
+    "chatty": "print('hello from import')\n" + hook("zoo_models", "print('and again'); return []"),
     "minimal": attentions("name='minimal', target='zoo_x_minimal.gate:Gate'"),
     "command": hook(
         "zoo_commands",

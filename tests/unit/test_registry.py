@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -113,6 +115,9 @@ def test_a_plugin_may_name_compositions_of_its_own_attention() -> None:
         ("se", "zoo_attentions returned 's'"),
         ([model("m")], "which is no AttentionSpec"),
         (ValueError("on purpose"), "zoo_attentions failed: ValueError: on purpose"),
+        (count(), "zoo_attentions returned 0 and 99999 more, which is no AttentionSpec"),
+        (asyncio.CancelledError("later"), "zoo_attentions failed: CancelledError: later"),
+        ([object.__new__(zoo.AttentionSpec)], "a spec cannot be read: AttributeError"),
         (SystemExit("bye"), "zoo_attentions failed: SystemExit: bye"),
         ([zoo.AttentionSpec(name="x", target="no_such_package.at_all:X")], "cannot be found"),
         ([zoo.AttentionSpec(name="x", target="zoo.no_such_module:X")], "there is no module"),
@@ -139,6 +144,11 @@ def test_good_specs_beside_junk_are_kept() -> None:
 
 def test_one_spec_alone_is_taken_for_a_list_of_one() -> None:
     assert "gate" in Registry([plugin("p", zoo_attentions=attention("gate"))]).attentions
+
+
+def test_an_interrupt_is_the_users_not_the_plugins() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _ = Registry([plugin("p", zoo_attentions=KeyboardInterrupt())]).attentions
 
 
 class Unhashable:

@@ -50,17 +50,15 @@ class _LazyGroup(click.Group):
 @cache
 def plugin_commands() -> Mapping[str, click.Command]:
     """Commands that plugins add; each adds to a group of its own, so none can replace another."""
-    from zoo.plugins import describe
+    from zoo.plugins import blame
     from zoo.registry import default_registry
 
     registry = default_registry()
     found: dict[str, click.Command] = {}
     for plugin in registry.loaded:
         group = click.Group()
-        try:
+        with blame(plugin, "zoo_commands failed"):
             plugin.call("zoo_commands", cli=group)
-        except (Exception, SystemExit) as error:
-            plugin.problems.append(f"zoo_commands failed: {describe(error)}")
         for name, command in group.commands.items():
             if name in COMMANDS or name in found:
                 plugin.problems.append(f"the command {name!r} is taken")
