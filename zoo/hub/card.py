@@ -43,7 +43,7 @@ def render(facts: Facts) -> str:
         f"---\n{_metadata(facts)}\n---",
         f"# {facts.repository.rpartition('/')[2]}\n\n{_what(facts)}",
         f"![{facts.model}]({facts.picture})" if facts.picture else "",
-        _USE.format(repository=facts.repository),
+        _USE.format(repository=facts.repository, model=facts.model),
         f"## Measured\n\n{_measured(facts)}",
         f"## Training\n\n{_training(facts)}",
         f"## Limits\n\n{_limits(facts)}",
@@ -61,8 +61,15 @@ import zoo
 model = zoo.create_model("hf-hub:{repository}", pretrained=True)
 ```
 
-With timm: `import timm, zoo.timm_bridge`, then
-`timm.create_model("hf-hub:{repository}", pretrained=True)`."""
+With timm:
+
+```python
+import timm
+import zoo.timm_bridge
+
+zoo.timm_bridge.register("{model}")
+model = timm.create_model("hf-hub:{repository}", pretrained=True)
+```"""
 
 
 def _metadata(facts: Facts) -> str:
@@ -113,7 +120,8 @@ def _measured(facts: Facts) -> str:
     rows = ["| data | split | images | skipped | metric | value |", "|---|---|---|---|---|---|"]
     for record in facts.records:
         data = record["data"]
-        start = f"{data['name']} | {data.get('split', '')} | {data['count']} | {_skipped(data)}"
+        count = f"first {data['count']}" if data.get("limit") else data["count"]
+        start = f"{data['name']} | {data.get('split', '')} | {count} | {_skipped(data)}"
         rows += [f"| {start} | {key} | {value:g} |" for key, value in record["metrics"].items()]
     return "\n".join([*rows, "", "By `zoo eval` on these very weights; the records are beside."])
 

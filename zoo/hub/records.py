@@ -61,16 +61,16 @@ def _is_metric(key: Any, value: Any) -> bool:
 
 
 def check(records: Sequence[Mapping[str, Any]], model: str, sha256: str) -> None:
-    """Refuse records that are not of this model with these very weights.
+    """Refuse records that are not of these very weights.
 
     Raises:
         UsageError: says what the record is of, and how to make one.
     """
     for record in records:
         found = record["weights"]["sha256"]
-        if found != sha256 or record["model"].partition(".")[0] != model:
+        if found != sha256:
             raise UsageError(
-                f"the record is of {record['model']} with weights of sha256 {found}, "
-                f"what is published is {model} with {sha256}: it backs no metric of this one",
+                f"the record is of {record['model']} with weights of sha256 {found}, what is "
+                f"published is {model} with {sha256}: it backs no metric of this one",
                 remedy=f"zoo eval {model} --weights FILE --record FILE",
             )
