@@ -47,5 +47,5 @@ def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
                 lines += ["", *_lines(row, indent + "  ")]
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            lines.append(f"{indent}{key:<12}{text}")
+            lines.append(f"{indent}{key:<13} {text}")
     return lines
