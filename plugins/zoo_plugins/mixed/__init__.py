@@ -1,7 +1,7 @@
 """Mixed attention: channels and positions together."""
 
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, Identity, Paper
 
 CBAM_PAPER = Paper(
     title="CBAM: Convolutional Block Attention Module",
@@ -80,6 +80,26 @@ ABN_PAPER = Paper(
     venue="CVPR",
     year=2019,
     arxiv="1812.10025",
+)
+DANET_PAPER = Paper(
+    title="Dual Attention Network for Scene Segmentation",
+    authors="Jun Fu et al.",
+    venue="CVPR",
+    year=2019,
+    arxiv="1809.02983",
+)
+RESIDUAL_ATTENTION_PAPER = Paper(
+    title="Residual Attention Network for Image Classification",
+    authors="Fei Wang et al.",
+    venue="CVPR",
+    year=2017,
+    arxiv="1704.06904",
+)
+_SMALL = "The mask branch is a small one: one pooling, one bottleneck unit. "
+RESIDUAL_MASKS: tuple[tuple[str, str, Identity, str], ...] = (
+    ("mixed", "f1", "exact", _SMALL + "The paper's choice of the three."),
+    ("channel", "f2", "exact", _SMALL + "It starts as (1 + C^-1/2) x."),
+    ("spatial", "f3", "residual", _SMALL + "Its norm would blow up the first step from zero."),
 )
 
 ATTENTIONS = (
@@ -266,6 +286,42 @@ ATTENTIONS = (
         verified="cases",
         reference_call="zoo_plugins.mixed.attention_branch:reference_call",
         notes="The code merges the class maps by a 3x3 convolution.",
+    ),
+    AttentionSpec(
+        name="dual_attention",
+        aliases=("danet",),
+        target="zoo_plugins.mixed.dual_attention:DualAttention",
+        family="mixed",
+        contract="map_channels",
+        quadratic=True,
+        identity="exact",
+        identity_gate=2.0,
+        variants=("official", "paper"),
+        dead_parameters=(r"(^|\.)sa\.key\.bias$",),  # the softmax takes it out again
+        paper=DANET_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map=((r"(^|\.)sa\.(query|key|value)_conv\.", r"\1sa.\2."),),
+        reference_call="zoo_plugins.mixed.dual_attention:reference_call",
+        notes=(
+            "With num_classes or inter_channels it is DANet's head; without, the sum of both "
+            "attentions on the map itself. The code attends to the least similar channels."
+        ),
+    ),
+    *(
+        AttentionSpec(
+            name=f"residual_mask_{kind}",
+            aliases=(alias,),
+            target=f"zoo_plugins.mixed.residual_mask:ResidualMask{kind.title()}",
+            family="mixed",
+            identity=identity,
+            paper=RESIDUAL_ATTENTION_PAPER,
+            reference="equations",
+            verified="equations",
+            notes=notes,
+        )
+        for kind, alias, identity, notes in RESIDUAL_MASKS
     ),
 )
 
