@@ -19,7 +19,7 @@ def class_indices(
     Names that are all WordNet ids have their index in ImageNet-1k, or, if the model has as many
     classes as a larger ImageNet (21k, 22k, 12k), in that. A model with exactly as many classes as
     there are names, and other names than WordNet ids, have the names in sorted order (by code
-    point, as torchvision does).
+    point, as torchvision does). With `num_classes=None` ids of a larger ImageNet are sorted too.
 
     Raises:
         DataError: some are WordNet ids that this ImageNet has not.
@@ -30,6 +30,8 @@ def class_indices(
         return in_order, len(ordered)
     known = _synsets(num_classes)
     strangers = [name for name in ordered if name not in known]
+    if strangers and num_classes is None:
+        return in_order, len(ordered)
     if strangers:
         raise DataError(
             f"{len(strangers)} of {len(ordered)} classes are not among ImageNet's {len(known)}: "

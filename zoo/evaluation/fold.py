@@ -65,12 +65,24 @@ def watch(model: nn.Module) -> Iterator[list[tuple[str, str]]]:
         pairs += [(c, n) for c, n in seen if uses[c] == 1 and runs[c] == runs[n] == 1]
 
 
-def fold(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
-    """A copy of `model` in eval mode with the norms of `pairs` folded away."""
-    folded = share_tensors(model)
+def rewrite(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
+    """A copy of `model` in eval mode: the norms of `pairs` folded away, convolutions channels-last.
+
+    Only the weights of convolutions are new tensors.
+    """
+    copied = share_tensors(model)
+    _fold(copied, pairs)
+    for module in copied.modules():
+        if isinstance(module, nn.Conv2d) and type(module) in _CONVOLUTIONS:
+            weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
+            module.weight = nn.Parameter(weight, requires_grad=False)
+    return copied
+
+
+def _fold(model: nn.Module, pairs: list[tuple[str, str]]) -> None:
     for conv_name, norm_name in pairs:
-        conv: Any = folded.get_submodule(conv_name)
-        norm: Any = folded.get_submodule(norm_name)
+        conv: Any = model.get_submodule(conv_name)
+        norm: Any = model.get_submodule(norm_name)
         if norm.running_mean is None or norm.training:
             continue
         # In float64: the product of weight and scale is rounded once.
@@ -80,18 +92,7 @@ def fold(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
         weight, bias = fuse_conv_bn_weights(*stats, norm.eps, *affine)  # type: ignore[arg-type]
         conv.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
         conv.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
-        folded.set_submodule(norm_name, _rest(norm))
-    return folded
-
-
-def channels_last(model: nn.Module) -> nn.Module:
-    """A copy of `model` in eval mode whose 2-d convolutions hold their weight channels-last."""
-    copied = share_tensors(model)
-    for module in copied.modules():
-        if isinstance(module, nn.Conv2d) and type(module) in _CONVOLUTIONS:
-            weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
-            module.weight = nn.Parameter(weight, requires_grad=False)
-    return copied
+        model.set_submodule(norm_name, _rest(norm))
 
 
 def _rest(norm: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo.errors import OptionError, ZooError
 from zoo.evaluation.device import autocast_dtype, find_device
-from zoo.evaluation.fold import channels_last, fold, share_tensors, watch
+from zoo.evaluation.fold import rewrite, share_tensors, watch
 from zoo.evaluation.preprocessing import Preprocessing
 
 _PROBE = 2  # images on which the forms of a model are compared
@@ -101,8 +101,8 @@ class Predictor:
 
     def _forms(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
         if pairs:
-            yield "folded, channels-last", lambda: channels_last(fold(self._model, pairs))
-        yield "channels-last", lambda: channels_last(self._model)
+            yield "folded, channels-last", lambda: rewrite(self._model, pairs)
+        yield "channels-last", lambda: rewrite(self._model, [])
 
 
 def agrees(logits: Tensor, reference: Tensor) -> bool:

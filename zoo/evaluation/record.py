@@ -60,6 +60,30 @@ class Evaluation:
         """(what it is called, why) of images that could not be read."""
         return [(name, reason) for _, name, reason in self.tally.skipped]
 
+    def remarks(self, most: int = 20) -> list[str]:
+        """What a reader of the numbers must know: images left out, logits that are no numbers."""
+        lines = [f"skipped {name}: {reason}" for name, reason in self.skipped[:most]]
+        if len(self.skipped) > most:
+            lines.append(f"skipped {len(self.skipped) - most} more; the record names them all")
+        if self.tally.undefined:
+            hint = "" if self.precision == "float32" else "; try --no-amp"
+            lines.append(f"{self.tally.undefined} images have undefined logits{hint}")
+        return lines
+
+    def text(self, model: str = "") -> str:
+        """The result for a reader, a line a fact."""
+        images = f"{self.tally.count} images"
+        if self.skipped:
+            images += f", {len(self.skipped)} skipped"
+        rows = {
+            "model": model,
+            "data": f"{self.data} {self.split}".strip() + f", {images}",
+            "top-1": f"{self.top1:.2f} %  (error {100 - self.top1:.2f} %)",
+            "top-5": f"{self.top5:.2f} %",
+            "images/s": f"{self.images_per_second:.1f} on {self.device_name}, {self.precision}",
+        }
+        return "\n".join(f"{key:<10}{value}" for key, value in rows.items() if value)
+
     def record(self, model: str = "", weights: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The record; `weights` is `model.zoo_weights`."""
         known = weights or {}

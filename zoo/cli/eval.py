@@ -1,0 +1,49 @@
+"""`zoo eval`: measure a model on a data set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from zoo.cli import echo_json
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", metavar="NAME|DIR", help="Data set, or folder of images or parquet files.")
+@click.option("--split", help="Part of the data; default validation, else test, else train.")
+@click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")
+@click.option("--amp/--no-amp", default=None, help="Autocast; default where it is faster (CUDA).")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--workers", type=click.IntRange(0), help="Decoding processes; default one a core.")
+@click.option("--limit", type=click.IntRange(1), help="The first so many images only.")
+@click.option("--test-size", is_flag=True, help="Use timm's test resolution of the model.")
+@click.option("--record", metavar="FILE", help="Write the record as JSON.")
+@click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
+@click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")
+@click.option("--progress/--no-progress", default=None, help="Default: on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="The record on stdout.")
+def command(as_json: bool, **given: Any) -> None:
+    """Measure MODEL: top-1 and top-5 accuracy, with the model's own preprocessing.
+
+    On several devices or hosts: torchrun --nproc-per-node N -m zoo eval MODEL ...
+    """
+    # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from zoo.evaluation.job import Job
+    from zoo.evaluation.processes import is_main
+
+    names = ("model", "data", "split", "weights", "test_size", "record", "picture")
+    job = Job(**{name: given.pop(name) for name in names})
+    result, record = job.run(**given)
+    if not is_main():
+        return
+    for line in result.remarks():
+        click.echo(f"warning: {line}", err=True)
+    if as_json:
+        echo_json(record)
+    else:
+        click.echo(result.text(job.model))
