@@ -4,16 +4,25 @@ A plain name (`cbam_resnet50`) is the composition on timm's backbone. The settin
 code (`depth`, `stride_in`, `k_size`, ...) are options of it, read by `configs`.
 """
 
+from collections.abc import Iterator
+
 from zoo_plugins.channel import ECA_PAPER, GC_PAPER, SE_PAPER, SK_PAPER, SPLIT_ATTENTION_PAPER
 from zoo_plugins.mixed import BAM_KEYS, BAM_PAPER, CBAM_KEYS, CBAM_PAPER
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import BackboneSpec, ModelSpec
 
+CONFIGS = "zoo_plugins.convnets.configs"
 CADENE_KEYS = (
     (r"^layer0\.", ""),
     (r"(^|\.)se_module\.", r"\1se."),
     (r"^last_linear\.", "fc."),
+)
+RESIDUAL_NET_KEYS = (
+    (r"\.cbam\.", ".se."),
+    (r"^bam(\d)\.", r"layer\1.attn."),
+    *CBAM_KEYS,
+    *BAM_KEYS,
 )
 
 BACKBONES = (
@@ -21,115 +30,62 @@ BACKBONES = (
     BackboneSpec(name="cifar_resnet", target="zoo_plugins.convnets.cifar:cifar_resnet"),
 )
 
-MODELS = (
-    ModelSpec(
-        name="se_resnet50",
-        attention="se",
-        backbone="resnet50",
-        config="zoo_plugins.convnets.configs:senet",
-        paper=SE_PAPER,
-        license="BSD-3-Clause",
-        reference="independent",
-        verified="cases",
-        key_map=CADENE_KEYS,
-        notes=(
-            'stride_in="conv1" gives the authors\' Caffe form: the stride in the first 1x1 '
-            "convolution, and a stem pooling without padding, rounded up."
-        ),
-    ),
-    ModelSpec(
-        name="se_resnext50_32x4d",
-        attention="se",
-        backbone="resnext50_32x4d",
-        config="zoo_plugins.convnets.configs:senext",
-        paper=SE_PAPER,
-        license="BSD-3-Clause",
-        reference="independent",
-        verified="cases",
-        key_map=CADENE_KEYS,
-        notes='stride_in="conv2" gives the authors\' Caffe form, with its stem pooling.',
-    ),
-    ModelSpec(
-        name="se_resnet50_timm",
-        attention="se",
-        backbone="resnet50",
-        attention_options={"rd_ratio": 1 / 16},
-        config="zoo_plugins.convnets.configs:timm_form",
-        paper=SE_PAPER,
-        license="Apache-2.0",
-        reference="independent",
-        verified="cases",
-        notes="timm's seresnet50; equal to se_resnet50, whose widths are multiples of 128.",
-    ),
-    ModelSpec(
-        name="se_resnext50_32x4d_timm",
-        attention="se",
-        backbone="resnext50_32x4d",
-        attention_options={"rd_ratio": 1 / 16},
-        config="zoo_plugins.convnets.configs:timm_form",
-        paper=SE_PAPER,
-        license="Apache-2.0",
-        reference="independent",
-        verified="cases",
-        notes="timm's seresnext50_32x4d.",
-    ),
-    ModelSpec(
-        name="se_resnet50_timm_legacy",
-        attention="se",
-        backbone="caffe_resnet",
-        config="zoo_plugins.convnets.configs:legacy_senet",
-        paper=SE_PAPER,
-        license="Apache-2.0",
-        reference="independent",
-        verified="cases",
-        key_map=CADENE_KEYS,
-        notes="timm's legacy_seresnet50: the authors' Caffe form.",
-    ),
-    ModelSpec(
-        name="se_resnet20_cifar",
-        attention="se",
-        backbone="cifar_resnet",
-        config="zoo_plugins.convnets.configs:senet_cifar",
-        input={"input_size": (3, 32, 32), "pool_size": None},
-        paper=SE_PAPER,
-        license="MIT",
-        reference="independent",
-        verified="cases",
-        key_map=((r"\.se\.fc\.0\.", ".se.fc1."), (r"\.se\.fc\.2\.", ".se.fc2.")),
-        notes="A common port for 32x32 images; not by the paper's authors, and without SE biases.",
-    ),
-    *(
-        ModelSpec(
-            name=f"cbam_resnet{depth}",
-            attention="cbam",
-            backbone=f"resnet{depth}",
-            config=f"zoo_plugins.convnets.configs:cbam_resnet{depth}",
-            paper=CBAM_PAPER,
-            license="MIT",
-            reference="authors",
+
+def _senets() -> Iterator[ModelSpec]:
+    backbones = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+    for backbone in [*backbones, "resnext50_32x4d", "resnext101_32x4d"]:
+        yield ModelSpec(
+            name=f"se_{backbone}",
+            attention="se",
+            backbone=backbone,
+            config=f"{CONFIGS}:se_{backbone}",
+            paper=SE_PAPER,
+            license="BSD-3-Clause",
+            reference="independent",
             verified="cases",
-            key_map=((r"\.cbam\.", ".se."), *CBAM_KEYS),
+            key_map=CADENE_KEYS,
+            notes=(
+                "stride_in= gives the authors' Caffe form: the stride in the first 1x1 convolution "
+                "(ResNeXt: in the 3x3), and a stem pooling without padding, rounded up."
+            ),
         )
-        for depth in (18, 50)
-    ),
-    ModelSpec(
-        name="bam_resnet50",
-        attention="bam",
-        backbone="resnet50",
-        config="zoo_plugins.convnets.configs:bam_resnet50",
-        paper=BAM_PAPER,
-        license="MIT",
-        reference="authors",
-        verified="cases",
-        key_map=((r"^bam(\d)\.", r"layer\1.attn."), *BAM_KEYS),
-        notes="After each of the first three stages; the branches are multiplied, as in the code.",
-    ),
-    *(
-        ModelSpec(
+        yield ModelSpec(
+            name=f"se_{backbone}_timm",
+            attention="se",
+            backbone=backbone,
+            attention_options={"rd_ratio": 1 / 16},
+            config=f"{CONFIGS}:timm_form",
+            paper=SE_PAPER,
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes=f"timm's se{backbone}: hidden widths are rounded to multiples of 8.",
+        )
+
+
+def _residual_nets() -> Iterator[ModelSpec]:
+    for name, paper in (("cbam", CBAM_PAPER), ("bam", BAM_PAPER)):
+        for depth in (18, 34, 50, 101):
+            yield ModelSpec(
+                name=f"{name}_resnet{depth}",
+                attention=name,
+                backbone=f"resnet{depth}",
+                config=f"{CONFIGS}:{name}_resnet{depth}",
+                paper=paper,
+                license="MIT",
+                reference="authors",
+                verified="cases",
+                key_map=RESIDUAL_NET_KEYS,
+            )
+
+
+def _eca_nets() -> Iterator[ModelSpec]:
+    for depth in (18, 34, 50, 101, 152):
+        yield ModelSpec(
             name=f"eca_resnet{depth}",
             attention="eca",
             backbone=f"resnet{depth}",
-            config=f"zoo_plugins.convnets.configs:eca_resnet{depth}",
+            config=f"{CONFIGS}:eca_resnet{depth}",
             paper=ECA_PAPER,
             license="MIT",
             reference="authors",
@@ -137,13 +93,39 @@ MODELS = (
             key_map=((r"\.eca\.", ".se."),),
             notes="k_size gives the kernels of the four stages; by default the paper's formula.",
         )
-        for depth in (18, 50)
+
+
+def _resnests() -> Iterator[ModelSpec]:
+    for depth in (14, 26, 50, 101, 200, 269):
+        yield ModelSpec(
+            name=f"resnest{depth}",
+            target="zoo_plugins.convnets.resnest:resnest",
+            defaults={"depth": depth},
+            family="channel",
+            paper=SPLIT_ATTENTION_PAPER,
+            license="Apache-2.0",
+            reference="authors",
+            verified="cases",
+        )
+
+
+TIMM_FORMS = (
+    ModelSpec(
+        name="se_resnet50_timm_legacy",
+        target="zoo_plugins.convnets.timm_models:legacy_seresnet50",
+        family="channel",
+        config=f"{CONFIGS}:timm_form",
+        paper=SE_PAPER,
+        license="Apache-2.0",
+        reference="independent",
+        verified="cases",
+        notes='The same computation and names as se_resnet50 with stride_in="conv1".',
     ),
     ModelSpec(
         name="eca_resnet50_timm",
         attention="eca",
         backbone="resnet50d",
-        config="zoo_plugins.convnets.configs:timm_form",
+        config=f"{CONFIGS}:timm_form",
         paper=ECA_PAPER,
         license="Apache-2.0",
         reference="independent",
@@ -154,7 +136,7 @@ MODELS = (
         name="gc_resnet50",
         attention="global_context",
         backbone="resnet50",
-        config="zoo_plugins.convnets.configs:timm_form",
+        config=f"{CONFIGS}:timm_form",
         paper=GC_PAPER,
         license="Apache-2.0",
         reference="independent",
@@ -165,7 +147,7 @@ MODELS = (
         name="sk_resnet18",
         attention="selective_kernel",
         backbone="resnet18",
-        config="zoo_plugins.convnets.configs:timm_form",
+        config=f"{CONFIGS}:timm_form",
         paper=SK_PAPER,
         license="Apache-2.0",
         reference="independent",
@@ -173,24 +155,31 @@ MODELS = (
         notes='timm_model="skresnet18" gives timm\'s form, whose paths share the input.',
     ),
     ModelSpec(
-        name="resnest50",
-        target="zoo_plugins.convnets.resnest:resnest",
-        family="channel",
-        paper=SPLIT_ATTENTION_PAPER,
-        license="Apache-2.0",
-        reference="authors",
-        verified="cases",
-    ),
-    ModelSpec(
         name="resnest50_timm",
         target="zoo_plugins.convnets.resnest:resnest",
         family="channel",
-        config="zoo_plugins.convnets.configs:timm_form",
+        config=f"{CONFIGS}:timm_form",
         paper=SPLIT_ATTENTION_PAPER,
         license="Apache-2.0",
         reference="independent",
         verified="cases",
         notes="timm's resnest50d; the same computation and names as the authors'.",
+    ),
+)
+
+SMALL = (
+    ModelSpec(
+        name="se_resnet20_cifar",
+        attention="se",
+        backbone="cifar_resnet",
+        config=f"{CONFIGS}:senet_cifar",
+        input={"input_size": (3, 32, 32), "pool_size": None},
+        paper=SE_PAPER,
+        license="MIT",
+        reference="independent",
+        verified="cases",
+        key_map=((r"\.se\.fc\.0\.", ".se.fc1."), (r"\.se\.fc\.2\.", ".se.fc2.")),
+        notes="A common port for 32x32 images; not by the paper's authors, and without SE biases.",
     ),
 )
 
@@ -202,4 +191,4 @@ def zoo_backbones() -> tuple[BackboneSpec, ...]:
 
 @hookimpl
 def zoo_models() -> tuple[ModelSpec, ...]:
-    return MODELS
+    return (*_senets(), *_residual_nets(), *_eca_nets(), *_resnests(), *TIMM_FORMS, *SMALL)

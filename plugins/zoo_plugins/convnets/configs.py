@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.errors import OptionError
 
+DEPTHS = (18, 34, 50, 101, 152)
 BASIC_DEPTHS = (18, 34)  # blocks of two 3x3 convolutions; deeper ones are bottlenecks
 STAGES = (64, 128, 256, 512)
 
@@ -43,19 +44,12 @@ def senet(
     }
 
 
-senext = partial(senet, groups=32, base_width=4)
-
-
-def legacy_senet(timm_model: str = "legacy_seresnet50", depth: int | None = None) -> dict[str, Any]:
-    """timm's `legacy_seresnet*` and `legacy_seresnext*_32x4d` as the Caffe form."""
-    found = re.fullmatch(r"legacy_seres(net|next)(\d+)(_32x4d)?", timm_model)
-    if found is None:
-        raise OptionError(f"timm_model={timm_model!r} is no legacy_seresnet")
-    _check_depth(timm_model, depth)
-    own = int(found[2])
-    if found[1] == "next":
-        return senet(own, groups=32, base_width=4, stride_in="conv2")
-    return senet(own, stride_in="conv1")
+se_resnet18, se_resnet34, se_resnet50, se_resnet101, se_resnet152 = (
+    partial(senet, depth=depth) for depth in DEPTHS
+)
+se_resnext50_32x4d, se_resnext101_32x4d = (
+    partial(senet, depth=depth, groups=32, base_width=4) for depth in (50, 101)
+)
 
 
 def senet_cifar(
@@ -109,9 +103,12 @@ def _residual_backbone(network_type: str, depth: int) -> dict[str, Any]:
     raise OptionError(f"network_type={network_type!r} is none of 'ImageNet', 'CIFAR10', 'CIFAR100'")
 
 
-cbam_resnet18 = partial(residual_net, depth=18, att_type="CBAM")
-cbam_resnet50 = partial(residual_net, depth=50, att_type="CBAM")
-bam_resnet50 = partial(residual_net, depth=50, att_type="BAM")
+cbam_resnet18, cbam_resnet34, cbam_resnet50, cbam_resnet101 = (
+    partial(residual_net, depth=depth, att_type="CBAM") for depth in DEPTHS[:4]
+)
+bam_resnet18, bam_resnet34, bam_resnet50, bam_resnet101 = (
+    partial(residual_net, depth=depth, att_type="BAM") for depth in DEPTHS[:4]
+)
 
 
 def eca_resnet(depth: int = 50, k_size: Sequence[int] | None = None) -> dict[str, Any]:
@@ -125,8 +122,9 @@ def eca_resnet(depth: int = 50, k_size: Sequence[int] | None = None) -> dict[str
     return {"backbone": f"resnet{depth}", "attention_options": {"kernel_size": kernels}}
 
 
-eca_resnet18 = partial(eca_resnet, depth=18)
-eca_resnet50 = partial(eca_resnet, depth=50)
+eca_resnet18, eca_resnet34, eca_resnet50, eca_resnet101, eca_resnet152 = (
+    partial(eca_resnet, depth=depth) for depth in DEPTHS
+)
 
 
 def timm_form(
