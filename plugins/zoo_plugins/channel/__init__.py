@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zoo_plugins.mixed import CBAM_PAPER
+from zoo_plugins.mixed import CBAM_KEYS, CBAM_PAPER
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
@@ -97,6 +97,12 @@ PARNET_PAPER = Paper(
     venue="NeurIPS",
     year=2022,
     arxiv="2110.07641",
+)
+HOGA_PAPER = Paper(
+    title="Auto Learning Attention",
+    authors="Benteng Ma, Jing Zhang, Yong Xia, Dacheng Tao",
+    venue="NeurIPS",
+    year=2020,
 )
 
 ATTENTIONS = (
@@ -340,6 +346,31 @@ ATTENTIONS = (
             (r"(^|\.)se\.cvsig\.conv\.", r"\1squeeze_excite."),
         ),
         notes="The published models have SiLU, the class's default is ReLU.",
+    ),
+    AttentionSpec(
+        name="hoga",
+        aliases=("high_order_group", "autola"),
+        target="zoo_plugins.channel.hoga:HighOrderGroupAttention",
+        family="channel",
+        identity="exact",
+        identity_gate=0.5,
+        paper=HOGA_PAPER,
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map=(
+            (r"(^|\.)_ops\.", r"\1gates."),
+            *CBAM_KEYS,
+            (r"(^|\.)channel_back\.", r"\1fuse."),
+            (r"(^|\.)se\.fc", r"\1group_se.fc"),
+            (r"(^|\.)se2\.fc", r"\1out_se.fc"),
+            (r"(^|\.)fc\.0\.", r"\1fc1."),
+            (r"(^|\.)fc\.2\.", r"\1fc2."),
+        ),
+        notes=(
+            "The cell that the authors evaluate; its SE module on a group has no hidden channel "
+            "for C < 32."
+        ),
     ),
 )
 

@@ -14,6 +14,26 @@ SGE_PAPER = Paper(
     year=2019,
     arxiv="1905.09646",
 )
+PICANET_PAPER = Paper(
+    title="PiCANet: Learning Pixel-wise Contextual Attention for Saliency Detection",
+    authors="Nian Liu, Junwei Han, Ming-Hsuan Yang",
+    venue="CVPR",
+    year=2018,
+    arxiv="1708.06433",
+)
+SPAN_PAPER = Paper(
+    title="SPAN: Spatial Pyramid Attention Network for Image Manipulation Localization",
+    authors="Xuefeng Hu et al.",
+    venue="ECCV",
+    year=2020,
+    arxiv="2009.00726",
+)
+TSA_PAPER = Paper(
+    title="End-to-End Low Cost Compressive Spectral Imaging with Spatial-Spectral Self-Attention",
+    authors="Ziyi Meng, Jiawei Ma, Xin Yuan",
+    venue="ECCV",
+    year=2020,
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -57,6 +77,75 @@ ATTENTIONS = (
         reference="authors",
         verified="cases",
         notes="64 groups in the authors' networks; here the greatest number that divides both.",
+    ),
+    AttentionSpec(
+        name="picanet_global",
+        target="zoo_plugins.spatial.picanet_global:PicanetGlobal",
+        family="spatial",
+        placement="stage",
+        needs_size=True,
+        dead_parameters=(r"(^|\.)weigh\.bias$",),  # taken out again by the norm
+        paper=PICANET_PAPER,
+        license="BSD-2-Clause (Caffe); none stated for the additions",
+        reference="transcribed",
+        verified="cases",
+        key_map="zoo_plugins.spatial.picanet_global:carry_keys",
+        reference_call="zoo_plugins.spatial.picanet_global:reference_call",
+        notes="A batch norm stands before the softmax; columns are scanned before rows.",
+    ),
+    AttentionSpec(
+        name="picanet_local",
+        target="zoo_plugins.spatial.picanet_local:PicanetLocal",
+        family="spatial",
+        placement="stage",
+        dead_parameters=(r"(^|\.)weigh\.bias$",),  # taken out again by the norm
+        paper=PICANET_PAPER,
+        license="BSD-2-Clause (Caffe); none stated for the additions",
+        reference="transcribed",
+        verified="cases",
+        key_map=(
+            (r"(^|\.)pool_att_1\.", r"\1conv."),
+            (r"(^|\.)pool_att_raw\.", r"\1weigh."),
+            (r"(^|\.)pool_att_bn\.", r"\1bn."),
+        ),
+        reference_call="zoo_plugins.spatial.picanet_local:reference_call",
+        notes="A batch norm stands before the softmax; neighbours outside the map take part in it.",
+    ),
+    AttentionSpec(
+        name="span",
+        aliases=("spatial_pyramid",),
+        target="zoo_plugins.spatial.span:SpatialPyramidAttention",
+        family="spatial",
+        placement="stage",
+        # where the dilation is beyond the map, one position against zeros: the softmax saturates
+        dead_parameters=(r"(^|\.)blocks\.[34]\.(query|key)\.weight$",),
+        paper=SPAN_PAPER,
+        license="none stated; CC-BY-4.0 (the port with position projections)",
+        reference="independent",
+        verified="cases",
+        key_map="zoo_plugins.spatial.span:carry_keys",
+        reference_call="zoo_plugins.spatial.span:reference_call",
+        notes=(
+            "From a Keras layer and a port whose reshape is mended; the logits are divided by 8 "
+            "whatever D is, and offsets outside the map take attention."
+        ),
+    ),
+    AttentionSpec(
+        name="spatial_spectral",
+        aliases=("tsa", "tsa_net"),
+        target="zoo_plugins.spatial.spatial_spectral:SpatialSpectral",
+        family="spatial",
+        placement="between_stages",
+        needs_size=True,
+        channel_arguments=("in_channels", "out_channels"),
+        dead_parameters=(r"(^|\.)(conv[12]|down_sample\.\d+)\.0\.bias$",),  # norms take them out
+        paper=TSA_PAPER,
+        license="none stated in the repository",
+        reference="authors",
+        verified="cases",
+        key_map=((r"^(.*\.)?(uSpatial|uSpectral|attn_scale|mask)$", ""),),  # constants
+        reference_call="zoo_plugins.spatial.spatial_spectral:reference_call",
+        notes="The authors' PyTorch code, by their account simpler than the paper's (TensorFlow).",
     ),
 )
 
