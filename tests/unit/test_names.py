@@ -55,7 +55,7 @@ def test_timms_own_names_stay_timms(name: str, registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("name", "attention", "backbone", "canonical"),
     [
-        ("cbam_resnet34", "cbam", "resnet34", "cbam_resnet34"),
+        ("cbam_resnet26", "cbam", "resnet26", "cbam_resnet26"),
         ("strange_resnet18", "odd", "resnet18", "odd_resnet18"),
         ("odd_tn", "odd", "tiny_net", "odd_tiny_net"),
         ("global_context_regnety_032", "global_context", "regnety_032", None),
