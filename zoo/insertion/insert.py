@@ -179,7 +179,10 @@ def _replace_convolutions(
     if not followers:
         raise _no_place(target, spec, False)
     places = [site for site, _ in followers.values()]
-    for site in choose(places, wanted, target.name, spec.name):  # pyright: ignore[reportArgumentType]
+    chosen = choose(places, wanted, target.name, spec.name)  # pyright: ignore[reportArgumentType]
+    if spec.quadratic and wanted is None:
+        chosen = small_enough(chosen, target.img_size, target.name, spec.name)
+    for site in chosen:
         conv = target.model.get_submodule(site.path)
         assert isinstance(conv, nn.Conv2d)
         attention = _make(target, spec, build, site, **_geometry(conv))
@@ -189,7 +192,7 @@ def _replace_convolutions(
         attach.set_module(target.model, site.path, attention)
         for name in () if spec.keeps_norm else followers[site.path][1]:
             attach.set_module(target.model, name, nn.Identity())
-    return [site.path for site in choose(places, wanted, target.name, spec.name)]  # pyright: ignore[reportArgumentType]
+    return [site.path for site in chosen]
 
 
 def _geometry(conv: nn.Conv2d) -> dict[str, int]:

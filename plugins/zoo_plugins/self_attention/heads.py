@@ -1,11 +1,19 @@
-"""Numbers of heads, sizes and geometry that several self-attentions share; torch-free."""
+"""Numbers of heads, sizes and geometry that several self-attentions share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from zoo_plugins.common.options import agree, check_divisible, check_int, refuse
+from timm.layers import make_divisible
+from torch import nn
+from zoo_plugins.common.options import (
+    agree,
+    check_divisible,
+    check_int,
+    check_number,
+    refuse,
+)
 
 
 def largest_divisor(value: int, at_most: int) -> int:
@@ -47,3 +55,27 @@ def map_size(name: str, feat_size: Any) -> tuple[int, int]:
         refuse(name, f"feat_size={feat_size!r} is not (H, W)", "feat_size=(14, 14)")
     height, width = (check_int(name, "feat_size", side) for side in pair)
     return height, width
+
+
+def value_heads(
+    name: str,
+    channels: int,
+    num_heads: int | None,
+    head_dim: int | None,
+    qk_ratio: float,
+    *,
+    default: int,
+) -> tuple[int, int]:
+    """(heads, channels of q and k in each) where the values' heads divide `channels` among them."""
+    heads = largest_divisor(channels, default) if num_heads is None else num_heads
+    heads = check_int(name, "num_heads", heads)
+    check_divisible(name, "channels", channels, "num_heads", heads)
+    if head_dim is not None:
+        return heads, check_int(name, "head_dim", head_dim)
+    ratio = check_number(name, "qk_ratio", qk_ratio)
+    return heads, max(1, make_divisible(channels * ratio, 8) // heads)
+
+
+def down_pool(stride: int, ceil_mode: bool = False) -> nn.Module:
+    """Average pooling by `stride`, nothing for 1; odd sizes are rounded down, or up."""
+    return nn.AvgPool2d(stride, stride, ceil_mode=ceil_mode) if stride > 1 else nn.Identity()
