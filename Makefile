@@ -7,7 +7,7 @@ READY := .venv/.ready
 .PHONY: demo test
 
 demo: $(READY)
-	HF_HUB_OFFLINE=1 $(BIN)/zoo eval ram_mnist --picture demo/glimpses.png
+	HF_HUB_OFFLINE=1 $(BIN)/zoo eval ram_mnist --progress --picture demo/glimpses.png
 
 test: $(READY)
 	$(BIN)/ruff check .
