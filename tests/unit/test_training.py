@@ -147,6 +147,15 @@ def test_the_trained_weights_load_into_the_model(uninterrupted):
     assert model.eval()(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
+def test_a_run_starts_from_weights_where_asked(recipe, data, uninterrupted, tmp_path):
+    weights = uninterrupted / training.WEIGHTS
+    recipe.write_text(f'weights = "{weights}"\n' + RECIPE.replace("lr = 3e-3", "lr = 1e-12"))
+    training.train(read_recipe(recipe), tmp_path / "out", data=data, limit_steps=1)
+    ours, theirs = load_file(tmp_path / "out" / training.WEIGHTS), load_file(weights)
+    for key in theirs:
+        torch.testing.assert_close(ours[key], theirs[key])
+
+
 def test_the_command_prints_json_and_stops_where_told(recipe, data, tmp_path):
     call = ["train", str(recipe), "--out", str(tmp_path / "out"), "--data", str(data)]
     result = CliRunner().invoke(cli, [*call, "--limit-steps", "12", "--json"])

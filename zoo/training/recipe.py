@@ -60,6 +60,7 @@ class Recipe:
 
     Attributes:
         model, model_options: as for `zoo.create_model`.
+        weights: a tag or a file to start from; empty is from scratch.
         epochs, batch_size, seed: of the run; the last incomplete batch of an epoch is left out.
         ema_decay: of the averaged weights, which are what is measured and saved; 0 is none.
         validate_every: epochs between measurements on the held-out images.
@@ -73,6 +74,7 @@ class Recipe:
     seed: int = 0
     ema_decay: float = 0.0
     validate_every: int = 1
+    weights: str = ""
     notes: str = ""
     data: Data
     optimizer: Optimizer

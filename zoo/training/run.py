@@ -94,7 +94,7 @@ def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
     from zoo import create_model
     from zoo.registry import default_registry
 
-    model = create_model(recipe.model, **recipe.model_options)
+    model = create_model(recipe.model, weights=recipe.weights or None, **recipe.model_options)
     return model, default_registry().models.get(recipe.model)
 
 
