@@ -131,8 +131,7 @@ class ResidualMaskSpatial(ResidualMask):
 
     def activate(self, m: Tensor) -> Tensor:
         """f3."""
-        var, mean = torch.var_mean(m, dim=(2, 3), correction=0, keepdim=True)
-        return torch.sigmoid((m - mean) * torch.rsqrt(var + 1e-5))
+        return torch.sigmoid(torch.group_norm(m, m.shape[1]))  # one channel a group
 
 
 class PreActBottleneck(nn.Module):

@@ -6,8 +6,8 @@ The channels form G groups, each of two halves x1 and x2 of C / 2G channels:
     x2' = x2 * sigmoid(W2 GN(x2) + b2)               spatial attention (eq. 3), GN per channel
     y = channel_shuffle([x1', x2'], 2)
 
-x, y: (B, C, H, W). W and b are vectors of C / 2G entries, shared by all groups. Norm, W2 and b2 are
-one scale and one shift per sample and channel here. Parameter names are the authors'.
+x, y: (B, C, H, W). W and b are vectors of C / 2G entries, shared by all groups. W2 and b2 are
+folded into the norm's own scale and shift. Parameter names are the authors'.
 """
 
 from __future__ import annotations
@@ -71,10 +71,9 @@ class ShuffleAttention(nn.Module):
 
     def _normed(self, x: Tensor) -> Tensor:
         """W2 GN(x) + b2."""
-        var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-        weight, bias = self.gn.weight.view_as(self.sweight), self.gn.bias.view_as(self.sbias)
-        scale = self.sweight * weight * torch.rsqrt(var + self.gn.eps)
-        return torch.addcmul(self.sweight * bias + self.sbias - scale * mean, x, scale)
+        scale, shift = self.sweight.flatten(), self.sbias.flatten()
+        weight, bias = scale * self.gn.weight, scale * self.gn.bias + shift
+        return torch.group_norm(x, self.gn.num_groups, weight, bias, self.gn.eps)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}, shuffle_groups={self.shuffle_groups}"
