@@ -41,13 +41,13 @@ def command(
     from zoo.hub.source import open_source
 
     check_request(repository, "main")
-    source = open_source(target, weights=weights, recipe=recipe)
-    package = build(source, repository, record_paths=records, picture=picture, license=license)
-    if out:
-        package.write(out)
-    result = {"model": package.model, "sha256": package.sha256, "files": sorted(package.files)}
-    if not dry_run:
-        result |= asdict(push(package, repository, private=private, create_pr=create_pr))
+    with open_source(target, weights=weights, recipe=recipe) as source:
+        package = build(source, repository, record_paths=records, picture=picture, license=license)
+        if out:
+            package.write(out)
+        result = {"model": package.model, "sha256": package.sha256, "files": sorted(package.files)}
+        if not dry_run:
+            result |= asdict(push(package, repository, private=private, create_pr=create_pr))
     if as_json:
         echo_json(result)
         return

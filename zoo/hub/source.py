@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,11 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def open_source(target: str, *, weights: str = "", recipe: Path | None = None) -> Source:
+@contextmanager
+def open_source(target: str, *, weights: str = "", recipe: Path | None = None) -> Iterator[Source]:
     """Build and load what `target` names: a model, a run's folder, or a safetensors file.
+
+    A context: the file stays open in it, so that what was checked is what is published.
 
     Args:
         target: MODEL[.TAG]; or a folder or file that `zoo train` wrote.
@@ -54,14 +58,17 @@ def open_source(target: str, *, weights: str = "", recipe: Path | None = None) -
         model's, or cannot be trusted.
     """
     path = Path(target)
-    if path.exists() or path.suffix in (".safetensors", ".pt"):
-        return _from_run(path, recipe)
-    return _from_name(target, weights, recipe)
+    with ExitStack() as stack:
+        if path.exists() or path.suffix in (".safetensors", ".pt"):
+            yield _from_run(path, recipe, stack)
+        else:
+            yield _from_name(target, weights, recipe, stack)
 
 
-def _from_run(path: Path, recipe: Path | None) -> Source:
+def _from_run(path: Path, recipe: Path | None, stack: ExitStack) -> Source:
     folder = path if path.is_dir() else path.parent
-    file = local_file(path if path.suffix == ".safetensors" else folder / WEIGHTS)
+    file = path if path.suffix == ".safetensors" else folder / WEIGHTS
+    file = stack.enter_context(local_file(file))
     if recipe is None and (folder / RECIPE).is_file():
         recipe = folder / RECIPE
     stated = _stated(folder)
@@ -121,7 +128,7 @@ def _built(
     )  # fmt: skip
 
 
-def _from_name(name: str, weights: str, recipe: Path | None) -> Source:
+def _from_name(name: str, weights: str, recipe: Path | None, stack: ExitStack) -> Source:
     from zoo.catalogue import model_info
     from zoo.factory import create_model
     from zoo.hub import fetch
@@ -136,7 +143,8 @@ def _from_name(name: str, weights: str, recipe: Path | None) -> Source:
     if recipe is not None:
         _, options, text, data = _read_recipe(recipe)
     if isinstance(plan.weights, Path):
-        return _built(name, options, text, data, local_file(plan.weights))
+        file = stack.enter_context(local_file(plan.weights))
+        return _built(name, options, text, data, file)
     assert plan.weights is not None
     model = create_model(name, pretrained=not weights, weights=weights or None, **options)
     spec = plan.weights
@@ -144,7 +152,7 @@ def _from_name(name: str, weights: str, recipe: Path | None) -> Source:
         name=_name(model, name),
         model=model,
         info=model_info(name),
-        file=None if plan.warm else fetch(spec),
+        file=None if plan.warm else stack.enter_context(fetch(spec)),
         recipe=text,
         data=data or spec.data,
         license=spec.license,

@@ -1,0 +1,99 @@
+"""`zoo pull`, `zoo cache` and `zoo weights`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from hub.client import Client
+from hub.samples import NAME, fill, weights
+from hub.server import Hub
+from hub.store import sha256
+
+CONFIG = json.dumps({
+    "architecture": "se_resnet18", "num_classes": 10, "model_args": {"attention": "se"},
+    "pretrained_cfg": {"tag": "mine", "input_size": [3, 32, 32], "license": "mit"},
+}).encode()  # fmt: skip
+
+
+def test_pull_makes_a_repository_usable_offline(hub: Hub, client: Client) -> None:
+    commit = fill(hub, config=CONFIG)
+    done = client.cli("pull", f"hf-hub:{NAME}", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["sha256"], row["revision"]) == (sha256(weights(0)), commit)
+    hub.close()
+    again = client.cli("pull", f"hf-hub:{NAME}@{commit}", env={"HF_HUB_OFFLINE": "1"})
+    assert again.returncode == 0 and "the Hub's digest" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("hf-hub:org/absent", 1), ("hf-hub:org/../x", 2), ("no_such_model", 2)]
+)
+def test_pull_fails_with_one_message(hub: Hub, client: Client, name: str, code: int) -> None:
+    done = client.cli("pull", name)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_cache_finds_and_removes_what_is_corrupt(hub: Hub, client: Client) -> None:
+    fill(hub, config=CONFIG)
+    client.cli("pull", f"hf-hub:{NAME}")
+    good = client.cli("cache", "verify", "--json")
+    assert good.returncode == 0
+    assert {row["status"] for row in json.loads(good.stdout)} == {"ok"}
+    blob = next(p for p in client.blobs() if p.name == sha256(weights(0)))
+    blob.write_bytes(weights(1))
+    abandoned = blob.with_name(f"{blob.name}.abc.incomplete")
+    abandoned.write_bytes(b"half")
+    os.utime(abandoned, (time.time() - 7200,) * 2)
+    bad = client.cli("cache", "verify", "--json")
+    assert bad.returncode == 1
+    statuses = {row["filename"]: row["status"] for row in json.loads(bad.stdout)}
+    assert statuses == {"config.json": "ok", "model.safetensors": "corrupt"}
+    assert blob.name in client.cli("cache", "prune", "--dry-run").stdout and blob.exists()
+    client.cli("cache", "prune")
+    assert not blob.exists() and not abandoned.exists()
+    listed = json.loads(client.cli("cache", "list", "--json").stdout)
+    assert [row["filename"] for row in listed] == ["config.json"]
+
+
+def test_a_manifest_is_written_pinned_and_checked(hub: Hub, client: Client, tmp_path: Path) -> None:
+    commit = fill(hub, config=CONFIG)
+    add = ("weights", "add", NAME, "--out", str(tmp_path))
+    done = client.cli(*add)
+    assert done.returncode == 0, done.stderr
+    manifest = tomllib.loads((tmp_path / "se_resnet18.hub.toml").read_text())
+    assert (manifest["revision"], manifest["sha256"]) == (commit, sha256(weights(0)))
+    assert (manifest["num_classes"], manifest["license"]) == (10, "mit")
+    assert client.cli(*add).returncode == 2, "not replaced unasked"
+    assert client.cli(*add, "--force").returncode == 0
+
+
+def test_a_manifest_is_not_written_of_what_cannot_be_trusted(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    hub.store.put(NAME, {"config.json": CONFIG, "model.safetensors": b"<html>"})
+    done = client.cli("weights", "add", NAME, "--out", str(tmp_path))
+    assert done.returncode == 1 and "HTML" in done.stderr
+    assert not list(tmp_path.glob("*.toml"))
+
+
+def test_check_says_what_the_hub_holds(hub: Hub, client: Client) -> None:
+    commit = hub.store.put("timm/seresnet50.a1_in1k", {"model.safetensors": weights(0)})
+    done = client.cli("weights", "check", "se_resnet50.a1_in1k", "--json")
+    (row,) = json.loads(done.stdout)
+    assert row["status"] == "unpinned" and commit in row["detail"]
+    absent = client.cli("weights", "check", "se_resnet50.a2_in1k")
+    assert absent.returncode == 1 and "failed" in absent.stdout
+
+
+def test_manifests_are_listed(client: Client) -> None:
+    done = client.cli("weights", "list", "cbam_*", "--json")
+    rows = json.loads(done.stdout)
+    assert {row["kind"] for row in rows} == {"warm_start"}
+    assert any(row["model"] == "cbam_resnet50" for row in rows)
