@@ -91,6 +91,10 @@ def contradiction(_: Tensors, header: dict[str, str]) -> None:
     header["config"] = '{"channels": 32, "reduction": 4, "reduced_channels": 5}'
 
 
+def enormous(_: Tensors, header: dict[str, str]) -> None:
+    header["config"] = '{"channels": 200000}'
+
+
 def broken_config(_: Tensors, header: dict[str, str]) -> None:
     header["config"] = '{"channels": '
 
@@ -119,6 +123,7 @@ def no_mechanism(_: Tensors, header: dict[str, str]) -> None:
         (foreign_gradient, "grad.z"),
         (unknown_option, "no_such_option"),
         (contradiction, "reduced_channels=5"),
+        (enormous, "5000212500 parameters"),
         (broken_config, "config"),
         (deep_config, "config"),
         (no_config, "config"),

@@ -22,6 +22,7 @@ def run_case(
     case: Case, spec: AttentionSpec, registry: Registry, device: str
 ) -> tuple[Comparison, Comparison]:
     """Build the module, carry the weights over, compare outputs and gradients."""
+    _check_size(case, spec, registry)
     module = build_attention(spec, registry, None, case.config)
     carry_over(map_keys(spec.key_map, case.state, module, registry.owner(spec)), module)
     module.to(device).train(case.training)
@@ -40,6 +41,19 @@ def run_case(
         for name, theirs in case.grads.items():
             gradients.add(f"gradient of {name}", ours[name], theirs, GRADIENT_TOLERANCE)
     return outputs, gradients
+
+
+def _check_size(case: Case, spec: AttentionSpec, registry: Registry) -> None:
+    """Refuse settings that ask for far more memory than the file's own weights."""
+    try:
+        with torch.device("meta"):
+            ghost = build_attention(spec, registry, None, case.config)
+    except Exception:  # cannot be built without memory, or not at all: building it will tell
+        return
+    asked = sum(p.numel() for p in ghost.parameters())
+    given = sum(t.numel() for t in case.state.values())
+    if asked > 2**20 + 2 * given:
+        raise ReferenceCaseError(f"the config asks for {asked} parameters, the file has {given}")
 
 
 def call_reference(
