@@ -1,4 +1,4 @@
-"""Specs of self-attention on the whole map at less than quadratic cost."""
+"""Specs of self-attention on the whole map (or its axes) at less than quadratic cost."""
 
 from zoo.specs import AttentionSpec, Paper
 
@@ -11,6 +11,32 @@ EXTERNAL_PAPER = Paper(
 )
 
 LINEAR = (
+    AttentionSpec(
+        name="axial",
+        aliases=("axial_attention", "axial_deeplab"),
+        target="zoo_plugins.self_attention.axial:axial",
+        family="self_attention",
+        needs_size=True,
+        dead_parameters=(  # taken out by the softmax, and by the next norm
+            r"(^|\.)bn_similarity\.bias$",
+            r"(^|\.)hight_block\.bn_output\.bias$",
+        ),
+        paper=Paper(
+            title="Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation",
+            authors="Huiyu Wang et al.",
+            venue="ECCV",
+            year=2020,
+            arxiv="2003.07853",
+        ),
+        license="Apache-2.0",
+        reference="authors",
+        verified="cases",
+        key_map=((r"^(.*\.)?flatten_index$", ""),),  # computed
+        notes=(
+            "The authors' PyTorch code batch-norms the three terms of the logits and the two of "
+            "the output before summing them."
+        ),
+    ),
     AttentionSpec(
         name="efficient",
         aliases=("efficient_attention",),

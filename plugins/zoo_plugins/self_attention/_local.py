@@ -4,6 +4,33 @@ from zoo.specs import AttentionSpec, Paper
 
 LOCAL = (
     AttentionSpec(
+        name="stand_alone",
+        aliases=("sasa", "stand_alone_self_attention"),
+        target="zoo_plugins.self_attention.stand_alone:StandAlone",
+        family="self_attention",
+        contract="map_channels",
+        role="replace_conv",
+        keeps_norm=True,
+        variants=("paper", "merhs", "leaderj1001", "leaderj1001-stem"),
+        dead_parameters=(r"(^|\.)key\.bias$",),
+        paper=Paper(
+            title="Stand-Alone Self-Attention in Vision Models",
+            authors="Prajit Ramachandran et al.",
+            venue="NeurIPS",
+            year=2019,
+            arxiv="1906.05909",
+        ),
+        license="MIT",
+        reference="equations",
+        verified="cases",
+        key_map="zoo_plugins.self_attention.stand_alone:from_authors",
+        reference_call="zoo_plugins.self_attention.stand_alone:reference_call",
+        notes=(
+            "The authors published no code. The two ports sum the products of query and key over "
+            "all heads (merhs), or not at all (leaderj1001); the default follows equation 3."
+        ),
+    ),
+    AttentionSpec(
         name="halo",
         aliases=("halo_attention", "halonet"),
         target="zoo_plugins.self_attention.halo:Halo",
