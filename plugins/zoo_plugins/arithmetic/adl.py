@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.options import agree, check_int, check_number, refuse
+from zoo_plugins.common.options import agree, check_int, check_number, check_share
 
 NAME = "adl"
 
@@ -84,10 +84,8 @@ def _rate(name: str, value: float | None, kept: bool = False) -> tuple[float, fl
     """The option, and the drop rate that follows from it."""
     if value is None:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
-        refuse(NAME, f"{name}={value!r} is not between 0 and 1")
-    return value, round(1 - value if kept else value, 12)  # 1 - 0.7 is 0.30000000000000004
+    share = check_share(NAME, name, value)
+    return value, round(1 - share if kept else share, 12)  # 1 - 0.7 is 0.30000000000000004
 
 
 def reference_call(module: AttentionDropout, x: Tensor, noise: Tensor) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.options import check_int, check_number, refuse
+from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "mirror"
 
@@ -33,7 +34,9 @@ class LineRegions(nn.Module):
         sigma: float,
     ) -> None:
         super().__init__()
-        self.height, self.width = _pair(image_size)
+        if image_size is None:
+            refuse(NAME, "region_pooling needs the size of the image", "image_size=(height, width)")
+        self.height, self.width = size_pair(NAME, "image_size", image_size)
         self.stride = None if stride is None else check_int(NAME, "stride", stride)
         self.kernel_size = check_int(NAME, "gaussian_kernel", kernel_size)
         if self.kernel_size % 2 == 0:
@@ -92,12 +95,3 @@ def _edge(mask: Tensor) -> Tensor:
     around = padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
     around = around + padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1]
     return (around != 4 * mask).to(mask.dtype)
-
-
-def _pair(image_size: int | Sequence[int] | None) -> tuple[int, int]:
-    if image_size is None:
-        refuse(NAME, "region_pooling needs the size of the image", "image_size=(height, width)")
-    sizes = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sizes) != 2:
-        refuse(NAME, f"image_size={image_size!r} is not (height, width)")
-    return check_int(NAME, "image_size", sizes[0], 2), check_int(NAME, "image_size", sizes[1], 2)

@@ -42,6 +42,14 @@ def check_number(
     return float(value)
 
 
+def check_share(mechanism: str, name: str, value: Any) -> float:
+    """`value` as a float from 0 to 1, both included."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        refuse(mechanism, f"{name}={value!r} is not a number from 0 to 1")
+    return float(value)
+
+
 def check_choice(mechanism: str, name: str, value: Any, choices: Collection[Any]) -> Any:
     """`value`, which is one of `choices`."""
     if not any(value is choice or value == choice for choice in choices):

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from zoo_plugins.channel.dual_attention_channel import SIGNS, DualAttentionChannel
-from zoo_plugins.common.options import check_choice, check_int, check_number
+from zoo_plugins.common.options import check_choice, check_int, check_number, check_share
 from zoo_plugins.spatial.dual_attention_position import DualAttentionPosition
 
 NAME = "dual_attention"
@@ -63,7 +63,7 @@ class DualAttention(nn.Module):
         width = channels = check_int(NAME, "channels", channels)
         check_choice(NAME, "norm", norm, ("batch",))
         check_choice(NAME, "variant", variant, tuple(SIGNS))
-        dropout = check_number(NAME, "dropout", dropout, above=-math.ulp(0.0), at_most=1)
+        dropout = check_share(NAME, "dropout", dropout)
         dd: Any = {"device": device, "dtype": dtype}
         self.has_head = inter_channels is not None or num_classes is not None
         if self.has_head:

@@ -30,6 +30,7 @@ from zoo_plugins.common.options import (
     hidden_width,
     refuse,
 )
+from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "harmonious"
 
@@ -76,9 +77,8 @@ class Harmonious(nn.Module):
             reduced_channels=reduced_channels,
         )
         self.num_regions = check_int(NAME, "num_regions", num_regions)
-        self.region_scale = [check_number(NAME, "region_scale", s) for s in _pair(region_scale)]
-        sizes = None if region_size is None else _pair(region_size)
-        self.region_size = sizes and [check_int(NAME, "region_size", size) for size in sizes]
+        self.region_scale = _scale(region_scale)
+        self.region_size = region_size and size_pair(NAME, "region_size", region_size)
         self.align_corners = check_bool(NAME, "align_corners", align_corners)
         dd: Any = {"device": device, "dtype": dtype}
         self.soft_attn = SoftAttention(channels, width, dd)
@@ -158,11 +158,10 @@ class SoftAttention(nn.Module):
         return torch.sigmoid(F.relu(self.conv.bn(product)))
 
 
-def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
-    if isinstance(values, str) or len(tuple(values)) != 2:
-        refuse(NAME, f"{values!r} is not a pair", "region_scale=(1, 0.25), region_size=(24, 28)")
-    first, second = values
-    return first, second
+def _scale(scale: Sequence[float]) -> list[float]:
+    if not isinstance(scale, Sequence) or isinstance(scale, str) or len(scale) != 2:
+        refuse(NAME, f"region_scale={scale!r} is not a pair", "region_scale=(1, 0.25)")
+    return [check_number(NAME, "region_scale", side) for side in scale]
 
 
 def reference_call(module: Harmonious, x: Tensor) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import agree, check_bool, check_choice, check_int, refuse
+from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "spatial_transformer"
 TRANSFORMS = {  # the identity as a bias, and where each parameter goes in (2, 3)
@@ -63,7 +64,7 @@ class SpatialTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels = check_int(NAME, "in_channels", in_channels)
-        self.size = _size(input_size, feat_size)
+        self.size = _size(input_size=input_size, feat_size=feat_size)
         self.align_corners = check_bool(NAME, "align_corners", align_corners)
         self.start, self.places = TRANSFORMS[check_choice(NAME, "transform", transform, TRANSFORMS)]
         widths, kernels = _convolutions(hidden_channels, kernel_sizes)
@@ -106,22 +107,21 @@ class SpatialTransformer(nn.Module):
         return 1.0
 
 
-def _size(*sizes: int | Sequence[int] | None) -> tuple[int, int]:
+def _size(**sizes: int | Sequence[int] | None) -> tuple[int, int]:
     """(H, W) from whichever option is given."""
-    pairs = [
-        None if size is None else (size, size) if isinstance(size, int) else tuple(size)
-        for size in sizes
-    ]
-    given = {k: (v, v) for k, v in zip(("input_size", "feat_size"), pairs, strict=True) if v}
+    given = {k: (v, size_pair(NAME, k, v)) for k, v in sizes.items() if v is not None}
     size = agree(NAME, **given)
-    if size is None or len(size) != 2:
+    if size is None:
         refuse(NAME, "the size of the map is not given", "input_size=(height, width)")
-    return check_int(NAME, "input_size", size[0]), check_int(NAME, "input_size", size[1])
+    return size
 
 
 def _convolutions(
     hidden_channels: Sequence[int], kernel_sizes: Sequence[int]
 ) -> tuple[list[int], list[int]]:
+    for name, value in (("hidden_channels", hidden_channels), ("kernel_sizes", kernel_sizes)):
+        if not isinstance(value, Sequence):
+            refuse(NAME, f"{name}={value!r} is not one number a convolution", f"{name}=[{value}]")
     widths = [check_int(NAME, "hidden_channels", width) for width in hidden_channels]
     kernels = [check_int(NAME, "kernel_sizes", kernel) for kernel in kernel_sizes]
     if len(widths) != len(kernels) or not widths:
