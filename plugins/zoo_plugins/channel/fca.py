@@ -120,8 +120,8 @@ def spectral_pool(x: Tensor, basis: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C): the product of each channel with the image of its group."""
     if x.shape[2:] != basis.shape[1:]:
         x = F.adaptive_avg_pool2d(x, (basis.shape[1], basis.shape[2]))
-    grouped = x.reshape(x.shape[0], basis.shape[0], -1, basis[0].numel())
-    return (grouped @ basis.flatten(1).unsqueeze(2)).flatten(1)
+    grouped = x.unflatten(1, (basis.shape[0], -1))  # (B, n, C/n, H, W)
+    return (grouped * basis.unsqueeze(1)).sum((3, 4)).flatten(1)
 
 
 def dct_image(size: Pair, frequency: Pair) -> Tensor:
