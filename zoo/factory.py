@@ -71,9 +71,9 @@ def create_model(
     given = {
         "attention": attention, "attention_options": attention_options, "sites": sites,
         "insertion": insertion, "replace": replace or None, "num_classes": num_classes,
-        "in_chans": in_chans, **options,
+        "in_chans": in_chans,
     }  # fmt: skip
-    arguments = {key: value for key, value in given.items() if value is not None}
+    arguments = {key: value for key, value in given.items() if value is not None} | options
     chosen: str | os.PathLike[str] | WeightsSpec | None = weights
     if name.startswith("hf-hub:"):
         name, stated, published = open_hub_model(name)
