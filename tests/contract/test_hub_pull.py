@@ -158,6 +158,22 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(hub: Hub, client: Client
     assert_clean(client)
 
 
+def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
+    fill(hub)
+    hub.faults.add("flood", "data")
+    assert_refused(client.run("pull", repository=NAME), "CorruptWeightsError")
+    assert hub.sent < 2**26, "no more than what the sockets buffer"
+    assert_clean(client)
+
+
+def test_a_download_shows_its_progress(hub: Hub, client: Client) -> None:
+    fill(hub)
+    shown = client.run("pull", repository=NAME, progress=True)
+    assert_good(shown)
+    assert "model.safetensors" in shown["stderr"] and "kB" in shown["stderr"]
+    assert not client.run("pull", repository=NAME, progress=True)["stderr"]
+
+
 @pytest.mark.parametrize(
     ("damage", "revision"),
     [

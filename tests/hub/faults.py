@@ -21,6 +21,7 @@ KINDS = {
     "stall": "half of the bytes, then silence",
     "reset": "the connection is reset before any answer",
     "long": "more bytes than there should be",
+    "flood": "bytes without end, as long as anyone reads; counted in `hub.sent`",
     "html": "a page of HTML with status 200 and no length",
     "status": "an HTTP error: `status`, with `headers`",
     "range": "resumed answers begin at the wrong place and claim the right one",

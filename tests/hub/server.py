@@ -19,9 +19,10 @@ from hub.faults import Fault, Faults
 from hub.store import Repository, Store, git_oid, is_lfs, oid, sha256
 
 STALL = 30.0
+FLOOD = 2**28
 BODY_FAULTS = (
     "corrupt", "truncate", "cut", "close", "stall", "long", "html", "range", "no_range", "drip",
-    "gzip_bomb",
+    "gzip_bomb", "flood",
 )  # fmt: skip
 ROUTES = [
     ("GET", r"/api/whoami-v2", "whoami"),
@@ -46,6 +47,7 @@ class Hub:
     def __init__(self) -> None:
         self.store, self.faults = Store(), Faults()
         self.log: list[str] = []
+        self.sent = 0
         self.moves: list[tuple[str, dict[str, bytes]]] = []  # what a `move` fault commits
         self._servers = [_Server(self, _HubHandler), _Server(self, _CdnHandler)]
         self.endpoint, self.cdn = (f"http://127.0.0.1:{s.server_port}" for s in self._servers)
@@ -174,6 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(page)
             return
+        if fault.kind == "flood":
+            return self._flood()
         self.send(status, b"", Content_Length=str(len(part)), **headers)
         if fault.kind == "drip":
             for byte in part:
@@ -186,6 +190,13 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(STALL)
         if fault.kind != "close":
             self.reset()
+
+    def _flood(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while self.hub.sent < FLOOD:
+            self.wfile.write(b"\0" * 65536)
+            self.hub.sent += 65536
 
 
 class _CdnHandler(_Handler):

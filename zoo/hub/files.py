@@ -107,13 +107,14 @@ def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
             f"the weights file cannot be opened: {getattr(error, 'strerror', None) or error}",
             where=str(path),
         ) from None
-    return VerifiedFile(
-        path=path,
-        handle=handle,
-        sha256=cache.digest(handle),
-        source="file",
-        digest_from="computed",
-    )
+    try:
+        digest = cache.digest(handle)
+        return VerifiedFile(
+            path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
+        )
+    except BaseException:
+        handle.close()
+        raise
 
 
 def bundled_file(spec: WeightsSpec) -> VerifiedFile:
