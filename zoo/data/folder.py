@@ -70,7 +70,7 @@ class ImageFolder:
 def subfolders(root: Path) -> list[str]:
     """Names of the folders in `root` that are not hidden, sorted."""
     try:
-        entries = [e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")]
+        entries = [n for n in os.listdir(root) if not n.startswith(".") and (root / n).is_dir()]
     except OSError as error:
         raise DataError(f"cannot read the folder: {error.strerror}", where=str(root)) from error
     return sorted(entries)
@@ -91,4 +91,4 @@ def _is_hidden(path: str, root: Path) -> bool:
 
 
 def _has_images(root: Path) -> bool:
-    return any(entry.name.lower().endswith(IMG_EXTENSIONS) for entry in os.scandir(root))
+    return any(name.lower().endswith(IMG_EXTENSIONS) for name in os.listdir(root))

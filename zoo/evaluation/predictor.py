@@ -90,7 +90,7 @@ class Predictor:
                 logits: Any = self._model(x)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
+        except Exception as error:  # timm asserts, torch raises RuntimeError, plugins as they like
             raise ZooError(
                 f"the model cannot take its input {tuple(x.shape[1:])}: {error}",
                 remedy="check input_size of model.pretrained_cfg",

@@ -1,0 +1,173 @@
+"""`zoo eval` as a user runs it: one process and two, good data and bad."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import zoo
+from zoo.cli import main
+from zoo.data.mnist import load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """An untrained `ram_mnist`, as a file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "ram.safetensors"
+    save_file(zoo.create_model("ram_mnist").state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Sixty digits in a folder, ten classes; two more files are no images."""
+    root = tmp_path_factory.mktemp("data") / "digits"
+    images, labels = load("test")
+    for index in [i for k in range(10) for i in (labels == k).nonzero()[0][:6]]:
+        folder = root / str(labels[index])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[index]).save(folder / f"{index}.png")
+    (root / "3" / "broken.png").write_bytes(b"\x89PNG\r\n")
+    (root / "8" / "empty.png").write_bytes(b"")
+    return root
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """`zoo eval ...` in this process: exit code, stdout, stderr."""
+    # pytest has loaded torch, so the setting of the command changes nothing here.
+    monkeypatch.setenv("OMP_WAIT_POLICY", os.environ.get("OMP_WAIT_POLICY", "PASSIVE"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zoo", "eval", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+def launch(*arguments: object, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *launcher, "-m", "zoo", "eval", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+    )
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+ACCELERATE = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+
+
+@pytest.mark.parametrize("launcher", [TORCHRUN, (*ACCELERATE, "--num_machines", "1")])
+def test_two_processes_measure_what_one_does(run, weights, digits, tmp_path, launcher):
+    record = tmp_path / "two.json"
+    arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)
+    # As a module of `torchrun`, zoo's own command line comes after `-m zoo`.
+    two = launch(*arguments, "--record", record, "--workers", 0, "--json", launcher=launcher)
+    assert two.returncode == 0, two.stderr
+    code, out, _ = run(*arguments, "--workers", 0, "--json")
+    one, other = json.loads(out), json.loads(record.read_text())
+    assert code == 0 and (one["processes"], other["processes"]) == (1, 2)
+    assert one["data"] == other["data"] and one["metrics"] == other["metrics"]
+    assert other["data"]["count"] == 60 and other["data"]["skipped"] == 2
+    assert json.loads(two.stdout) == other  # printed once
+
+
+def test_strict_ends_both_processes(weights, digits):
+    arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)
+    two = launch(*arguments, "--workers", 0, "--strict", launcher=TORCHRUN)
+    assert two.returncode != 0 and "broken.png" in two.stderr
+
+
+def test_json_alone_is_on_stdout(weights, tmp_path):
+    """A new process: no library's message may reach stdout."""
+    arguments = ("ram_mnist", "--weights", weights, "--limit", 100)
+    done = launch(*arguments, "--json", "--progress", "--record", tmp_path / "r.json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record == json.loads((tmp_path / "r.json").read_text())
+    assert record["data"]["name"] == "mnist" and record["data"]["split"] == "test"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert record["weights"]["sha256"] == digest and record["weights"]["source"] == "file"
+    assert "mnist" in done.stderr  # the progress bar
+
+
+def test_the_result_is_that_of_the_model(run, weights):
+    """Percentages against the model called by hand."""
+    code, out, _ = run("ram_mnist", "--weights", weights, "--limit", 300, "--json")
+    images, labels = load("test")
+    model = zoo.create_model("ram_mnist", weights=str(weights)).eval()
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(images[:300].copy())[:, None] / 255)
+    top = logits.topk(5).indices == torch.from_numpy(labels[:300])[:, None]
+    metrics = json.loads(out)["metrics"]
+    assert code == 0
+    assert metrics["top1"] == pytest.approx(100 * float(top[:, 0].float().mean()))
+    assert metrics["top5"] == pytest.approx(100 * float(top.any(1).float().mean()))
+
+
+def test_text_says_the_error_and_names_what_was_skipped(run, weights, digits):
+    code, out, err = run("ram_mnist", "--weights", weights, "--data", digits, "--workers", 0)
+    assert code == 0 and "error" in out and "60 images, 2 skipped" in out
+    assert "3/broken.png" in err and "8/empty.png" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--data", "/no/such/folder"), 1, "no such folder"),
+        (("--data", "mnits"), 2, "mnist"),
+        (("--split", "val"), 1, "--split"),
+        (("--device", "nonsense"), 2, "nonsense"),
+        (("--batch-size", "0"), 2, "batch-size"),
+        (("--picture", "x.gif"), 2, "picture format"),
+        (("--record", "."), 2, "--record"),
+        (("--weights", "/no/such/file.safetensors"), 1, "file.safetensors"),
+    ],
+)
+def test_wrong_calls(run, weights, arguments, code, message):
+    if "--weights" not in arguments:
+        arguments = ("--weights", weights, *arguments)
+    ended, out, err = run("ram_mnist", "--limit", 10, *arguments)
+    assert ended == code and message in err and not out
+
+
+def test_a_failure_leaves_no_files(run, weights, digits, tmp_path):
+    outputs = ("--record", tmp_path / "r.json", "--picture", tmp_path / "p.png")
+    code, _, _ = run(
+        "ram_mnist", "--weights", weights, "--data", digits, "--strict", "--workers", 0, *outputs
+    )
+    assert code == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_other_classes(run, weights, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (28, 28)).save(tmp_path / name / "0.png")
+    code, _, err = run("ram_mnist", "--weights", weights, "--data", tmp_path)
+    assert code == 1 and "2 classes and the model 10" in err
+
+
+def test_the_picture_shows_where_it_looked(run, weights, tmp_path):
+    picture = tmp_path / "glimpses.png"
+    code, _, err = run("ram_mnist", "--weights", weights, "--limit", 8, "--picture", picture)
+    assert code == 0, err
+    with Image.open(picture) as image:
+        image.load()
+        colours = image.convert("RGB").getcolors(1 << 20)
+    assert len(colours or ()) > 50 and [p.name for p in tmp_path.iterdir()] == ["glimpses.png"]
