@@ -26,6 +26,7 @@ from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.channel.fca_frequencies import GRID, RANKINGS
 from zoo_plugins.common.identity import pair_hidden_units_
+from zoo_plugins.common.map_size import Size, size_pair
 from zoo_plugins.common.options import (
     agree,
     check_bool,
@@ -38,7 +39,6 @@ from zoo_plugins.common.options import (
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 METHODS = tuple(f"{ranking}{count}" for ranking in RANKINGS for count in COUNTS)
-Pair = tuple[int, int]
 
 
 class FrequencyChannelAttention(nn.Module):
@@ -124,7 +124,7 @@ def spectral_pool(x: Tensor, basis: Tensor) -> Tensor:
     return (grouped * basis.unsqueeze(1)).sum((3, 4)).flatten(1)
 
 
-def dct_image(size: Pair, frequency: Pair) -> Tensor:
+def dct_image(size: Size, frequency: Size) -> Tensor:
     """The DCT-II basis image (H, W) of a frequency (u, v), in float64."""
     rows, columns = (_cosine(*axis) for axis in zip(size, frequency, strict=True))
     return rows[:, None] * columns
@@ -142,29 +142,22 @@ def _size(
     dct_w: int | None,
     dct_size: int | Sequence[int] | Mapping[Any, Any] | None,
     feat_size: Sequence[int] | None,
-) -> Pair:
+) -> Size:
     if isinstance(dct_size, Mapping):
         sizes = {str(key): size for key, size in dct_size.items()}  # JSON has string keys only
         if str(channels) not in sizes:
             refuse("fca", f"dct_size={dict(dct_size)!r} has no entry for channels={channels}")
         dct_size = sizes[str(channels)]
-    both = (None, None) if dct_size is None else _pair("dct_size", dct_size)
-    maps = (GRID, GRID) if feat_size is None else _pair("feat_size", feat_size)
+    both = (None, None) if dct_size is None else size_pair("fca", "dct_size", dct_size)
+    maps = (GRID, GRID) if feat_size is None else size_pair("fca", "feat_size", feat_size)
     height = agree("fca", dct_h=dct_h, dct_size=both[0]) or max(maps[0], GRID)
     width = agree("fca", dct_w=dct_w, dct_size=both[1]) or max(maps[1], GRID)
     return check_int("fca", "dct_h", height), check_int("fca", "dct_w", width)
 
 
-def _pair(name: str, value: Any) -> Pair:
-    pair = (value, value) if isinstance(value, int | float) else tuple(value)
-    if len(pair) != 2:
-        refuse("fca", f"{name}={value!r} is not one number or two")
-    return check_int("fca", name, pair[0]), check_int("fca", name, pair[1])
-
-
 def _frequencies(
-    channels: int, size: Pair, method: str | None, indices: Sequence[Sequence[int]] | None
-) -> list[Pair]:
+    channels: int, size: Size, method: str | None, indices: Sequence[Sequence[int]] | None
+) -> list[Size]:
     given = None if indices is None else [_frequency(pair, size) for pair in indices]
     if method is None and given is None:
         method = f"top{math.gcd(channels, 16)}"
@@ -184,7 +177,7 @@ def _frequencies(
     return chosen
 
 
-def _frequency(pair: Any, size: Pair) -> Pair:
+def _frequency(pair: Any, size: Size) -> Size:
     if not isinstance(pair, Sequence) or len(pair) != 2:
         refuse("fca", f"freq_indices: {pair!r} is no pair (u, v)")
     u, v = (check_int("fca", "freq_indices", each, 0) for each in pair)

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import register_notrace_function
 from torch import Tensor, nn
+from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import (
     check_bool,
     check_choice,
@@ -91,7 +91,9 @@ class GatherExcite(nn.Module):
                 refuse(NAME, "bias=True: variant='theta_minus' has no parameters")
             return
         if self.extent == 0:
-            self.feat_size = _feat_size(feat_size)
+            if feat_size is None:
+                refuse(NAME, f"variant={variant!r} needs the size of the map", "feat_size=(H, W)")
+            self.feat_size = size_pair(NAME, "feat_size", feat_size)
         own_bias = bias and not plus
         self.gather = _gather(channels, self.extent, self.feat_size, own_bias, has_norm, dd)
         if plus:
@@ -104,7 +106,7 @@ class GatherExcite(nn.Module):
             gathered = _means(x, self.extent)
         else:
             if self.feat_size is not None:
-                check_size(x, self.feat_size)
+                require_size(NAME, x, self.feat_size)
             gathered = self.gather(x)
             if self.excite is not None:
                 gathered = self.excite(gathered)
@@ -120,25 +122,8 @@ def _means(x: Tensor, extent: int) -> Tensor:
     return F.avg_pool2d(x, 2 * extent - 1, extent, extent - 1, count_include_pad=False)
 
 
-@register_notrace_function
-def check_size(x: Tensor, size: tuple[int, int]) -> None:
-    """Refuse a map of another size than the kernel's."""
-    if tuple(x.shape[2:]) != size:
-        refuse(
-            NAME,
-            f"the map is {x.shape[2]} x {x.shape[3]}, the kernel {size[0]} x {size[1]}",
-            f"feat_size=({x.shape[2]}, {x.shape[3]}), or variant='theta_minus'",
-        )
-
-
-def _feat_size(size: Sequence[int] | None) -> tuple[int, int]:
-    if not isinstance(size, Sequence) or len(size) != 2:
-        refuse(NAME, f"feat_size={size!r} is not the size of the map", "feat_size=(H, W)")
-    return check_int(NAME, "feat_size", size[0]), check_int(NAME, "feat_size", size[1])
-
-
 def _gather(
-    channels: int, extent: int, size: tuple[int, int] | None, bias: bool, norm: bool, dd: Any
+    channels: int, extent: int, size: Size | None, bias: bool, norm: bool, dd: Any
 ) -> nn.Sequential:
     """One convolution of the whole map (`size`), or one 3x3 of stride 2 for each halving."""
     if size is None and (extent < 2 or extent & (extent - 1)):

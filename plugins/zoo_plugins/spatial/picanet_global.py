@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_int, refuse
-from zoo_plugins.spatial.map_size import Size, require_size, size_pair
 
 NAME = "picanet_global"
 POINTS, SPACING = 10, 3  # the authors'

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_int, check_number, refuse
-from zoo_plugins.spatial.map_size import Size, require_size, size_pair
 
 NAME = "spatial_spectral"
 KERNELS = ((1, 5), (3, 5))  # by mode, as are the next two
