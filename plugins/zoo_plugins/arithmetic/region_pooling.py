@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.map_size import size_pair
 from zoo_plugins.common.options import check_int, check_number, refuse
-from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "mirror"
 

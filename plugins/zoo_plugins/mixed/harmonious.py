@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
+from zoo_plugins.common.map_size import size_pair
 from zoo_plugins.common.options import (
     check_bool,
     check_choice,
@@ -30,7 +31,6 @@ from zoo_plugins.common.options import (
     hidden_width,
     refuse,
 )
-from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "harmonious"
 
@@ -41,7 +41,7 @@ class Harmonious(nn.Module):
     Args:
         channels: C.
         reduction: r of W1, 16. reduced_channels: the width itself.
-        num_regions: R, 4, at first spread evenly from top to bottom.
+        num_regions: R, 4, at first spread from top to bottom.
         region_scale: (s_x, s_y), the regions' width and height relative to the map's, (1, 1/4).
         region_size: (height, width) that the regions are resized to; None: the map's.
         align_corners: of the regions' sampling, False; their resizing always aligns corners.

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
+from zoo_plugins.common.map_size import size_pair
 from zoo_plugins.common.options import agree, check_bool, check_choice, check_int, refuse
-from zoo_plugins.spatial.map_size import size_pair
 
 NAME = "spatial_transformer"
 TRANSFORMS = {  # the identity as a bias, and where each parameter goes in (2, 3)
@@ -66,6 +66,8 @@ class SpatialTransformer(nn.Module):
         self.in_channels = check_int(NAME, "in_channels", in_channels)
         self.size = _size(input_size=input_size, feat_size=feat_size)
         self.align_corners = check_bool(NAME, "align_corners", align_corners)
+        if align_corners and min(self.size) == 1:
+            refuse(NAME, f"a map of {self.size} has no corners to align", "align_corners=False")
         self.start, self.places = TRANSFORMS[check_choice(NAME, "transform", transform, TRANSFORMS)]
         widths, kernels = _convolutions(hidden_channels, kernel_sizes)
         same = _is_same(padding, self.size, kernels)
