@@ -86,7 +86,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"model_args": {"checkpoint_path": "/tmp/evil.pth"}},
     {"model_args": {"pretrained": True}},
     {"model_args": {"pretrained_cfg": {"url": "http://evil"}}},
-    {"model_args": {"depth": 10**6}},
+    {"model_args": {"depth": 257}},
     {"model_args": {"depths": [3, 10**5]}},
     {"model_args": {"width": 10**12}},
     {"model_args": {"x": "a" * 10_000}},
@@ -142,3 +142,35 @@ def test_a_repository_of_pickles_only(hub: Hub, client: Client) -> None:
     hub.store.put(NAME, {"config.json": json.dumps(TIMM).encode(), "pytorch_model.bin": b"\x80\2"})
     result = client.run("repository", name=NAME)
     assert result["error"] == "HubError" and "no safetensors" in result["what"]
+
+
+WILD: list[tuple[str, dict[str, Any]]] = [
+    ("vit_tiny_patch16_224", {"depth": 256}),
+    ("vit_tiny_patch16_224", {"img_size": 100_000}),
+    ("vit_tiny_patch16_224", {"embed_dim": 999_999}),
+    ("resnet50", {"layers": [256, 3, 3, 3]}),
+    ("resnet50", {"base_width": 100_000}),
+    ("resnet50", {"in_chans": 1_000_000}),
+    ("resnet18", {"num_classes": 1_000_000}),
+    ("resnet18", {"block": "os.system"}),
+    ("resnet18", {"act_layer": "os.system"}),
+    ("resnet18", {"no_such_option": 1}),
+    ("cbam_resnet18", {"attention": "os:system"}),
+    ("cbam_resnet18", {"attention_options": {"reduction": 0}}),
+    ("cbam_resnet18", {"sites": ["layer9"]}),
+    ("cbam_resnet18", {"insertion": "by force"}),
+    ("no_such_model", {}),
+]
+
+
+def test_a_wild_config_is_refused_soon_and_without_taking_memory(hub: Hub, client: Client) -> None:
+    """Values that pass as data, but make no model that the weights could be of."""
+    names = []
+    for number, (architecture, arguments) in enumerate(WILD):
+        config = {**TIMM, "architecture": architecture, "model_args": arguments, "num_classes": 10}
+        files = {"config.json": json.dumps(config).encode(), "model.safetensors": weights(0)}
+        hub.store.put(f"org/wild{number}", files)
+        names.append(f"hf-hub:org/wild{number}")
+    for case, row in zip(WILD, client.run("build", names=names)["rows"], strict=True):
+        assert row["outcome"] != "built" and not row["raw"], (case, row)
+        assert row["seconds"] < 5 and row["mb"] < 256, (case, row)

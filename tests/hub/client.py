@@ -123,6 +123,29 @@ def bare_push(repository: str, files: dict[str, str], parent: str | None = None)
     return {"revision": info.oid}
 
 
+def build(names: list[str]) -> dict[str, Any]:
+    """Build each name; of what cannot be built, the error, its seconds and its megabytes."""
+    import resource
+    import time
+
+    import timm  # noqa: F401
+
+    import zoo
+
+    rows = []
+    for name in names:
+        start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            zoo.create_model(name, pretrained=True)
+            outcome, raw = "built", False
+        except Exception as error:
+            outcome, raw = str(error), not isinstance(error, zoo.ZooError)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        seconds = time.process_time() - start
+        rows.append({"outcome": outcome, "raw": raw, "seconds": seconds, "mb": grown / 1024})
+    return {"rows": rows}
+
+
 def pull_twice(repository: str) -> dict[str, Any]:
     """Pull twice, counting how often a whole file was read to be hashed."""
     from zoo.hub import cache

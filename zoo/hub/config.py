@@ -33,7 +33,7 @@ _FORBIDDEN_ARGS = frozenset({
 })  # fmt: skip
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w{0,63}\Z", re.ASCII)
-_REPEATS = re.compile(r"depth|layer|block|stage|head|repeat|group|branch|num_experts")
+_REPEATS = re.compile(r"(\A|_)(depth|layer|block|stage|repeat|expert|glimpse)s?\Z")
 _INTERPOLATIONS = frozenset("nearest bilinear bicubic lanczos box hamming random".split())
 
 
@@ -169,5 +169,5 @@ def _plain(key: str, value: Any, where: str, depth: int = 0) -> Any:
 
 
 def _is_plain_number(key: str, value: Any) -> bool:
-    most = 1024 if _REPEATS.search(key) else 1_000_000
+    most = 256 if _REPEATS.search(key) else 1_000_000  # what is built so often takes its time
     return type(value) in (int, float) and math.isfinite(value) and abs(value) <= most
