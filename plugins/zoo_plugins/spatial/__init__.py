@@ -1,6 +1,6 @@
 """Spatial attention: where to attend."""
 
-from zoo_plugins.channel import DANET_PAPER
+from zoo_plugins.channel.papers import DANET_PAPER
 from zoo_plugins.mixed import CBAM_PAPER
 
 from zoo.hookspecs import hookimpl
