@@ -37,7 +37,7 @@ def test_pull_makes_a_repository_usable_offline(hub: Hub, client: Client) -> Non
 def test_pull_fails_with_one_message(hub: Hub, client: Client, name: str, code: int) -> None:
     done = client.cli("pull", name)
     assert done.returncode == code, done.stderr
-    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr
 
 
 def test_cache_finds_and_removes_what_is_corrupt(hub: Hub, client: Client) -> None:

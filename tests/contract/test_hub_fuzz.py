@@ -139,11 +139,11 @@ def test_names(target: str, content: bytes) -> None:
     run(TARGETS[target], content)
 
 
-@pytest.mark.parametrize("target", ["repository", "config", "record"])
+@pytest.mark.parametrize("target", ["name", "repository", "config", "record"])
 @pytest.mark.parametrize("letter", [b"a", b"_", b"[", b"{", b"\xff", b"se_"])
 @pytest.mark.timeout(20)
 def test_long_input_does_not_hang(target: str, letter: bytes) -> None:
-    run(TARGETS[target], letter * 300_000)
+    run(TARGETS[target], letter * (5_000 if target == "name" else 300_000))
 
 
 @given(values)

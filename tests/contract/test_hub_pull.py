@@ -360,3 +360,26 @@ def test_an_answer_that_makes_no_sense(hub: Hub, client: Client, kind: str) -> N
     fill(hub)
     hub.faults.add(kind, "info")
     assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")
+
+
+def test_a_copy_without_a_digest_is_checked_online_and_named_offline(
+    hub: Hub, client: Client
+) -> None:
+    """As other software leaves files where there are no symbolic links."""
+    commit = fill(hub)
+    folder = client.home / "hub" / "models--org--net"
+    path = folder / "snapshots" / commit / "model.safetensors"
+    for file, content in ((path, GOOD), (folder / "refs" / "main", commit.encode())):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+    offline = client.run("pull", repository=NAME, env={"HF_HUB_OFFLINE": "1"})
+    assert_good(offline)
+    assert offline["digest_from"] == "unverified"
+    assert "nothing says what the cached copy must hash to" in offline["stderr"]
+    online = client.run("pull", repository=NAME)
+    assert_good(online)
+    assert online["digest_from"] == "hub" and hub.counts()["data"] == 0
+    harm(path, "flip")
+    refused = client.run("pull", repository=NAME, env={"HF_HUB_OFFLINE": "1"})
+    assert_refused(refused, "CorruptWeightsError")
+    assert_good(client.run("pull", repository=NAME))
