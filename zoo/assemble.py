@@ -12,7 +12,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import build_model_with_cfg
+from timm.models import build_model_with_cfg, get_pretrained_cfg
 from torch import nn
 
 from zoo import hub
@@ -62,7 +62,7 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
     if spec is None or (plan.backbone and not plan.base):
         name = f"{plan.backbone}.{plan.tag}" if _is_timm_tag(plan) else plan.backbone
         build = partial(timm.create_model, name, pretrained=False)
-        return _call(build, plan.backbone, plan.options)
+        return _call(build, plan.backbone, _timm_options(plan))
     target = resolve(spec.target, registry.owner(spec))
     config = {"architecture": spec.name, **_target_config(plan)}
     build = partial(
@@ -70,6 +70,14 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
         kwargs_filter=("img_size", "global_pool"),  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     return _call(build, spec.name, {**getattr(spec, "defaults", {}), **plan.options})
+
+
+def _timm_options(plan: Plan) -> Mapping[str, Any]:
+    """The backbone's options: `img_size` is only for the attention where the backbone takes any."""
+    config = get_pretrained_cfg(plan.backbone, allow_unregistered=True)
+    if config is not None and config.fixed_input_size:
+        return plan.options
+    return {key: value for key, value in plan.options.items() if key != "img_size"}
 
 
 def _is_timm_tag(plan: Plan) -> bool:

@@ -21,6 +21,10 @@ def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Modu
             weights.input, num_classes=weights.num_classes, tag=weights.tag,
             license=weights.license or None, hf_hub_id=weights.repository or None,
         )  # fmt: skip
+    size = plan.options.get("img_size")
+    if size is not None and config.get("input_size"):
+        height, width = (size, size) if isinstance(size, int) else size
+        config["input_size"] = (config["input_size"][0], height, width)
     if plan.attention is not None or plan.spec is not None:
         config |= {"architecture": plan.name, "url": ""}
         config.setdefault("hf_hub_id", None)

@@ -58,25 +58,24 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
 
 @by_name
 def test_goes_into_resnet18(spec: AttentionSpec) -> None:
-    model = zoo.create_model(f"{spec.name}_resnet18", num_classes=7)
+    model = zoo.create_model(f"{spec.name}_resnet18", num_classes=7, img_size=64)
     plain = timm.create_model("resnet18", num_classes=7).state_dict()
     if spec.role == "refine":
         assert plain.keys() <= model.state_dict().keys()
-    size = 224 if spec.needs_size else 64
-    model(torch.randn(2, 3, size, size)).sum().backward()
-    other = size if spec.needs_size else 96
+    assert model.default_cfg["input_size"] == (3, 64, 64)
+    model(torch.randn(2, 3, 64, 64)).sum().backward()
+    other = 64 if spec.needs_size else 96
     assert model.eval()(torch.randn(1, 3, other, other)).shape == (1, 7)
-    assert model.forward_head(model.forward_features(torch.randn(1, 3, size, size))).shape == (1, 7)
+    assert model.forward_head(model.forward_features(torch.randn(1, 3, 64, 64))).shape == (1, 7)
 
 
 @by_name
 def test_warm_start_moves_no_logit_and_learns(spec: AttentionSpec) -> None:
-    size = 224 if spec.needs_size else 64
     model = trained("resnet18")
-    x = torch.randn(2, 3, size, size)
+    x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = model(x)
-        paths = put(model, spec, "resnet18", size, warm_form(spec))
+        paths = put(model, spec, "resnet18", 64, warm_form(spec))
         assert_same(model.eval()(x), expected)
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.SGD(model.train().parameters(), lr=0.05)

@@ -172,14 +172,16 @@ def _standing(model: nn.Module, site: Site) -> nn.Module | None:
 
 
 def _replace_convolutions(
-    target: Target, spec: AttentionSpec, build: Build, sites: object, insertion: Insertion
-) -> list[str]:
+    target: Target, spec: AttentionSpec, build: Build, sites: str | Sequence[str] | None,
+    insertion: Insertion,
+) -> list[str]:  # fmt: skip
     wanted = (sites,) if isinstance(sites, str) else sites
+    wanted = None if wanted is not None and list(wanted) == ["block"] else wanted
     followers = {site.path: (site, names) for site, names in conv_sites(target.model)}
     if not followers:
         raise _no_place(target, spec, False)
     places = [site for site, _ in followers.values()]
-    chosen = choose(places, wanted, target.name, spec.name)  # pyright: ignore[reportArgumentType]
+    chosen = choose(places, wanted, target.name, spec.name)
     if spec.quadratic and wanted is None:
         chosen = small_enough(chosen, target.img_size, target.name, spec.name)
     for site in chosen:
