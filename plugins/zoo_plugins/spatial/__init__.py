@@ -116,7 +116,7 @@ ATTENTIONS = (
         aliases=("spatial_pyramid",),
         target="zoo_plugins.spatial.span:SpatialPyramidAttention",
         family="spatial",
-        placement="stage",
+        placement="between_stages",  # at C = 2048 it would have 1.3e9 parameters
         # where the dilation is beyond the map, one position against zeros: the softmax saturates
         dead_parameters=(r"(^|\.)blocks\.[34]\.(query|key)\.weight$",),
         paper=SPAN_PAPER,
