@@ -16,13 +16,16 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from zoo.data.folder import ImageFolder
+from zoo.data.mnist import MNIST
 from zoo.errors import DataError, OptionError, UsageError, ZooError, ZooWarning
 from zoo.evaluation import Evaluation, Preprocessing, evaluate, write_record
 from zoo.evaluation import device as devices
 from zoo.evaluation.loader import share
 from zoo.evaluation.metrics import Tally, rank_of
+from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.predictor import Predictor, agrees
 from zoo.evaluation.preprocessing import ToPixels
+from zoo.viz.glimpses import GAP, SIDE, GlimpsePath, draw
 
 
 class Noise:
@@ -325,3 +328,53 @@ class TestRecord:
             write_record(path, {"a": 2})
         assert json.loads(path.read_text()) == {"a": 1}
         assert [p.name for p in path.parent.iterdir()] == ["r.json"]
+
+
+class Looker(nn.Module):
+    """A classifier that says where it looked: the four corners and the centre."""
+
+    num_classes, in_chans = 10, 1
+
+    def __init__(self, scales: int = 1) -> None:
+        super().__init__()
+        self.head, self.scales = nn.Linear(28 * 28, 10), scales
+        self.pretrained_cfg = {"input_size": (1, 28, 28), "mean": (0.5,), "std": (0.5,)}
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+    def glimpses(self, x):
+        corners = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
+        return GlimpsePath(
+            locations=corners[:, None].expand(-1, len(x), -1),
+            patch_size=8,
+            num_patches=self.scales,
+        )
+
+
+class TestPicture:
+    @pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.pdf"])
+    def test_it_is_written_in_the_format_of_its_name(self, tmp_path, name):
+        save_glimpses(tmp_path / name, Looker(), MNIST(), count=2)
+        head = {"p.png": b"\x89PNG", "p.jpg": b"\xff\xd8", "p.pdf": b"%PDF"}[name]
+        assert (tmp_path / name).read_bytes().startswith(head)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_a_patch_is_what_is_at_its_place(self):
+        """A white image whose lower right quarter is red, seen at its corners and centre."""
+        pixels = np.full((1, 32, 32, 3), 255, np.uint8)
+        pixels[:, 16:, 16:] = (255, 0, 0)
+        path = Looker(scales=2).glimpses(torch.zeros(1, 1, 28, 28))
+        assert path.sides == [8, 16]
+        sheet = np.array(draw(pixels, path))
+        tops = [GAP + SIDE + GAP + t * (SIDE // 2 + GAP) for t in range(5)]
+        patches = [sheet[GAP : GAP + SIDE // 2, x : x + SIDE // 2] for x in tops]
+        red = [float((p == (255, 0, 0)).all(-1).mean()) for p in patches]
+        black = [float((p == 0).all(-1).mean()) for p in patches]
+        assert red == pytest.approx([0, 0, 0.25, 0, 0.25], abs=0.03)
+        assert black == pytest.approx([0.75, 0.75, 0.75, 0.75, 0], abs=0.08)
+
+    def test_other_models_have_none(self, tmp_path):
+        with pytest.raises(UsageError, match="glimpses"):
+            save_glimpses(tmp_path / "p.png", small(), Noise(2))
+        assert not list(tmp_path.iterdir())
