@@ -1,0 +1,63 @@
+"""The zoo's own manifests: right in form, and of networks that timm and the zoo build alike."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import zoo
+from zoo import manifests, timm_index
+from zoo.names import parse
+from zoo.registry import default_registry
+from zoo.specs import WeightsSpec
+
+FOLDER = Path(__file__).resolve().parents[2] / "weights" / "zoo_weights"
+PATHS = sorted(FOLDER.glob("*.toml"))
+SPECS = [manifests.read(path) for path in PATHS]
+PUBLISHED = {spec.model: spec for spec in SPECS if spec.kind == "published"}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_manifest_is_named_for_what_it_states(path: Path) -> None:
+    spec = manifests.read(path)
+    assert path.stem == f"{spec.model}.{spec.tag}"
+    assert parse(spec.model, default_registry()).name == spec.model
+    assert spec.license and spec.data
+    if spec.kind in ("published", "warm_start"):
+        architecture, _, tag = spec.repository.removeprefix("timm/").partition(".")
+        assert tag in timm_index.architectures()[architecture]
+
+
+def test_a_model_has_one_default() -> None:
+    for model in {spec.model for spec in SPECS}:
+        defaults = [spec.tag for spec in SPECS if spec.model == model and spec.default]
+        assert len(defaults) == 1, model
+
+
+def test_a_wrong_manifest_does_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('model = "a"\n')
+    (tmp_path / "b.b.toml").write_text('model = "b"\ntag = "b"\nkind = "unpublished"\n')
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [spec.model for spec in manifests.read_folder(tmp_path)] == ["b"]
+    assert "a.toml" in str(caught[0].message)
+
+
+def shapes(model: torch.nn.Module) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("spec", PUBLISHED.values(), ids=lambda spec: spec.model)
+def test_published_files_fit_as_they_are(spec: WeightsSpec) -> None:
+    """Same parameter names and shapes as timm's model, and the same function."""
+    theirs = timm.create_model(spec.repository.removeprefix("timm/")).eval()
+    ours = zoo.create_model(spec.model).eval()
+    assert shapes(ours) == shapes(theirs)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
