@@ -181,6 +181,10 @@ class TestPredictor:
         torch.testing.assert_close(predict(pixels), expected, rtol=1e-4, atol=1e-5)
         assert predict.form == "channels-last"
 
+    def test_a_bfloat16_model_stays_one(self):
+        result = evaluate(small().to(torch.bfloat16), Noise(3), workers=0)
+        assert result.precision == "bfloat16" and result.tally.undefined == 0
+
     def test_a_model_without_logits(self):
         with pytest.raises(OptionError, match="no classifier"):
             evaluate(timm.create_model("resnet18", num_classes=0), Noise(2), workers=0)

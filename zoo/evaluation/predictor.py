@@ -46,16 +46,20 @@ class Predictor:
         self.autocast = autocast_dtype(self.device, amp)
         self.form = ""
         self._model = _on_device(model, self.device)
+        floats = (p.dtype for p in self._model.parameters() if p.is_floating_point())
+        self._dtype = next(floats, torch.float32)
 
     @property
     def precision(self) -> str:
-        return str(self.autocast or torch.float32).removeprefix("torch.")
+        return str(self.autocast or self._dtype).removeprefix("torch.")
 
     def __call__(self, pixels: Tensor) -> Tensor:
         try:
-            x = self.settings.normalise(pixels, self.device)
+            x = self.settings.normalise(pixels, self.device).to(self._dtype)
             if not self.form:
-                self._choose(x[:_PROBE])
+                logits = self._choose(x)
+                if logits is not None and not self.autocast:
+                    return logits.float()  # of the first batch, made in the form that was chosen
             with torch.inference_mode(), self._precision():
                 return self._model(x).float()
         except torch.OutOfMemoryError as error:
@@ -67,21 +71,22 @@ class Predictor:
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
 
-    def _choose(self, x: Tensor) -> None:
-        """Take the first form of the model that gives its logits."""
-        reference, pairs = self._reference(x)
+    def _choose(self, x: Tensor) -> Tensor | None:
+        """Take the first form of the model that gives its logits; those of `x` in that form."""
+        reference, pairs = self._reference(x[:_PROBE])
         for form, build in self._forms(pairs):
             try:
                 candidate = build()
                 with torch.inference_mode():
-                    logits = candidate(x)
+                    logits: Tensor = candidate(x)
             except Exception as error:  # a form that cannot be built or run is one that we leave
                 _log.debug("%s: %s", form, error)
                 continue
-            if agrees(logits, reference):
+            if len(logits) == len(x) and agrees(logits[:_PROBE], reference):
                 self._model, self.form = candidate, form
-                return
+                return logits
         self.form = "as it is"
+        return None
 
     def _reference(self, x: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
         try:
