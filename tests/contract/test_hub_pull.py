@@ -70,6 +70,14 @@ def test_a_branch_costs_one_request_and_no_bytes(hub: Hub, client: Client) -> No
     assert hub.counts() == {"info": 1}
 
 
+def test_digests_are_taken_from_the_tree_where_the_info_has_none(hub: Hub, client: Client) -> None:
+    fill(hub)
+    hub.faults.add("plain", "info")
+    result = client.run("pull", repository=NAME)
+    assert_good(result)
+    assert result["digest_from"] == "hub" and hub.counts()["tree"] == 1
+
+
 def test_files_of_the_hub_client_are_reused(hub: Hub, client: Client) -> None:
     fill(hub)
     assert client.run("bare", repository=NAME)["ok"]

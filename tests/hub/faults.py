@@ -31,6 +31,7 @@ KINDS = {
     "move": "the branch moves after this answer",
     "lost": "the request is carried out, and its answer lost",
     "gzip_bomb": "a small compressed body that grows without end",
+    "plain": "the answer for a repository lists names only, no digests",
     "junk": "JSON of the wrong shape",
     "alter": "what is committed is kept changed",
     "drip": "a byte at a time, slowly",

@@ -278,7 +278,8 @@ class _HubHandler(_Handler):
         repository, commit = self.found(name, revision)
         if commit is None:
             return
-        siblings = [_sibling(p, c, "blobs" in self.query) for p, c in commit.files.items()]
+        blobs = "blobs" in self.query and not self.hub.faults.take("info", ("plain",))
+        siblings = [_sibling(p, c, blobs) for p, c in commit.files.items()]
         value = {
             "id": name, "modelId": name, "sha": commit.sha, "private": repository.private,
             "gated": "auto" if repository.gated else False, "siblings": siblings, "tags": [],
