@@ -34,6 +34,7 @@ FIRST_PARTY = {
     "zoo-spatial-transformer": "zoo_plugins.spatial_transformer",
     "zoo-recurrent": "zoo_plugins.recurrent",
     "zoo-convnets": "zoo_plugins.convnets",
+    "zoo-hourglass": "zoo_plugins.hourglass",
     "zoo-data": "zoo.data",
     "zoo-weights": "zoo_weights",
 }

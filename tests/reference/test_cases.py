@@ -22,6 +22,9 @@ QUICK = {
     "cbam_resnet50",
     "bam_resnet50",
     "eca_resnet50",
+    "axial_resnet26_s",
+    "sasa_resnet26",
+    "stacked_hourglass_8",
     "ram_28",
 }
 

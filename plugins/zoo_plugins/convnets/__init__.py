@@ -6,7 +6,15 @@ code (`depth`, `stride_in`, `k_size`, ...) are options of it, read by `configs`.
 
 from collections.abc import Iterator
 
-from zoo_plugins.channel import ECA_PAPER, GC_PAPER, SE_PAPER, SK_PAPER, SPLIT_ATTENTION_PAPER
+from zoo_plugins.channel import (
+    ECA_PAPER,
+    FCA_PAPER,
+    GC_PAPER,
+    SE_PAPER,
+    SK_PAPER,
+    SPLIT_ATTENTION_PAPER,
+)
+from zoo_plugins.convnets.self_attention import SELF_ATTENTION
 from zoo_plugins.mixed import BAM_KEYS, BAM_PAPER, CBAM_KEYS, CBAM_PAPER
 
 from zoo.hookspecs import hookimpl
@@ -92,6 +100,22 @@ def _eca_nets() -> Iterator[ModelSpec]:
             verified="cases",
             key_map=((r"\.eca\.", ".se."),),
             notes="k_size gives the kernels of the four stages; by default the paper's formula.",
+        )
+
+
+def _fca_nets() -> Iterator[ModelSpec]:
+    for depth in (18, 34, 50, 101, 152):
+        yield ModelSpec(
+            name=f"fca_resnet{depth}",
+            attention="fca",
+            backbone=f"resnet{depth}",
+            config=f"{CONFIGS}:fca_resnet{depth}",
+            paper=FCA_PAPER,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map="zoo_plugins.convnets.fcanet:from_authors",
+            notes="The DCT images have the size of the maps at 224 pixels; others are pooled.",
         )
 
 
@@ -191,4 +215,13 @@ def zoo_backbones() -> tuple[BackboneSpec, ...]:
 
 @hookimpl
 def zoo_models() -> tuple[ModelSpec, ...]:
-    return (*_senets(), *_residual_nets(), *_eca_nets(), *_resnests(), *TIMM_FORMS, *SMALL)
+    return (
+        *_senets(),
+        *_residual_nets(),
+        *_eca_nets(),
+        *_fca_nets(),
+        *_resnests(),
+        *TIMM_FORMS,
+        *SMALL,
+        *SELF_ATTENTION,
+    )

@@ -46,13 +46,15 @@ def cifar_resnet(
         **dd,
         **options,
     )
-    _replace_stem(model, nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False, **dd))
+    replace_stem(model, nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False, **dd))
     return model
 
 
-def _replace_stem(model: ResNet, conv: nn.Conv2d) -> None:
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    model.conv1, model.maxpool = conv, nn.Identity()
+def replace_stem(model: ResNet, stem: nn.Module) -> None:
+    """Put a layer that keeps the image's size in the place of `conv1`, and pool no more."""
+    if isinstance(stem, nn.Conv2d):
+        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    model.conv1, model.maxpool = stem, nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
     info: list[dict[str, Any]] = model.feature_info
     for stage in info:
         stage["reduction"] = max(1, stage["reduction"] // 4)

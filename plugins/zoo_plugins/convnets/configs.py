@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,20 @@ from zoo.errors import OptionError
 DEPTHS = (18, 34, 50, 101, 152)
 BASIC_DEPTHS = (18, 34)  # blocks of two 3x3 convolutions; deeper ones are bottlenecks
 STAGES = (64, 128, 256, 512)
+FCA_KEYS = (
+    (r"(^|\.)att\.", r"\1se."),
+    (r"\.se\.fc\.0\.", ".se.fc1."),
+    (r"\.se\.fc\.2\.", ".se.fc2."),
+)
+SASA_KEYS = (
+    (r"^init\.0\.", "conv1."),
+    (r"^init\.1\.", "bn1."),
+    (r"\.conv(\d)\.0\.", r".conv\1."),
+    (r"\.conv(\d)\.1\.", r".bn\1."),
+    (r"\.shortcut\.", ".downsample."),
+    (r"_conv\.", "."),
+    (r"^dense\.", "fc."),
+)
 
 
 def senet(
@@ -125,6 +139,58 @@ def eca_resnet(depth: int = 50, k_size: Sequence[int] | None = None) -> dict[str
 eca_resnet18, eca_resnet34, eca_resnet50, eca_resnet101, eca_resnet152 = (
     partial(eca_resnet, depth=depth) for depth in DEPTHS
 )
+
+
+def fcanet(
+    depth: int = 50,
+    reduction: int | None = None,
+    frequencies: str | None = None,
+    dct_size: Mapping[Any, int] | None = None,
+) -> dict[str, Any]:
+    """`fcanet*` of the authors.
+
+    Args:
+        depth: 18 to 152. reduction: of the attention.
+        frequencies: `top16`, `low8`, ...; see `fca`.
+        dct_size: side of the DCT images of each stage, by its width (64, 128, 256, 512).
+    """
+    expansion = 1 if depth in BASIC_DEPTHS else 4
+    attention: dict[str, Any] = {"reduction": reduction, "freq_sel_method": frequencies}
+    if dct_size is not None:
+        attention["dct_size"] = _by_channels(dct_size, expansion)
+    return {
+        "backbone": f"resnet{depth}",
+        "attention_options": {k: v for k, v in attention.items() if v is not None},
+    }
+
+
+def _by_channels(by_width: Any, expansion: int) -> dict[str, int]:
+    """A setting for each stage by its width, as one by the channels of its blocks."""
+    if not isinstance(by_width, Mapping) or {str(k) for k in by_width} != set(map(str, STAGES)):
+        widths = ", ".join(map(str, STAGES))
+        raise OptionError(f"dct_size={by_width!r} is not a table of the widths {widths}")
+    return {str(int(width) * expansion): value for width, value in by_width.items()}
+
+
+fca_resnet18, fca_resnet34, fca_resnet50, fca_resnet101, fca_resnet152 = (
+    partial(fcanet, depth=depth) for depth in DEPTHS
+)
+
+
+def axial_resnet(img_size: int | Sequence[int] | None = None) -> dict[str, Any]:
+    """The side of the square image that an Axial-ResNet is for."""
+    sides = {img_size} if isinstance(img_size, int) else set(img_size or ())
+    if len(sides) != 1:
+        raise OptionError(f"img_size={img_size!r} is not one side, or two equal ones")
+    return {"image_size": sides.pop()}
+
+
+def check_layers(layers: Any) -> tuple[int, ...]:
+    """The numbers of blocks of four stages."""
+    whole = isinstance(layers, Sequence) and all(type(n) is int and n > 0 for n in layers)
+    if not whole or len(layers) != len(STAGES):
+        raise OptionError(f"layers={layers!r} does not give the blocks of each of four stages")
+    return tuple(layers)
 
 
 def timm_form(

@@ -1,0 +1,87 @@
+"""Specs of networks in which self-attention replaces 3x3 convolutions. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from zoo_plugins.self_attention import ATTENTIONS
+
+from zoo.specs import ModelSpec
+
+PACKAGE = "zoo_plugins.convnets"
+PAPERS = {spec.name: spec.paper for spec in ATTENTIONS}
+IMAGENET: dict[str, Any] = {
+    "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bicubic",
+}  # fmt: skip
+
+
+def _timm_nets() -> Iterator[ModelSpec]:
+    of_256: dict[str, Any] = {
+        **IMAGENET, "input_size": (3, 256, 256), "pool_size": (8, 8), "crop_pct": 0.95,
+        "first_conv": "stem.conv1.conv", "classifier": "head.fc",
+    }  # fmt: skip
+    least: dict[str, Any] = {"min_input_size": (3, 256, 256)}
+    for name, mechanism, model, more in (
+        ("lambda_resnet26_timm", "lambda_layer", "lambda_resnet26t", {"crop_pct": 0.94}),
+        ("halo_resnet26_timm", "halo", "halonet26t", least),
+        ("bot_resnet26_timm", "bottleneck", "botnet26t_256", {"fixed_input_size": True}),
+        ("bat_resnext26_timm", "bat", "bat_resnext26ts", {**least, "crop_pct": 0.9}),
+    ):
+        yield ModelSpec(
+            name=name,
+            target=f"{PACKAGE}.timm_models:{model}",
+            family="self_attention",
+            config=f"{PACKAGE}.configs:timm_form",
+            input={**of_256, **more},
+            paper=PAPERS[mechanism],
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes=f"timm's {model}; timm_model= names another of its networks.",
+        )
+
+
+def _axial_nets() -> Iterator[ModelSpec]:
+    depths = {26: (1, 2, 4, 1), 50: (3, 4, 6, 3)}
+    for depth, size, s in ((26, "s", 0.5), (50, "s", 0.5), (50, "m", 0.75), (50, "l", 1.0)):
+        yield ModelSpec(
+            name=f"axial_resnet{depth}_{size}",
+            target=f"{PACKAGE}.axial_net:axial_resnet",
+            family="self_attention",
+            defaults={"layers": depths[depth], "s": s},
+            config=f"{PACKAGE}.configs:axial_resnet",
+            input={
+                **IMAGENET, "input_size": (3, 224, 224), "fixed_input_size": True,
+                "pool_size": (7, 7), "crop_pct": 0.875, "interpolation": "bilinear",
+            },
+            paper=PAPERS["axial"],
+            license="Apache-2.0",
+            reference="authors",
+            verified="cases",
+            key_map=((r"^(.*\.)?flatten_index$", ""),),  # computed
+            notes="For images of img_size=224, or another multiple of 32, and no other size.",
+        )  # fmt: skip
+
+
+def _sasa_nets() -> Iterator[ModelSpec]:
+    for depth, layers in ((26, (1, 2, 4, 1)), (38, (2, 3, 5, 2)), (50, (3, 4, 6, 3))):
+        yield ModelSpec(
+            name=f"sasa_resnet{depth}",
+            target=f"{PACKAGE}.sasa:sasa_resnet",
+            family="self_attention",
+            defaults={"layers": layers},
+            input={"input_size": (3, 32, 32), "pool_size": None},
+            paper=PAPERS["stand_alone"],
+            license="MIT",
+            reference="independent",
+            verified="cases",
+            key_map=f"{PACKAGE}.sasa:from_authors",
+            notes=(
+                "A port for 32x32 images, whose softmax is over each channel on its own; "
+                'variant="paper" gives equation 3.'
+            ),
+        )
+
+
+SELF_ATTENTION = (*_timm_nets(), *_axial_nets(), *_sasa_nets())
