@@ -51,7 +51,12 @@ def shapes(model: torch.nn.Module) -> dict[str, torch.Size]:
     return {key: value.shape for key, value in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("spec", PUBLISHED.values(), ids=lambda spec: spec.model)
+def case(spec: WeightsSpec) -> object:
+    marks = [pytest.mark.slow] if "101" in spec.model or "152" in spec.model else []
+    return pytest.param(spec, id=spec.model, marks=marks)
+
+
+@pytest.mark.parametrize("spec", map(case, PUBLISHED.values()))
 def test_published_files_fit_as_they_are(spec: WeightsSpec) -> None:
     """Same parameter names and shapes as timm's model, and the same function."""
     theirs = timm.create_model(spec.repository.removeprefix("timm/")).eval()
