@@ -165,7 +165,10 @@ WILD: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_a_wild_config_is_refused_soon_and_without_taking_memory(hub: Hub, client: Client) -> None:
+@pytest.mark.parametrize("wild", [WILD, pytest.param(DEEP, marks=pytest.mark.slow)])
+def test_a_wild_config_is_refused_soon_and_without_taking_memory(
+    hub: Hub, client: Client, wild: list[tuple[str, dict[str, Any]]]
+) -> None:
     """Values that pass as data, but make no model that the weights could be of."""
     names = []
     for number, (architecture, arguments) in enumerate(wild):

@@ -56,7 +56,7 @@ def case(spec: WeightsSpec) -> object:
     return pytest.param(spec, id=spec.model, marks=marks)
 
 
-@pytest.mark.parametrize("spec", map(case, PUBLISHED.values()))
+@pytest.mark.parametrize("spec", [case(spec) for spec in PUBLISHED.values()])
 def test_published_files_fit_as_they_are(spec: WeightsSpec) -> None:
     """Same parameter names and shapes as timm's model, and the same function."""
     theirs = timm.create_model(spec.repository.removeprefix("timm/")).eval()
