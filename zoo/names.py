@@ -11,6 +11,8 @@ from zoo.errors import AmbiguousNameError, UnknownNameError
 from zoo.registry import Registry
 from zoo.specs import AttentionSpec, ModelSpec
 
+LONGEST = 200  # letters of a name; beyond, looking for the closest names takes too long
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelName:
@@ -32,7 +34,9 @@ def parse(name: str, registry: Registry) -> ModelName:
         UnknownNameError: with the closest names. AmbiguousNameError: with all readings.
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnknownNameError(f"a model's name is a string, not {name!r}")
+        raise UnknownNameError(f"a model's name is a string, not {name!r:.80}")
+    if len(name) > LONGEST:
+        raise UnknownNameError(f"there is no model of {len(name)} letters: {name[:40]!r}...")
     base, _, tag = name.partition(".")
     spec = registry.models.get(registry.model_aliases.get(base, base))
     if spec is not None:

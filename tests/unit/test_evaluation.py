@@ -351,8 +351,7 @@ class Looker(nn.Module):
         corners = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
         return GlimpsePath(
             locations=corners[:, None].expand(-1, len(x), -1),
-            patch_size=8,
-            num_patches=self.scales,
+            sides=[8 * 2**i for i in range(self.scales)],
         )
 
 

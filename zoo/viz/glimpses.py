@@ -28,22 +28,11 @@ class GlimpsePath:
     Attributes:
         locations: (T, B, 2) as (x, y) in [-1, 1]; -1 is the first pixel's edge, 1 is one past the
             last pixel.
-        patch_size: side of the smallest patch in pixels; each of `num_patches` is int(the one
-            before * `scale`) wide.
+        sides: of the square patches of one glimpse in pixels, the smallest first.
     """
 
     locations: Tensor
-    patch_size: int
-    num_patches: int = 1
-    scale: float = 2.0
-
-    @property
-    def sides(self) -> list[int]:
-        """Sides of the patches in pixels, the smallest first."""
-        sides = [self.patch_size]
-        while len(sides) < self.num_patches:
-            sides.append(int(sides[-1] * self.scale))
-        return sides
+    sides: Sequence[int]
 
 
 def can_show(model: nn.Module) -> bool:

@@ -20,6 +20,8 @@ from zoo_plugins.common.options import agree, check_choice, check_int, check_num
 from zoo_plugins.recurrent.core import LocationNetwork, RecurrentCore, Rollout, log_density
 from zoo_plugins.recurrent.glimpse import GlimpseSensor
 
+from zoo.viz.glimpses import GlimpsePath
+
 
 class RecurrentAttention(nn.Module):
     """RAM as a timm-shaped classifier: image (B, C, H, W) -> log-probabilities (B, K).
@@ -180,6 +182,10 @@ class RecurrentAttention(nn.Module):
             baseline=self.baseline(states.detach()).squeeze(-1),
             path=torch.cat((start[None], locations[:-1])),
         )
+
+    def glimpses(self, image: Tensor) -> GlimpsePath:
+        """Where the mean policy looks, in one pass: for pictures."""
+        return GlimpsePath(locations=self.rollout(image).path, sides=self.sensor.sides)
 
     def random_start(self, batch: int, device: torch.device) -> Tensor:
         """(batch, 2) first locations, uniform within `first_spread` of `first_location`."""
