@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 
 from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
+from zoo.files import write_atomically
 from zoo.training import run as training
 from zoo.training.augment import augment
-from zoo.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.recipe import Augment, read_recipe
 
 RECIPE = """

@@ -29,9 +29,11 @@ def command(
 ) -> None:
     """Train the model of a RECIPE (a TOML file).
 
-    The run's folder receives checkpoint.pt, curve.csv and model.safetensors. Called again, an
+    The run's folder receives recipe.toml, checkpoint.pt, curve.csv and model.safetensors: what
+    `zoo push` publishes. Called again, an
     interrupted run goes on from its checkpoint and ends as if it had never stopped.
     """
+    from zoo.files import write_atomically
     from zoo.training.progress import Progress
     from zoo.training.recipe import read_recipe
     from zoo.training.run import WEIGHTS, train
@@ -42,6 +44,7 @@ def command(
         trainer = train(
             settings, out, data=data, device=device, limit_steps=limit_steps, report=progress
         )
+    write_atomically(out / "recipe.toml", recipe.read_bytes())
     result: dict[str, Any] = {
         "model": settings.model,
         "recipe": str(recipe),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.evaluation.metrics import Tally
-from zoo.hub.cache import write_atomically
+from zoo.files import write_atomically
 from zoo.version import __version__
 
 _WEIGHTS = ("source", "revision", "sha256")

@@ -15,7 +15,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
+
+from zoo.files import write_atomically
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 TICK = 0.02  # seconds; longer than the step of any file system's clock that the zoo runs on
@@ -51,17 +52,6 @@ def cached_commit(repository: str, revision: str) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return commit if COMMIT.match(commit) else None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        scratch.write_bytes(content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def read_note(path: Path) -> dict[str, Any]:

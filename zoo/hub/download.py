@@ -12,6 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from zoo.errors import CorruptWeightsError, HubError
+from zoo.files import write_atomically
 from zoo.hub import cache
 from zoo.hub.files import VerifiedFile
 from zoo.hub.progress import bar
@@ -144,4 +145,4 @@ def _point(path: Path, blob: Path) -> None:
 def _write_ref(request: Request, commit: str) -> None:
     if request.revision != commit:
         path = cache.repository_folder(request.repository) / "refs" / request.revision
-        cache.write_atomically(path, commit.encode())
+        write_atomically(path, commit.encode())

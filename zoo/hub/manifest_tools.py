@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo import manifests
 from zoo.errors import UsageError, WeightsError, ZooError
-from zoo.hub.cache import write_atomically
+from zoo.files import write_atomically
 from zoo.hub.files import bundled_file
 from zoo.hub.names import published_manifest
 from zoo.hub.resolve import resolve

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from zoo.errors import UsageError, WeightsNotFoundError
+from zoo.files import write_atomically
 from zoo.hub import card, config, records
-from zoo.hub.cache import content_digest, write_atomically
+from zoo.hub.cache import content_digest
 from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
 

@@ -14,7 +14,8 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from zoo.errors import DataError, OptionError, RecipeError
-from zoo.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from zoo.files import write_atomically
+from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.data import Images, load_images, split
 from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
@@ -139,8 +140,8 @@ def _normalisation(model: nn.Module, channels: int) -> tuple[tuple[float, ...], 
 def _save(trainer: Trainer, out: Path) -> None:
     """Weights and curve first: a checkpoint never claims more than what lies beside it."""
     weights = {k: v.detach().cpu().contiguous() for k, v in trainer.averaged.state_dict().items()}
-    write_atomically(out / WEIGHTS, lambda file: file.write(to_safetensors(weights)))
-    write_atomically(out / CURVE, lambda file: file.write(_csv(trainer.curve)))
+    write_atomically(out / WEIGHTS, to_safetensors(weights))
+    write_atomically(out / CURVE, _csv(trainer.curve))
     save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
 
 

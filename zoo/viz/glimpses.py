@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo.errors import OptionError, UsageError
-from zoo.hub.cache import write_atomically
+from zoo.files import write_atomically
 
 SIDE, GAP, CAPTION = 168, 8, 16  # pixels of the picture
 _FIRST, _LAST = (255, 196, 0), (214, 39, 40)  # colours of the first and the last glimpse
