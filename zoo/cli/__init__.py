@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a model from a recipe.",
     "plugins": "Show plugins, where they come from, and what is wrong with them.",
     "pull": "Download and verify a model's weights.",
+    "convert": "Turn an authors' checkpoint into a file of the zoo.",
     "push": "Publish a model or a checkpoint on the Hub.",
     "cache": "List, verify or prune cached weights.",
     "weights": "List, add or check weights manifests.",
