@@ -310,18 +310,22 @@ def test_what_is_no_state_dict_is_refused(content: Any, tmp_path: Path, out: Pat
     assert left_nothing(out)
 
 
-def test_frequencies_of_another_fcanet_are_refused(tmp_path: Path, out: Path) -> None:
-    """The DCT images are left out, but not before they are compared."""
-    names = ("conv1.weight", "layer1.0.att.dct_layer.weight")
-    model = zoo.create_model("fca_resnet18", **{"frequencies": "top16"})
-    images = model.layer1[0].se.basis.repeat_interleave(4, 0)  # type: ignore[attr-defined]
-    state = dict(zip(names, (torch.ones(64, 3, 7, 7), images), strict=True))
+@pytest.mark.parametrize("case", ["top16_14", "low4_7", "bot8_7"])
+def test_frequencies_of_another_fcanet_are_refused(case: str, tmp_path: Path, out: Path) -> None:
+    """The authors' DCT images are left out, but not before they are compared with ours."""
+    recorded = read_case(CASES / f"fca.{case}.safetensors")
+    images, size = recorded.state["dct_layer.weight"], int(case.rpartition("_")[2])
+    images = images.repeat_interleave(64 // len(images), 0)  # as many as layer1 has channels
+    state = {"conv1.weight": torch.ones(64, 3, 7, 7), "layer1.0.att.dct_layer.weight": images}
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(WeightsMismatchError, match="DCT images") as caught:
-        convert("fca_resnet18", tmp_path / "x.pth", out, {"frequencies": "low16"})
-    assert "frequencies=" in caught.value.remedy
-    with pytest.raises(WeightsMismatchError, match="missing"):  # the images are the same
-        convert("fca_resnet18", tmp_path / "x.pth", out, {"frequencies": "top16"})
+    method, sizes = case.partition("_")[0], dict.fromkeys(("64", "128", "256", "512"), size)
+    right = {"frequencies": method, "dct_size": sizes}
+    with pytest.raises(WeightsMismatchError, match="missing"):  # all other keys, not the images
+        convert("fca_resnet18", tmp_path / "x.pth", out, right)
+    for wrong in ({"frequencies": "top2"}, {"dct_size": dict.fromkeys(sizes, size + 7)}):
+        with pytest.raises(WeightsMismatchError, match="DCT images") as caught:
+            convert("fca_resnet18", tmp_path / "x.pth", out, right | wrong)
+        assert "frequencies=" in caught.value.remedy
 
 
 def test_an_old_file_is_kept_when_the_new_one_is_refused(checkpoint: Path, out: Path) -> None:

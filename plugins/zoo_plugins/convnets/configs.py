@@ -185,6 +185,11 @@ def axial_resnet(img_size: int | Sequence[int] | None = None) -> dict[str, Any]:
     return {"image_size": sides.pop()}
 
 
+def sasa_resnet(variant: str | None = None) -> dict[str, Any]:
+    """The variant of `stand_alone` (timm's builder has a `variant` of its own)."""
+    return {} if variant is None else {"form": variant}
+
+
 def check_layers(layers: Any) -> tuple[int, ...]:
     """The numbers of blocks of four stages."""
     whole = isinstance(layers, Sequence) and all(type(n) is int and n > 0 for n in layers)

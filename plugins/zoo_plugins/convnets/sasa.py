@@ -56,7 +56,7 @@ def sasa_resnet(
     stem: str = "conv",
     kernel_size: int = 7,
     groups: int = 8,
-    variant: str = "leaderj1001",
+    form: str = "leaderj1001",
     in_chans: int = 3,
     device: Any = None,
     dtype: Any = None,
@@ -67,14 +67,15 @@ def sasa_resnet(
     Args:
         layers: blocks of each of the four stages.
         stem: `conv`, 3x3, or `attention`, the port's over 4x4 windows.
-        kernel_size, groups, variant: of `stand_alone`; groups are heads.
+        kernel_size, groups: of `stand_alone`; groups are heads.
+        form: its variant (`variant=` of the model).
         in_chans: of the image.
         **options: `num_classes`, `global_pool` or `drop_rate` of `timm.models.ResNet`.
     """
     dd: Any = {"device": device, "dtype": dtype}
     check_choice("stand_alone", "stem", stem, ("conv", "attention"))
     heads = check_int("stand_alone", "groups", groups)
-    block_args = {"kernel_size": kernel_size, "num_heads": heads, "variant": variant}
+    block_args = {"kernel_size": kernel_size, "num_heads": heads, "variant": form}
     model = ResNet(
         StandAloneBottleneck,  # pyright: ignore[reportArgumentType]
         check_layers(layers),

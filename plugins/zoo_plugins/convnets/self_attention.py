@@ -71,6 +71,7 @@ def _sasa_nets() -> Iterator[ModelSpec]:
             target=f"{PACKAGE}.sasa:sasa_resnet",
             family="self_attention",
             defaults={"layers": layers},
+            config=f"{PACKAGE}.configs:sasa_resnet",
             input={"input_size": (3, 32, 32), "pool_size": None},
             paper=PAPERS["stand_alone"],
             license="MIT",
