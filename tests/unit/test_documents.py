@@ -1,6 +1,7 @@
 """What README.md and CONTRIBUTING.md say is so.
 
-`python tests/unit/test_documents.py` writes the table of mechanisms in README.md anew.
+`python tests/unit/test_documents.py` writes the table of mechanisms in README.md, and
+MECHANISMS.md, anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pytest
 
 from zoo.catalogue import goes_into_backbones
 from zoo.cli import COMMANDS
+from zoo.documents import mechanisms
+from zoo.files import write_atomically
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec
 
@@ -53,6 +56,11 @@ def test_the_table_lists_every_mechanism() -> None:
     assert written == table(), "run python tests/unit/test_documents.py"
 
 
+def test_mechanisms_md_is_what_the_registry_and_a_measurement_say() -> None:
+    written = (ROOT / "MECHANISMS.md").read_text("utf-8")
+    assert written == mechanisms(default_registry()), "run python tests/unit/test_documents.py"
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_commands_that_are_mentioned_exist(name: str) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", DOCUMENTS[name], re.DOTALL)
@@ -78,4 +86,9 @@ def test_constraints_pin_every_dependency() -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(TABLE.sub(lambda _: table(), DOCUMENTS["README.md"]), "utf-8")
+    readme = TABLE.sub(lambda _: table(), DOCUMENTS["README.md"])
+    for name, text in {
+        "README.md": readme,
+        "MECHANISMS.md": mechanisms(default_registry()),
+    }.items():
+        write_atomically(ROOT / name, text.encode())

@@ -1,0 +1,95 @@
+"""MECHANISMS.md: what is known of every mechanism, and what it costs, from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from zoo.costs import Cost, cost
+from zoo.registry import Registry
+from zoo.specs import CONTRACTS, AttentionSpec
+
+HEAD = """\
+# Mechanisms
+
+Written by `python tests/unit/test_documents.py`; do not edit.
+
+Parameters, multiply-accumulates (MACs) and bytes are those of the default options on a map
+(1, 256, 28, 28) in float32, or 784 tokens of width 256; `-` where a mechanism takes neither. MACs
+are half of what `torch.utils.flop_counter` counts in one forward pass: convolutions, products of
+matrices and attention, not sums, norms and activations. Bytes are input, output and parameters,
+each once: the least that must be moved.
+
+*Start*: `exact` if the mechanism can start as c x, `residual` if it starts through
+x + α (f(x) − x), α = 0, `-` if it does not go into backbones. *Checked against*: whose outputs and
+gradients, recorded, it reproduces (`zoo verify tests/reference`), or the equations written out.
+"""
+ROLES = {
+    "refine": "refines a map",
+    "replace_conv": "replaces a block's convolution",
+    "replace_mixer": "replaces a token mixer",
+    "none": "on its own",
+}
+SOURCES = {
+    "authors": "the authors' code",
+    "transcribed": "the authors' code, transcribed",
+    "independent": "independent code",
+}
+COLUMNS = (
+    "name", "contract", "role", "start", "parameters", "MACs", "bytes", "checked against", "paper",
+)  # fmt: skip
+
+
+def mechanisms(registry: Registry) -> str:
+    """The whole text: the contracts, then a section for each family."""
+    specs = sorted(registry.attentions.values(), key=lambda s: (s.family, s.name))
+    used = {spec.contract for spec in specs}
+    contracts = [f"- `{key}`: {text}" for key, text in CONTRACTS.items() if key in used]
+    families = [
+        _family(family, list(members), registry)
+        for family, members in groupby(specs, key=lambda s: s.family)
+    ]
+    return "\n".join([HEAD, "Contracts:\n", *contracts, "", *families])
+
+
+def _family(family: str, specs: Sequence[AttentionSpec], registry: Registry) -> str:
+    lines = [f"## {family.replace('_', ' ').capitalize()}", "", _line(COLUMNS)]
+    lines.append("|" + "---|" * 4 + "---:|" * 3 + "---|" * 2)
+    lines += [_line(_cells(spec, cost(spec, registry))) for spec in specs]
+    notes = [f"- `{spec.name}`: {spec.notes}" for spec in specs if spec.notes]
+    return "\n".join([*lines, "", *(["Departures and choices:\n", *notes, ""] if notes else [])])
+
+
+def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
+    figures = (cost.parameters, cost.macs, cost.bytes) if cost else ()
+    return (
+        ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
+        f"`{spec.contract}`",
+        ROLES[spec.role],
+        spec.identity if spec.role == "refine" else "-" if spec.role == "none" else "residual",
+        *(f"{figure:,}" for figure in figures),
+        *("-" for _ in range(3 - len(figures))),
+        checked_against(spec),
+        _paper(spec),
+    )
+
+
+def checked_against(spec: AttentionSpec) -> str:
+    """What the mechanism's outputs and gradients are compared with; `-` if nothing is stated."""
+    if not spec.verified:
+        return "-"
+    if spec.verified != "cases":
+        return "the equations"
+    return SOURCES.get(spec.reference, "the equations")
+
+
+def _paper(spec: AttentionSpec) -> str:
+    paper = spec.paper
+    if paper is None:
+        return "-"
+    title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
+    return f"{title}, {paper.venue} {paper.year or ''}".rstrip(" ,")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
