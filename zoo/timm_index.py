@@ -37,10 +37,12 @@ def cache_folder() -> Path:
 def build() -> str:
     """The index as text, one architecture a line: `name tag tag ...`. Imports timm."""
     import timm
-    from timm.models import get_arch_pretrained_cfgs
+    from timm.models import get_arch_pretrained_cfgs, is_model_in_modules
 
     lines: list[str] = []
     for name in sorted(timm.list_models(include_tags=False)):
+        if is_model_in_modules(name, {"timm_bridge"}):  # the zoo's own, see zoo.timm_bridge
+            continue
         found = get_arch_pretrained_cfgs(name).items()
         tags = [key.partition(".")[2] for key, cfg in found if cfg.hf_hub_id]
         lines.append(" ".join([name, *filter(None, tags)]))

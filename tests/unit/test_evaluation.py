@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -327,7 +328,11 @@ class TestRecord:
     def test_it_is_written_whole_or_not_at_all(self, tmp_path, monkeypatch):
         path = tmp_path / "deep" / "r.json"
         write_record(path, {"a": 1})
-        monkeypatch.setattr(Path, "write_bytes", lambda *a: (_ for _ in ()).throw(OSError("full")))
+
+        def full(descriptor):
+            raise OSError("full")
+
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="full"):
             write_record(path, {"a": 2})
         assert json.loads(path.read_text()) == {"a": 1}
