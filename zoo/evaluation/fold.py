@@ -1,4 +1,4 @@
-"""Fold batch norm into the convolution before it, on a copy that shares the other tensors.
+"""Fold batch norm into the convolution before it, in a copy that shares the other tensors.
 
 Which norm follows which convolution is seen in a forward pass, not guessed from names. What the
 pass cannot show (a convolution's output used twice) shows in the logits: callers compare them.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,54 +28,62 @@ def share_tensors(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
 
 
-@contextmanager
-def watch(model: nn.Module) -> Iterator[list[tuple[str, str]]]:
-    """Yield a list that fills, at the end of the block, with (convolution, norm) pairs by name.
+class Watch:
+    """Sees a forward pass of `model`, within a `with` block: which norm follows which convolution.
 
-    Both ran once, and the norm's input was the convolution's output, unchanged.
+    Attributes:
+        pairs: (convolution, norm) by name; each ran once, and the norm's input was the
+            convolution's output, unchanged. Complete at the end of the block.
+        largest: bytes of the largest output of a convolution.
     """
-    runs: Counter[str] = Counter()
-    made: dict[int, tuple[str, Tensor, int]] = {}
-    seen: list[tuple[str, str]] = []
-    pairs: list[tuple[str, str]] = []
-    handles: list[Any] = []
 
-    def convolved(name: str, output: Tensor) -> None:
-        runs[name] += 1
-        made[id(output)] = name, output, output._version
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.largest = model, 0
+        self.pairs: list[tuple[str, str]] = []
+        self._runs: Counter[str] = Counter()
+        self._made: dict[int, tuple[str, Tensor, int]] = {}
+        self._hooks: list[Any] = []
 
-    def normed(name: str, value: Tensor) -> None:
-        runs[name] += 1
-        conv, output, version = made.get(id(value), ("", value, -1))
-        if output is value and version == value._version:
-            seen.append((conv, name))
+    def __enter__(self) -> Watch:
+        for name, module in self.model.named_modules():
+            if type(module) in _CONVOLUTIONS and not module._forward_hooks:
+                hook = module.register_forward_hook(partial(self._convolved, name))
+            elif type(module) in _NORMS:
+                hook = module.register_forward_pre_hook(partial(self._normed, name))
+            else:
+                continue
+            self._hooks.append(hook)
+        return self
 
-    for name, module in model.named_modules():
-        if type(module) in _CONVOLUTIONS and not module._forward_hooks:
-            handles.append(module.register_forward_hook(lambda m, i, o, n=name: convolved(n, o)))
-        elif type(module) in _NORMS:
-            handles.append(module.register_forward_pre_hook(lambda m, i, n=name: normed(n, i[0])))
-    try:
-        yield pairs
-    finally:
-        for handle in handles:
-            handle.remove()
-        uses = Counter(conv for conv, _ in seen)
-        pairs += [(c, n) for c, n in seen if uses[c] == 1 and runs[c] == runs[n] == 1]
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._made.clear()
+        uses, runs = Counter(conv for conv, _ in self.pairs), self._runs
+        self.pairs = [(c, n) for c, n in self.pairs if uses[c] == runs[c] == runs[n] == 1]
+
+    def _convolved(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._runs[name] += 1
+        self.largest = max(self.largest, output.nbytes)
+        self._made[id(output)] = name, output, output._version
+
+    def _normed(self, name: str, module: nn.Module, inputs: Any) -> None:
+        self._runs[name] += 1
+        conv, output, version = self._made.get(id(inputs[0]), ("", None, -1))
+        if output is inputs[0] and version == inputs[0]._version:
+            self.pairs.append((conv, name))
 
 
-def rewrite(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
-    """A copy of `model` in eval mode: the norms of `pairs` folded away, convolutions channels-last.
+def rewrite(model: nn.Module, pairs: list[tuple[str, str]]) -> None:
+    """Fold the norms of `pairs` away and lay convolutions out channels-last, in place.
 
-    Only the weights of convolutions are new tensors.
+    No tensor is changed: modules get new ones, so that a model that shares them keeps its own.
     """
-    copied = share_tensors(model)
-    _fold(copied, pairs)
-    for module in copied.modules():
+    _fold(model, pairs)
+    for module in model.modules():
         if isinstance(module, nn.Conv2d) and type(module) in _CONVOLUTIONS:
             weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
             module.weight = nn.Parameter(weight, requires_grad=False)
-    return copied
 
 
 def _fold(model: nn.Module, pairs: list[tuple[str, str]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,10 +12,13 @@ from torch import Tensor, nn
 
 from zoo.errors import OptionError, ZooError
 from zoo.evaluation.device import autocast_dtype, find_device
-from zoo.evaluation.fold import rewrite, share_tensors, watch
+from zoo.evaluation.fold import Watch, rewrite, share_tensors
 from zoo.evaluation.preprocessing import Preprocessing
 
 _PROBE = 2  # images on which the forms of a model are compared
+# On a CPU, larger maps are mapped and cleared anew by the allocator at every use (glibc's bound is
+# 32 MiB), which costs up to a sixth of the time; batches are computed in parts that stay below.
+_LARGEST_MAP = 30 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,8 @@ class Predictor:
         self.settings = settings or Preprocessing.of(model)
         self.device = find_device(device)
         self.autocast = autocast_dtype(self.device, amp)
-        self.form = ""
+        self.form, self._part = "", 0
+        self._given = model
         self._model = _on_device(model, self.device)
         floats = (p.dtype for p in self._model.parameters() if p.is_floating_point())
         self._dtype = next(floats, torch.float32)
@@ -61,7 +64,7 @@ class Predictor:
                 if logits is not None and not self.autocast:
                     return logits.float()  # of the first batch, made in the form that was chosen
             with torch.inference_mode(), self._precision():
-                return self._model(x).float()
+                return self._logits(x).float()
         except torch.OutOfMemoryError as error:
             raise ZooError(
                 f"{self.device} has no memory for {len(pixels)} images at once",
@@ -71,27 +74,35 @@ class Predictor:
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
 
+    def _logits(self, x: Tensor) -> Tensor:
+        parts = x.split(self._part) if self._part else (x,)
+        return (
+            torch.cat([self._model(part) for part in parts]) if len(parts) > 1 else self._model(x)
+        )
+
     def _choose(self, x: Tensor) -> Tensor | None:
         """Take the first form of the model that gives its logits; those of `x` in that form."""
         reference, pairs = self._reference(x[:_PROBE])
-        for form, build in self._forms(pairs):
+        forms = [("folded, channels-last", pairs)] if pairs else []
+        for form, fold in [*forms, ("channels-last", [])]:
             try:
-                candidate = build()
+                rewrite(self._model, fold)
                 with torch.inference_mode():
-                    logits: Tensor = candidate(x)
+                    logits = self._logits(x)
+                if len(logits) == len(x) and agrees(logits[:_PROBE], reference):
+                    self.form = form
+                    return logits
             except Exception as error:  # a form that cannot be built or run is one that we leave
                 _log.debug("%s: %s", form, error)
-                continue
-            if len(logits) == len(x) and agrees(logits[:_PROBE], reference):
-                self._model, self.form = candidate, form
-                return logits
+            self._model = _on_device(self._given, self.device)
+        self._part = 0
         self.form = "as it is"
         return None
 
     def _reference(self, x: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
         try:
-            # Not inference mode: its tensors have no version, which `watch` compares.
-            with torch.no_grad(), watch(self._model) as pairs:
+            # Not inference mode: its tensors have no version, which `Watch` compares.
+            with torch.no_grad(), Watch(self._model) as seen:
                 logits: Any = self._model(x)
         except torch.OutOfMemoryError:
             raise
@@ -102,12 +113,9 @@ class Predictor:
             ) from error
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             raise OptionError("the model gives no logits (B, K)", remedy="num_classes > 0")
-        return logits, pairs
-
-    def _forms(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-        if pairs:
-            yield "folded, channels-last", lambda: rewrite(self._model, pairs)
-        yield "channels-last", lambda: rewrite(self._model, [])
+        if self.device.type == "cpu" and seen.largest:
+            self._part = max(1, _LARGEST_MAP * len(x) // seen.largest)
+        return logits, seen.pairs
 
 
 def agrees(logits: Tensor, reference: Tensor) -> bool:
