@@ -14,7 +14,7 @@ import pytest
 
 from zoo.catalogue import goes_into_backbones
 from zoo.cli import COMMANDS
-from zoo.documents import mechanisms
+from zoo.documents import checked_against, mechanisms
 from zoo.files import write_atomically
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec
@@ -30,7 +30,6 @@ PLACES = {
     ("replace_conv", "block"): "for the blocks' convolution",
     ("replace_mixer", "block"): "for the token mixer",
 }
-SOURCES = {"authors": "the authors' code", "independent": "independent code"}
 
 
 def table() -> str:
@@ -46,9 +45,8 @@ def row(spec: AttentionSpec) -> str:
     place = PLACES[spec.role, spec.placement] if goes_into_backbones(spec) else "on its own"
     title = f"[{spec.paper.title}]({spec.paper.url})" if spec.paper.url else spec.paper.title
     paper = f"{title}, {spec.paper.venue} {spec.paper.year}"
-    source = SOURCES.get(spec.reference, "the equations")
-    checked = source if spec.verified == "cases" else "the equations"
-    return f"| {spec.family.replace('_', ' ')} | {names} | {place} | {paper} | {checked} |\n"
+    cells = (spec.family.replace("_", " "), names, place, paper, checked_against(spec))
+    return f"| {' | '.join(cells)} |\n"
 
 
 def test_the_table_lists_every_mechanism() -> None:
