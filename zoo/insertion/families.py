@@ -162,7 +162,7 @@ def conv_sites(model: nn.Module) -> list[tuple[Site, tuple[str, ...]]]:
         if isinstance(conv, nn.Conv2d) and max(conv.kernel_size) > 1:
             where = f"{path}.{rule.conv}"
             site = Site(
-                path=where, channels=conv.out_channels, way="swap", conv=True,
+                path=where, channels=conv.out_channels, way="swap",
                 stride=max(1, stride(where) // conv.stride[0]),  # of the convolution's input
             )  # fmt: skip
             found.append((site, tuple(f"{path}.{name}" for name in rule.after_conv)))

@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo.errors import IncompatibleBackboneError
 
-Way = Literal["set", "append", "swap"]
+Way = Literal["set", "swap"]
 MAX_POSITIONS = 4096
 
 
@@ -23,12 +23,12 @@ class Site:
         path: dotted path under which the attention's module will be found.
         channels: C of the map there.
         stride: input pixels per position, for the map's size.
-        way: `set` the attribute (a parameter-free module there is kept inside), `append` to a
-            Sequential, or `swap` the class of the module there for one that attends to its output.
+        way: `set` the attribute (a parameter-free module there is kept inside; in a Sequential it
+            is a new child, run last), or `swap` the class of the module there for one that attends
+            to its output.
         channels_last: the map is (B, H, W, C).
         base_first: what stood there runs before the attention (an activation), not after (a
             drop path).
-        conv: the module there is a spatial convolution.
         size: (H, W) if it is known better than from the stride.
     """
 
@@ -38,7 +38,6 @@ class Site:
     way: Way = "set"
     channels_last: bool = False
     base_first: bool = False
-    conv: bool = False
     size: tuple[int, int] | None = None
 
     def map_size(self, img_size: tuple[int, int]) -> tuple[int, int]:

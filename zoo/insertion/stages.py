@@ -84,7 +84,7 @@ def _site(model: nn.Module, info: dict, shape: tuple[int, ...], img_size: tuple[
     size = (shape[1], shape[2]) if last else (shape[2], shape[3])
     way, path = "swap", info["module"]
     if _runs_its_children(module):
-        way, path = "append", f"{path}.attn"
+        way, path = "set", f"{path}.attn"
     elif not any(True for _ in module.parameters()):
         way = "set"
     return Site(
