@@ -136,6 +136,9 @@ class AttentionSpec:
             the target of a function `(state, module) -> state`.
         reference_call: target of a function `(module, *inputs) -> outputs`, where calling the
             module itself does not give all outputs that a reference case records.
+        example: target of a function `(channels, batch, generator) -> (options, inputs)`, where
+            the contract alone does not say what the module takes: the kit builds and runs it so.
+        masked: `forward` takes `mask`, bool (B, N), True where a token is present.
         notes: departures of the authors' code from their paper, in a sentence or two.
     """
 
@@ -162,6 +165,8 @@ class AttentionSpec:
     verified: str = ""
     key_map: KeyMap = ()
     reference_call: str = ""
+    example: str = ""
+    masked: bool = False
     notes: str = ""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,11 @@
+"""The networks without attention that the field compares with."""
+
+from zoo.hookspecs import hookimpl
+from zoo.specs import AttentionSpec
+
+ATTENTIONS: tuple[AttentionSpec, ...] = ()
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS

@@ -1,0 +1,11 @@
+"""Logical attention: sets, sequences and states that choose what to attend to next."""
+
+from zoo.hookspecs import hookimpl
+from zoo.specs import AttentionSpec
+
+ATTENTIONS: tuple[AttentionSpec, ...] = ()
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS

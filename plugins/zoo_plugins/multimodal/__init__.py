@@ -1,0 +1,11 @@
+"""Multimodal attention: two inputs that attend to each other."""
+
+from zoo.hookspecs import hookimpl
+from zoo.specs import AttentionSpec
+
+ATTENTIONS: tuple[AttentionSpec, ...] = ()
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS
