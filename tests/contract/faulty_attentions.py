@@ -107,3 +107,20 @@ class StuckIdentity(Sound):
         with torch.no_grad():
             self.weight.zero_()
             self.factor.zero_()
+
+
+class IgnoresMask(Sound):
+    """Tokens (B, N, C) minus their mean, the masked ones in it."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x - x.mean(1, keepdim=True) * self.weight.flatten()
+
+
+class IgnoresGenerator(Sound):
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return super().forward(x) * (torch.rand(()) if self.training else 1)
+
+
+class DrawsInEval(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.rand(())

@@ -1,4 +1,4 @@
-"""Every registered attention on feature maps passes the kit that plugin authors run."""
+"""Every registered attention passes the kit that plugin authors run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ import pytest
 from zoo import testing
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec
+from zoo.testing import trial
 
-ATTENTIONS = [s for s in default_registry().attentions.values() if s.contract in testing.MAPS]
+ATTENTIONS = list(default_registry().attentions.values())
 
 
-@pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("spec", ATTENTIONS, ids=lambda spec: spec.name)
+def applies(spec: AttentionSpec, check: testing.Check) -> bool:
+    if check in (testing.check_sizes, testing.check_channels_last):
+        return spec.contract in testing.MAPS
+    if check is testing.check_identity_start:
+        return spec.identity == "exact"
+    return check is not testing.check_mask or spec.masked
+
+
+@pytest.mark.parametrize(
+    ("spec", "check"),
+    [
+        pytest.param(spec, check, id=f"{spec.name}-{check.__name__}")
+        for spec in ATTENTIONS
+        for check in testing.CHECKS
+        if applies(spec, check)
+    ],
+)
 def test_conformance(spec: AttentionSpec, check: testing.Check) -> None:
     check(spec)
+
+
+@pytest.mark.parametrize("spec", ATTENTIONS, ids=lambda spec: spec.name)
+def test_each_can_be_tried(spec: AttentionSpec) -> None:
+    """A spec whose contract has no sample must give an example, or no check would see it."""
+    assert trial.sample(spec, batch=2)

@@ -20,6 +20,9 @@ FAULTS = {
     "IgnoresDtype": (testing.check_factory_arguments, "leaves weight"),
     "MixesBatch": (testing.check_batch_independence, "in its batch"),
     "ReadsMemory": (testing.check_channels_last, "channels-last"),
+    "DrawsInEval": (testing.check_randomness, "global random state"),
+    "IgnoresMask": (testing.check_mask, "masked padding"),
+    "IgnoresGenerator": (testing.check_randomness, "two results"),
     "Dead": (testing.check_gradients, "unused has no gradient"),
     "Unpicklable": (testing.check_copies, "pickle"),
     "HiddenState": (testing.check_copies, "state dict"),
@@ -30,8 +33,11 @@ FAULTS = {
 
 
 def spec(name: str) -> zoo.AttentionSpec:
-    target = f"faulty_attentions:{name}"
-    return zoo.AttentionSpec(name=name.lower(), target=target, identity="exact", identity_gate=0.5)
+    masked = name == "IgnoresMask"
+    return zoo.AttentionSpec(
+        name=name.lower(), target=f"faulty_attentions:{name}", identity="exact", identity_gate=0.5,
+        contract="tokens" if masked else "map", masked=masked,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTS)

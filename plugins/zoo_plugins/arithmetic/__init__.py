@@ -73,6 +73,7 @@ ATTENTIONS = (
             (r"(^|\.)conv4\.", r"\1convs.4."),
         ),
         reference_call="zoo_plugins.arithmetic.reverse_saliency:reference_call",
+        example="zoo_plugins.arithmetic.reverse_saliency:example",
         notes="The journal version has the attention after the 1x1 convolution: variant='tip2020'.",
     ),
     AttentionSpec(
@@ -94,6 +95,7 @@ ATTENTIONS = (
         reference="authors",
         verified="cases",
         reference_call="zoo_plugins.arithmetic.mirror:reference_call",
+        example="zoo_plugins.arithmetic.mirror:example",
         notes="The reflection is that of the normalised square: skewed on other maps.",
     ),
 )

@@ -130,3 +130,9 @@ def reference_call(module: Mirror, x: Tensor, line: Tensor) -> dict[str, Tensor]
     grid = mirror_grid(x, line)
     parts = {"grid": grid, "flipped": module.flip(x, grid), "masked_features": x}
     return {**found, **parts, "attention": module.attend(x, line)[1]}
+
+
+def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
+    """A map and a line for each sample, for the conformance kit."""
+    x = torch.randn(batch, channels, 8, 8, generator=generator)
+    return {}, (x, torch.rand(batch, 4, generator=generator) * 2 - 1)

@@ -70,3 +70,9 @@ class ReverseSaliency(nn.Module):
 def reference_call(module: ReverseSaliency, x: Tensor, coarse: Tensor) -> dict[str, Tensor]:
     """What a reference case records: the finer logits and the attention."""
     return {"y": module(x, coarse), "attention": module.attention(coarse)}
+
+
+def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
+    """A side output and the deeper stage's logits, for the conformance kit."""
+    x = torch.randn(batch, channels, 8, 8, generator=generator)
+    return {}, (x, torch.randn(batch, 1, 8, 8, generator=generator))

@@ -34,6 +34,7 @@ ATTENTIONS = (
             (r"(^|\.)fc4\.", r"\1where."),
         ),
         reference_call="zoo_plugins.recurrent.glimpse:retina_and_glimpse",
+        example="zoo_plugins.recurrent.glimpse:example",
         notes="The authors released no code; the reference scales x by the height, here by the "
         "width. How wide patches are resized is not stated; they are average-pooled.",
     ),
@@ -51,6 +52,8 @@ ATTENTIONS = (
         verified="cases",
         key_map=KEY_MAP,
         reference_call="zoo_plugins.recurrent.authors:authors_rollout",
+        example="zoo_plugins.recurrent.ram:example",
+        dead_parameters=(r"(^|\.)baseline\.",),  # learns from the reward, not from the output
         notes="The reference's location network has a hidden layer that the paper's has not "
         "(locator_hidden=0), and clamps samples to the image, of which the paper says nothing.",
     ),

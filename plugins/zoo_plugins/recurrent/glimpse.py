@@ -187,3 +187,9 @@ def retina_and_glimpse(
     """What a reference case records: (phi, g)."""
     pixels = module.retina(image, location)
     return pixels, module.encode(pixels, location)
+
+
+def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
+    """An image and a location, for the conformance kit."""
+    image = torch.rand(batch, channels, 28, 28, generator=generator)
+    return {}, (image, torch.rand(batch, 2, generator=generator) * 2 - 1)

@@ -137,9 +137,10 @@ class RecurrentAttention(nn.Module):
         generator = torch.Generator("cpu").manual_seed(self.seed)
         uniform = torch.rand(shape[1:], generator=generator, device="cpu")
         noise = torch.randn(shape, generator=generator, device="cpu")
-        device = self.core.i2h.weight.device
-        self.register_buffer("draw_start", self._start(uniform).to(device), persistent=False)
-        self.register_buffer("draw_noise", noise.to(device), persistent=False)
+        weight = self.core.i2h.weight
+        like: Any = {"device": weight.device, "dtype": _location_dtype(weight)}
+        self.register_buffer("draw_start", self._start(uniform).to(**like), persistent=False)
+        self.register_buffer("draw_noise", noise.to(**like), persistent=False)
 
     def rollout(
         self,
@@ -164,7 +165,7 @@ class RecurrentAttention(nn.Module):
         std = self.std if std is None else std
         if start is None:
             start = _point(self.first_location, image).expand(image.shape[0], 2)
-        start = start.to(torch.promote_types(start.dtype, torch.float32))
+        start = start.to(_location_dtype(start))
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
             hidden = self._glance(image, location, hidden)
@@ -262,8 +263,12 @@ class RecurrentAttention(nn.Module):
 
 
 def _point(location: tuple[float, float], like: Tensor) -> Tensor:
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    return torch.tensor(location, dtype=dtype, device=like.device)
+    return torch.tensor(location, dtype=_location_dtype(like), device=like.device)
+
+
+def _location_dtype(like: Tensor) -> torch.dtype:
+    """Locations keep at least float32: a pixel must not be lost."""
+    return torch.promote_types(like.dtype, torch.float32)
 
 
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
@@ -288,3 +293,8 @@ def _location(point: Sequence[float]) -> tuple[float, float]:
 
 def _not_negative(name: str, value: float) -> float:
     return 0.0 if value == 0 else check_number("ram", name, value)
+
+
+def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
+    """One-channel images of 28x28, for the conformance kit."""
+    return {"channels": 1}, (torch.rand(batch, 1, 28, 28, generator=generator),)

@@ -1,0 +1,185 @@
+"""Checks of what a module computes: shapes, layout, independence, masks, copies, options."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any
+from unittest import SkipTest
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import OptionError
+from zoo.testing.trial import (
+    MAPS,
+    SIZES,
+    Attention,
+    Inputs,
+    build,
+    close,
+    convert,
+    require,
+    rows_are_independent,
+    run,
+    sample,
+    sample_map,
+    spec_of,
+    tensors_of,
+)
+
+SAME_SHAPE = (*MAPS, "tokens")
+
+
+def check_output(attention: Attention) -> None:
+    """Outputs are finite, inputs are left as they were; a map or tokens keep shape and dtype."""
+    spec = spec_of(attention)
+    module, inputs = build(spec).eval(), sample(spec)
+    before = convert(inputs, torch.clone)
+    y = run(module, inputs)
+    if spec.contract in SAME_SHAPE:
+        x = inputs[0]
+        require(isinstance(y, Tensor), spec, f"returns a {type(y).__name__}, not a tensor")
+        require(y.shape == x.shape, spec, f"{tuple(x.shape)} becomes {tuple(y.shape)}")
+        require(y.dtype == x.dtype, spec, f"{x.dtype} becomes {y.dtype}")
+    outputs = list(tensors_of(y))
+    require(bool(outputs), spec, "the output holds no tensor")
+    finite = all(bool(t.isfinite().all()) for t in outputs)
+    require(finite, spec, "the output has non-finite values")
+    for x, was in zip(tensors_of(inputs), tensors_of(before), strict=True):
+        require(torch.equal(x, was), spec, "the input is changed in place")
+
+
+def check_sizes(attention: Attention) -> None:
+    """Odd, small and non-square maps, and a batch of one, keep their shape."""
+    spec = spec_of(attention)
+    for size in SIZES:
+        x = sample_map(spec, batch=1, size=size)
+        y = run(build(spec, size=size).eval(), x)
+        require(y.shape == x.shape, spec, f"{tuple(x.shape)} becomes {tuple(y.shape)}")
+
+
+def check_factory_arguments(attention: Attention) -> None:
+    """`dtype=` and `device=` reach every parameter and buffer."""
+    spec = spec_of(attention)
+    double = build(spec, dtype=torch.float64)
+    for name, tensor in _tensors(double):
+        is_double = tensor.dtype == torch.float64 or not tensor.is_floating_point()
+        require(is_double, spec, f"dtype=torch.float64 leaves {name} in {tensor.dtype}")
+    for name, tensor in _tensors(build(spec, device="meta")):
+        require(tensor.is_meta, spec, f"device='meta' leaves {name} on {tensor.device}")
+
+
+def check_batch_independence(attention: Attention) -> None:
+    """In eval, a sample's output does not depend on the rest of its batch."""
+    spec = spec_of(attention)
+    if not rows_are_independent(spec):
+        raise SkipTest(f"{spec.name} takes no batch")
+    module, inputs = build(spec).eval(), sample(spec)
+    y = run(module, inputs)
+    batch = len(next(tensors_of(inputs)))
+    alone = [run(module, convert(inputs, lambda t, i=i: t[i : i + 1])) for i in range(batch)]
+    for whole, *parts in zip(tensors_of(y), *map(tensors_of, alone), strict=True):
+        if whole.ndim and len(whole) == batch and all(p.ndim and len(p) == 1 for p in parts):
+            close(torch.cat(parts), whole, spec, "a sample alone and in its batch differ")
+
+
+def check_channels_last(attention: Attention) -> None:
+    """Channels-last memory gives the same numbers."""
+    spec = spec_of(attention)
+    x = sample_map(spec)
+    module = build(spec).eval()
+    expected = run(module, x)
+    layout: Any = torch.channels_last
+    found = run(module.to(memory_format=layout), x.to(memory_format=layout))
+    close(found, expected, spec, "channels-last memory changes the numbers")
+
+
+def check_mask(attention: Attention) -> None:
+    """A padded tail of the tokens, or of the memory, masked out, changes no output."""
+    spec = spec_of(attention)
+    if not spec.masked:
+        raise SkipTest(f"{spec.name} takes no mask")
+    module, inputs = build(spec).eval(), sample(spec)
+    place = 1 if spec.contract == "context" else 0
+    tokens = inputs[place]
+    kept = tokens.shape[1] - 3
+    short = (*inputs[:place], tokens[:, :kept], *inputs[place + 1 :])
+    padded = tokens.clone()
+    padded[:, kept:] = 1e3
+    full = (*inputs[:place], padded, *inputs[place + 1 :])
+    mask = (torch.arange(tokens.shape[1]) < kept).expand(tokens.shape[:2])
+    found = next(tensors_of(run(module, full, mask=mask)))
+    if spec.contract == "tokens":
+        found = found[:, :kept]
+    close(found, next(tensors_of(run(module, short))), spec, "masked padding changes the output")
+    nothing = run(module, full, mask=torch.zeros_like(mask))
+    finite = all(bool(t.isfinite().all()) for t in tensors_of(nothing))
+    require(finite, spec, "where all is masked, the output is not finite")
+
+
+def check_randomness(attention: Attention) -> None:
+    """Eval draws nothing; in training, one seed of `generator=` gives one result."""
+    spec = spec_of(attention)
+    module, inputs = build(spec), sample(spec)
+    random = torch.get_rng_state()
+    first = run(module.eval(), inputs)
+    same = torch.equal(torch.get_rng_state(), random)
+    require(same, spec, "eval draws from the global random state")
+    close(run(module, inputs), first, spec, "two calls in eval differ")
+    if "generator" in inspect.signature(module.forward).parameters:
+        close(*_drawn_twice(module.train(), inputs), spec, "one generator gives two results")
+
+
+def _drawn_twice(module: nn.Module, inputs: Inputs) -> tuple[Any, Any]:
+    """Two copies in training, the global random state moved on between them."""
+    other = copy.deepcopy(module)
+    first = run(module, inputs, generator=torch.Generator().manual_seed(5))
+    with torch.random.fork_rng(devices=[]):
+        torch.rand(7)
+        return first, run(other, inputs, generator=torch.Generator().manual_seed(5))
+
+
+def check_copies(attention: Attention) -> None:
+    """`copy.deepcopy`, `pickle` and a state dict carry all that the output depends on."""
+    spec = spec_of(attention)
+    module, inputs = build(spec).eval(), sample(spec)
+    expected = run(module, inputs)
+    close(run(copy.deepcopy(module), inputs), expected, spec, "a deep copy computes something else")
+    try:
+        pickled = pickle.loads(pickle.dumps(module))
+    except Exception as error:
+        raise AssertionError(f"{spec.name}: it cannot be pickled: {error}") from error
+    close(run(pickled, inputs), expected, spec, "a pickled copy computes something else")
+    other = build(spec, seed=1).eval()
+    other.load_state_dict(module.state_dict())
+    close(run(other, inputs), expected, spec, "the state dict does not carry the whole state")
+
+
+def check_unknown_option(attention: Attention) -> None:
+    """An option that the mechanism does not have is refused by name."""
+    spec = spec_of(attention)
+    try:
+        build(spec, no_such_option=1)
+    except OptionError as error:
+        require("no_such_option" in str(error), spec, f"the error names no option: {error}")
+        return
+    raise AssertionError(f"{spec.name}: an unknown option is accepted silently")
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+BEHAVIOUR = (
+    check_output,
+    check_sizes,
+    check_factory_arguments,
+    check_batch_independence,
+    check_channels_last,
+    check_mask,
+    check_randomness,
+    check_copies,
+    check_unknown_option,
+)

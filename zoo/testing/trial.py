@@ -1,0 +1,130 @@
+"""Building an attention and giving it something to attend to: what every check starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import SkipTest
+
+import torch
+from torch import Tensor, nn
+
+from zoo import names
+from zoo.mechanisms import build_attention
+from zoo.registry import default_registry
+from zoo.specs import AttentionSpec
+from zoo.targets import resolve
+
+Attention = str | AttentionSpec
+Check = Callable[[Attention], None]
+Inputs = tuple[Any, ...]
+
+CHANNELS = 64
+TOKENS = 64
+SIZES = ((8, 8), (7, 7), (5, 9), (14, 6), (2, 3))
+MAPS = ("map", "map_channels", "regulariser")
+SAMPLES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "tokens": ((TOKENS, CHANNELS),),
+    "set": ((TOKENS, CHANNELS),),
+    "context": ((5, CHANNELS), (9, CHANNELS)),
+    "map_pair": ((CHANNELS, *SIZES[0]), (CHANNELS, *SIZES[0])),
+    "head": ((CHANNELS, *SIZES[0]),),
+}
+
+
+def spec_of(attention: Attention) -> AttentionSpec:
+    """The spec itself, or that of the name."""
+    if isinstance(attention, AttentionSpec):
+        return attention
+    return names.attention(attention, default_registry())
+
+
+def build(
+    spec: AttentionSpec, *, size: tuple[int, int] = SIZES[0], seed: int = 0, **options: Any
+) -> nn.Module:
+    """The module at 64 channels, with the options of the spec's example."""
+    if spec.needs_size:
+        options["feat_size"] = size
+    if spec.example:
+        options = {**_example(spec, batch=1)[0], **options}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_attention(spec, default_registry(), CHANNELS, options)
+
+
+def sample(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Inputs:
+    """Inputs for `forward`: the spec's example, else what the contract says."""
+    if spec.example:
+        return _example(spec, batch)[1]
+    random = torch.Generator().manual_seed(2)
+    shapes = ((CHANNELS, *size),) if spec.contract in MAPS else SAMPLES.get(spec.contract)
+    if shapes is None:
+        raise SkipTest(f"contract {spec.contract!r} is tried with AttentionSpec(example=...) only")
+    return tuple(torch.randn(batch, *shape, generator=random) for shape in shapes)
+
+
+def sample_map(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Tensor:
+    """A map, for the checks that are about maps."""
+    if spec.contract not in MAPS or spec.example:
+        raise SkipTest(f"{spec.name} does not take one map")
+    return sample(spec, batch=batch, size=size)[0]
+
+
+def rows_are_independent(spec: AttentionSpec) -> bool:
+    """Whether the first dimension of every input is a batch."""
+    function = resolve(spec.example, default_registry().owner(spec)) if spec.example else None
+    return getattr(function, "batch_independent", True)
+
+
+def run(module: nn.Module, inputs: Inputs | Tensor, **keywords: Any) -> Any:
+    """Forward without gradients."""
+    with torch.no_grad():
+        return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **keywords)
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """The tensors of a nested output, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_of(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors_of(item)
+
+
+def convert(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Nested inputs, with `change` made to each tensor."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: convert(item, change) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(convert(item, change) for item in value)
+    return value
+
+
+def doubled(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def require(condition: bool, spec: AttentionSpec, what: str) -> None:
+    if not condition:
+        raise AssertionError(f"{spec.name}: {what}")
+
+
+def close(found: Any, expected: Any, spec: AttentionSpec, what: str) -> None:
+    """Both nested outputs agree to 1e-4 relative, 1e-5 absolute."""
+    ours, theirs = list(tensors_of(found)), list(tensors_of(expected))
+    require(len(ours) == len(theirs), spec, f"{what}: {len(ours)} tensors, not {len(theirs)}")
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            a, b, rtol=1e-4, atol=1e-5, msg=lambda detail: f"{spec.name}: {what}. {detail}"
+        )
+
+
+def _example(spec: AttentionSpec, batch: int) -> tuple[dict[str, Any], Inputs]:
+    function = resolve(spec.example, default_registry().owner(spec))
+    options, inputs = function(CHANNELS, batch, torch.Generator().manual_seed(2))
+    return dict(options), tuple(inputs)
