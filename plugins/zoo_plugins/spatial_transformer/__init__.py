@@ -1,35 +1,71 @@
 """Spatial transformers: attention by resampling the map."""
 
+from typing import Any
+
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
+
+PACKAGE = "zoo_plugins.spatial_transformer"
+PAPER = Paper(
+    title="Spatial Transformer Networks",
+    authors="Max Jaderberg, Karen Simonyan, Andrew Zisserman, Koray Kavukcuoglu",
+    venue="NeurIPS",
+    year=2015,
+    arxiv="1506.02025",
+)
 
 ATTENTIONS = (
     AttentionSpec(
         name="spatial_transformer",
         aliases=("stn",),
-        target="zoo_plugins.spatial_transformer.spatial_transformer:SpatialTransformer",
+        target=f"{PACKAGE}.spatial_transformer:SpatialTransformer",
         family="spatial_transformer",
         placement="stage",
         needs_size=True,
         identity="exact",
         identity_gate=1.0,
         channel_arguments=("in_channels",),
-        paper=Paper(
-            title="Spatial Transformer Networks",
-            authors="Max Jaderberg, Karen Simonyan, Andrew Zisserman, Koray Kavukcuoglu",
-            venue="NeurIPS",
-            year=2015,
-            arxiv="1506.02025",
-        ),
+        paper=PAPER,
         license="BSD-3-Clause",
         reference="independent",
         verified="cases",
-        reference_call="zoo_plugins.spatial_transformer.spatial_transformer:reference_call",
+        reference_call=f"{PACKAGE}.spatial_transformer:reference_call",
         notes="The localisation network is that of PyTorch's tutorial; the paper has several.",
     ),
+)
+
+
+def _digits(name: str, notes: str, **defaults: Any) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        target=f"{PACKAGE}.digits:DistortedDigitNet",
+        family="spatial_transformer",
+        defaults={"num_classes": 10, "in_chans": 1, **defaults},
+        config=f"{PACKAGE}.configs:read_size",
+        input={
+            "input_size": (1, 28, 28), "fixed_input_size": True, "num_classes": 10,
+            "mean": (0.0,), "std": (1.0,), "crop_pct": 1.0, "interpolation": "bilinear",
+            "first_conv": "features.0", "classifier": "classifier", "pool_size": None,
+        },
+        paper=PAPER,
+        license="Apache-2.0",
+        reference="equations",
+        verified="equations",
+        notes=notes,
+    )  # fmt: skip
+
+
+MODELS = (
+    _digits("stn_mnist", "The paper's ST-CNN with one affine transformer; widths of a rebuild."),
+    _digits("stn_mnist_tps", "The ST-CNN with a thin plate spline of 16 points.", transform="tps"),
 )
 
 
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
     return ATTENTIONS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS
