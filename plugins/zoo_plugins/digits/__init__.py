@@ -1,11 +1,38 @@
-"""Digits on canvases: translated, cluttered, paired and distorted MNIST, and house numbers."""
+"""Digits on canvases: translated, cluttered, paired and distorted MNIST, and house numbers.
+
+All images are drawn on the fly from MNIST's digits; nothing generated is kept in files.
+"""
 
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec
+from zoo.specs import DatasetSpec
 
-ATTENTIONS: tuple[AttentionSpec, ...] = ()
+MNIST_LICENSE = "CC-BY-SA-3.0"
+ADDITION_CLASSES = 19  # sums of two digits, 0 to 18
+
+
+def _mnist(name: str, num_classes: int = 10) -> DatasetSpec:
+    return DatasetSpec(
+        name=name,
+        target=f"zoo_plugins.digits.sets:{name}",
+        num_classes=num_classes,
+        license=MNIST_LICENSE,
+    )
+
+
+DATASETS = (
+    _mnist("mnist_translated60"),
+    _mnist("mnist_cluttered60"),
+    _mnist("mnist_cluttered100"),
+    _mnist("mnist_clutter_seed100"),
+    _mnist("mnist_distorted_r"),
+    _mnist("mnist_distorted_rts"),
+    _mnist("mnist_distorted_p"),
+    _mnist("mnist_distorted_e"),
+    _mnist("mnist_pairs"),
+    _mnist("mnist_addition", ADDITION_CLASSES),
+)
 
 
 @hookimpl
-def zoo_attentions() -> tuple[AttentionSpec, ...]:
-    return ATTENTIONS
+def zoo_datasets() -> tuple[DatasetSpec, ...]:
+    return DATASETS
