@@ -1,10 +1,10 @@
-"""Training images, held in memory as bytes; the held-out part is drawn once, by seed."""
+"""Training images: held in memory as bytes, or drawn anew in each epoch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,11 +13,12 @@ from torch import Tensor
 from zoo.errors import DataError, RecipeError, UnknownNameError
 from zoo.registry import default_registry
 from zoo.targets import resolve
+from zoo.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """uint8 (N, C, H, W) and int64 (N,)."""
+    """uint8 (N, C, H, W) and int64 (N,), or (N, L) where an image has several labels."""
 
     images: Tensor
     labels: Tensor
@@ -25,28 +26,109 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: Tensor) -> Images:
+    def __getitem__(self, index: Tensor | slice) -> Images:
         return Images(self.images[index], self.labels[index])
 
     def to(self, device: torch.device) -> Images:
         return Images(self.images.to(device), self.labels.to(device))
 
-
-def split(data: Images, holdout: int, seed: int) -> tuple[Images, Images]:
-    """(training, held-out): `holdout` images drawn with `seed`, whatever else is random."""
-    if holdout >= len(data):
-        raise RecipeError(f"data.holdout = {holdout} leaves none of {len(data)} images to train on")
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    return data[order[holdout:]], data[order[:holdout]]
+    def batch(self, index: Tensor, epoch: int) -> Images:
+        """The same in each epoch."""
+        return self[index]
 
 
-def load_images(name: str, root: Path | None) -> Images:
-    """The training split of a registered data set, as its files give it, in memory.
+class Source(Protocol):
+    """What training takes its batches from."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, epoch: int) -> Images: ...
+
+    def to(self, device: torch.device) -> Source: ...
+
+
+@runtime_checkable
+class Drawable(Protocol):
+    """A data set whose images are drawn on the fly, a batch at once.
+
+    An image is a function of its index, the epoch and the seed alone, and the same on each device.
+    """
+
+    num_classes: int | None
+
+    def __len__(self) -> int: ...
+
+    def draw(
+        self, index: Tensor, *, epoch: int = 0, seed: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """uint8 (B, C, H, W) and labels (B,) or (B, L)."""
+        ...
+
+    def subset(self, index: Tensor) -> Self: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A `Drawable` as a source: another picture of the same things in each epoch."""
+
+    data: Drawable
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, index: Tensor, epoch: int) -> Images:
+        return Images(*self.data.draw(index, epoch=epoch, seed=self.seed))
+
+    def to(self, device: torch.device) -> Drawn:
+        return Drawn(self.data.to(device), self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a recipe trains on, what it holds out, and what a model must fit."""
+
+    train: Source
+    held_out: Images
+    channels: int
+    num_classes: int
+
+
+def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
+    """The training split of the recipe's data set, without the part that is held out.
+
+    That part is drawn with `data.holdout_seed`, whatever else is random; where images are made on
+    the fly, they are made once for it, of things (digits) that training never shows.
 
     Raises:
-        UnknownNameError: no data set of that name. DataError: its files are absent or broken,
-        or its images are not all of one size.
+        UnknownNameError: no data set of that name. DataError: its files are absent or broken, or
+        its images are not all of one size. RecipeError: too many are held out.
     """
+    settings = recipe.data
+    dataset = _open(settings.name, root)
+    order = torch.randperm(
+        len(dataset), generator=torch.Generator().manual_seed(settings.holdout_seed)
+    )
+    held, kept = order[: settings.holdout], order[settings.holdout :]
+    if not len(kept):
+        raise RecipeError(
+            f"data.holdout = {settings.holdout} leaves none of {len(dataset)} images to train on"
+        )
+    if isinstance(dataset, Drawable):
+        # No digits are held out: one image tells the shape, and none is kept of it.
+        held_out = dataset.subset(held) if len(held) else dataset
+        sample = Images(*held_out.draw(torch.arange(max(1, len(held))), seed=settings.holdout_seed))
+        classes = dataset.num_classes or int(sample.labels.max()) + 1
+        source = Drawn(dataset.subset(kept), recipe.seed)
+        return TrainingData(source, sample[: len(held)], sample.images.shape[1], classes)
+    images = _in_memory(dataset, settings.name)
+    classes = int(images.labels.max()) + 1
+    return TrainingData(images[kept], images[held], images.images.shape[1], classes)
+
+
+def _open(name: str, root: Path | None) -> Any:
     registry = default_registry()
     spec = registry.datasets.get(name)
     if spec is None:
@@ -55,12 +137,16 @@ def load_images(name: str, root: Path | None) -> Images:
             where="data.name",
             remedy=f"one of {', '.join(sorted(registry.datasets)) or 'none: see zoo plugins'}",
         )
-    dataset = resolve(spec.target, registry.owner(spec))(root, "train")
+    return resolve(spec.target, registry.owner(spec))(root, "train")
+
+
+def _in_memory(dataset: Any, name: str) -> Images:
     pairs = [dataset[i] for i in range(len(dataset))]
     images = [_channels_first(image) for image, _ in pairs]
     if len({image.shape for image in images}) != 1:
-        raise DataError(f"the images of {name} are not all of one size", where=str(root or name))
-    return Images(torch.stack(images), torch.tensor([int(label) for _, label in pairs]))
+        raise DataError(f"the images of {name} are not all of one size", where=name)
+    labels = np.array([label for _, label in pairs], dtype=np.int64)
+    return Images(torch.stack(images), torch.from_numpy(labels))
 
 
 def _channels_first(image: Any) -> Tensor:

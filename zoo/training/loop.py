@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from zoo.errors import RecipeError
 from zoo.training.augment import augment
-from zoo.training.data import Images
+from zoo.training.data import Images, Source
 from zoo.training.objective import Objective
 from zoo.training.recipe import Recipe
 
@@ -34,7 +34,7 @@ class Trainer:
         recipe: Recipe,
         model: nn.Module,
         objective: Objective,
-        train: Images,
+        train: Source,
         held_out: Images,
         *,
         normalise: tuple[tuple[float, ...], ...] = ((0.0,), (1.0,)),
@@ -135,7 +135,7 @@ class Trainer:
             generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
             self._order = epoch, torch.randperm(len(self.train), generator=generator)
         size = self.recipe.batch_size
-        return self.train[self._order[1][place * size : (place + 1) * size]]
+        return self.train.batch(self._order[1][place * size : (place + 1) * size], epoch)
 
     def _advance(self, batch: Images) -> None:
         self.model.train()

@@ -16,7 +16,7 @@ from torch import nn
 from zoo.errors import DataError, OptionError, RecipeError
 from zoo.files import write_atomically
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.data import Images, load_images, split
+from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
 from zoo.training.recipe import Recipe
@@ -75,18 +75,19 @@ def _trainer(recipe: Recipe, data: Path | None, device: torch.device) -> Trainer
     torch.manual_seed(recipe.seed)
     model, spec = _build(recipe)
     objective = _objective(recipe, model, spec.objective if spec else "")
-    images = load_images(recipe.data.name, data)
-    training, held_out = split(images, recipe.data.holdout, recipe.data.holdout_seed)
-    if len(training) < recipe.batch_size:
-        raise RecipeError(f"batch_size = {recipe.batch_size} is more than {len(training)} images")
-    _check_fit(recipe.data.name, images, model)
+    found = training_data(recipe, data)
+    if len(found.train) < recipe.batch_size:
+        raise RecipeError(
+            f"batch_size = {recipe.batch_size} is more than {len(found.train)} images"
+        )
+    _check_fit(recipe.data.name, found, model)
     return Trainer(
         recipe,
         model,
         objective,
-        training,
-        held_out,
-        normalise=_normalisation(model, images.images.shape[1]),
+        found.train,
+        found.held_out,
+        normalise=_normalisation(model, found.channels),
         device=device,
     )
 
@@ -109,9 +110,9 @@ def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
         raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
 
 
-def _check_fit(name: str, images: Images, model: nn.Module) -> None:
+def _check_fit(name: str, found: TrainingData, model: nn.Module) -> None:
     """Refuse images whose channels or classes are not the model's."""
-    channels = images.images.shape[1]
+    channels = found.channels
     settings = getattr(model, "pretrained_cfg", None) or {}
     wanted = getattr(model, "in_chans", settings.get("input_size", (channels,))[0])
     if wanted != channels:
@@ -119,7 +120,7 @@ def _check_fit(name: str, images: Images, model: nn.Module) -> None:
             f"the images of {name} have {channels} channels, the model takes {wanted}",
             remedy=f"model_options.in_chans = {channels}",
         )
-    classes, known = int(images.labels.max()) + 1, getattr(model, "num_classes", None)
+    classes, known = found.num_classes, getattr(model, "num_classes", None)
     if known is not None and known < classes:
         raise DataError(
             f"{name} has {classes} classes, the model {known}",

@@ -84,6 +84,11 @@ def _model(name: str, size: int, notes: str = "", **defaults: Any) -> ModelSpec:
     )  # fmt: skip
 
 
+_CANVAS_60 = {
+    "patch_size": 12, "num_patches": 3, "num_glimpses": 8, "std": 0.1, "first_spread": 0.3,
+}  # fmt: skip
+_CANVAS_100 = {**_CANVAS_60, "num_patches": 4}
+
 MODELS = (
     _model(
         "ram_mnist",
@@ -92,6 +97,25 @@ MODELS = (
         num_glimpses=7,
         std=0.1,
         first_spread=0.3,
+    ),
+    _model(
+        "ram_mnist_translated",
+        60,
+        "Eight glimpses of 12x12 pixels at three scales, for `mnist_translated60`.",
+        **_CANVAS_60,
+    ),
+    _model(
+        "ram_mnist_cluttered60",
+        60,
+        "Eight glimpses of 12x12 pixels at three scales, for `mnist_cluttered60`.",
+        **_CANVAS_60,
+    ),
+    _model(
+        "ram_mnist_cluttered100",
+        100,
+        "Eight glimpses of 12x12 pixels at four scales, for `mnist_cluttered100` and "
+        "`mnist_clutter_seed100`.",
+        **_CANVAS_100,
     ),
     _model("ram_28", 28, "The reference port's model for 28x28 MNIST."),
     _model("ram_60", 60, "For 60x60 translated MNIST.", patch_size=12, num_patches=3),
