@@ -52,6 +52,7 @@ class Drawable(Protocol):
     """A data set whose images are drawn on the fly, a batch at once.
 
     An image is a function of its index, the epoch and the seed alone, and the same on each device.
+    Epoch 0 is what is measured, as items show it; those of training count from 1.
     """
 
     num_classes: int | None
@@ -80,7 +81,7 @@ class Drawn:
         return len(self.data)
 
     def batch(self, index: Tensor, epoch: int) -> Images:
-        return Images(*self.data.draw(index, epoch=epoch, seed=self.seed))
+        return Images(*self.data.draw(index, epoch=epoch + 1, seed=self.seed))
 
     def to(self, device: torch.device) -> Drawn:
         return Drawn(self.data.to(device), self.seed)
