@@ -110,3 +110,29 @@ def test_shuffle_attention_moves_channels_and_says_what_it_needs() -> None:
     torch.testing.assert_close(order, gate.expand_as(order))
     with pytest.raises(OptionError, match="odd"):
         zoo.create_attention("shuffle_attention", 7)
+
+
+@pytest.mark.parametrize("layout", ["parallel", "sequential"])
+def test_polarized_of_the_paper_is_its_equations(layout: str) -> None:
+    module: Any = zoo.create_attention(f"polarized_{layout}", 12, variant="paper")
+    x = torch.randn(2, 12, 5, 3)
+
+    def channel(x: Tensor) -> Tensor:
+        weights = module.conv_q_right(x).flatten(2).softmax(2)
+        context = torch.einsum("bcn,bon->bc", module.conv_v_right(x).flatten(2), weights)
+        mixed = context @ module.conv_up[0].weight.flatten(1).t()
+        return x * F.layer_norm(mixed, (12,)).sigmoid()[..., None, None]
+
+    def spatial(x: Tensor) -> Tensor:
+        query = module.conv_q_left(x).mean((2, 3)).softmax(1)
+        gate = torch.einsum("bc,bchw->bhw", query, module.conv_v_left(x)).sigmoid()
+        return x * gate.unsqueeze(1)
+
+    expected = channel(x) + spatial(x) if layout == "parallel" else spatial(channel(x))
+    torch.testing.assert_close(module(x), expected)
+    if layout == "sequential":
+        assert module.init_identity() == 0.25
+        torch.testing.assert_close(module(x), 0.25 * x)
+    for wrong in ({"layer_norm": False}, {"ln_ratio": 4}):
+        with pytest.raises(OptionError, match="variant='paper'"):
+            zoo.create_attention(f"polarized_{layout}", 12, variant="paper", **wrong)

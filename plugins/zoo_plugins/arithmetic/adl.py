@@ -61,11 +61,10 @@ class AttentionDropout(nn.Module):
         """Attend in training; `noise`, one number from [0, 1), decides instead of a new draw."""
         if not self.training:
             return x
-        if noise is None:
-            noise = torch.rand((), device=x.device)
-        attention = x.mean(1, keepdim=True)
-        dropped = noise + self.drop_rate >= 1
-        return x * torch.where(dropped, self.drop_mask(attention), torch.sigmoid(attention))
+        drawn = float(torch.rand(()) if noise is None else noise)  # on the CPU: no one waits for it
+        if drawn + self.drop_rate >= 1:
+            return x * self.drop_mask(x.detach().mean(1, keepdim=True))
+        return x * torch.sigmoid(x.mean(1, keepdim=True))
 
     def drop_mask(self, attention: Tensor) -> Tensor:
         """0 where the attention (B, 1, H, W) is at least gamma times its maximum, 1 elsewhere."""

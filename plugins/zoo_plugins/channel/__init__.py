@@ -159,6 +159,7 @@ ATTENTIONS = (
         aliases=("a2", "a2_net"),
         target="zoo_plugins.channel.double_attention:DoubleAttention",
         family="channel",
+        identity="exact",
         dead_parameters=(r"(^|\.)theta\.bias$",),  # taken out again by the softmax
         paper=A2_PAPER,
         license="none stated in the repository",
@@ -170,7 +171,8 @@ ATTENTIONS = (
             (r"(^|\.)convV\.", r"\1rho."),
             (r"(^|\.)conv_reconstruct\.", r"\1reconstruct."),
         ),
-        notes="The paper adds the block's output to its input: residual=True.",
+        reference_call="zoo_plugins.channel.double_attention:reference_call",
+        notes="As in the paper's networks the input is added; the port returns the rest alone.",
     ),
     AttentionSpec(
         name="dual_attention_channel",

@@ -2,14 +2,15 @@
 
     G = phi(X) softmax_hw(theta(X))^T          gathers c_n global descriptors of c_m channels
     Z = G softmax_n(rho(X))                    distributes them to every position
+    y = X + W Z                                in the paper's networks, and by default
 
-x: (B, C, H, W); phi: 1x1 convolution to c_m channels, theta and rho: to c_n, C/4 each. A last 1x1
-convolution brings Z back to C channels; without it (`reconstruct=False`) the output has c_m. In the
-paper's networks the block's output is added to its input: `residual=True`.
+x: (B, C, H, W); phi: 1x1 convolution to c_m channels, theta and rho: to c_n, C/4 each. W: 1x1 back
+to C channels; without it (`reconstruct=False`) the output has c_m, and nothing is added.
 
 No map but the two attentions is ever written: the attention of a position sums to one, so
 phi(X) A^T = W_phi (X A^T) + b_phi, and the last convolution goes into the small matrix too. Checked
-against a third party's port, since the authors' code (MXNet) is not to be had.
+against a third party's port, which returns W Z alone, since the authors' code (MXNet) is not to be
+had.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_bool, check_int, refuse
 
 NAME = "double_attention"
@@ -31,7 +33,7 @@ class DoubleAttention(nn.Module):
         channels: C.
         c_m, c_n: channels of the descriptors and their number, C // 4 each.
         reconstruct: end with a convolution to C channels.
-        residual: add the input.
+        residual: add the input, True; by default not without `reconstruct`.
         bias: of the convolutions.
         act_layer: not used (timm's builders hand one to every attention).
     """
@@ -43,7 +45,7 @@ class DoubleAttention(nn.Module):
         c_m: int | None = None,
         c_n: int | None = None,
         reconstruct: bool = True,
-        residual: bool = False,
+        residual: bool | None = None,
         bias: bool = True,
         act_layer: Any = None,
         device: Any = None,
@@ -56,7 +58,7 @@ class DoubleAttention(nn.Module):
             for name, width in (("c_m", c_m), ("c_n", c_n))
         )
         reconstruct = check_bool(NAME, "reconstruct", reconstruct)
-        self.residual = check_bool(NAME, "residual", residual)
+        self.residual = reconstruct if residual is None else check_bool(NAME, "residual", residual)
         if self.residual and not reconstruct and c_m != channels:
             refuse(NAME, "residual=True needs as many channels out as in", "reconstruct=True")
         dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
@@ -66,6 +68,10 @@ class DoubleAttention(nn.Module):
         self.reconstruct = nn.Conv2d(c_m, channels, 1, **dd) if reconstruct else None
 
     def forward(self, x: Tensor) -> Tensor:
+        return x + self.distribute(x) if self.residual else self.distribute(x)
+
+    def distribute(self, x: Tensor) -> Tensor:
+        """W Z, (B, C, H, W), or Z without `reconstruct`."""
         gather = torch.softmax(self.theta(x).flatten(2), 2)  # (B, c_n, HW)
         distribute = torch.softmax(self.rho(x).flatten(2), 1)
         means = gather @ x.flatten(2).transpose(1, 2)  # (B, c_n, C)
@@ -76,5 +82,16 @@ class DoubleAttention(nn.Module):
             bias = self.reconstruct.bias
         if bias is not None:  # the distribution sums to one, so the bias is a descriptor's part
             descriptors = descriptors + bias
-        out = (descriptors.transpose(1, 2) @ distribute).unflatten(2, x.shape[2:])
-        return x + out if self.residual else out
+        return (descriptors.transpose(1, 2) @ distribute).unflatten(2, x.shape[2:])
+
+    def init_identity(self) -> float:
+        """Start as x: the last convolution is zero; returns 1."""
+        if not self.residual or self.reconstruct is None:
+            refuse(NAME, "without reconstruct and residual there is no start as the identity")
+        zero_(self.reconstruct)
+        return 1.0
+
+
+def reference_call(module: DoubleAttention, x: Tensor) -> Tensor:
+    """What a reference case records: the port's output, to which the paper's network adds x."""
+    return module.distribute(x)

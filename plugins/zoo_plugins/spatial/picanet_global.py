@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_int, refuse
 
+from zoo.errors import WeightsMismatchError
+
 NAME = "picanet_global"
 POINTS, SPACING = 10, 3  # the authors'
 GATES = "ifco"  # input, forget, cell, output: PyTorch's order
@@ -98,12 +100,16 @@ def reference_call(module: PicanetGlobal, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def carry_keys(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
     """From the prototxt's names: a matrix of each gate on [x; h], and one bias."""
+    lstms = {m[1] for m in (re.match(r"(.*slstm_\w+\.dir[01])_[Wb]_", key) for key in state) if m}
+    parts = {f"{lstm}_{kind}_{gate}" for lstm in lstms for kind in "Wb" for gate in GATES}
+    missing = sorted(parts - state.keys())
+    if missing:
+        raise WeightsMismatchError(f"the authors' LSTMs lack {', '.join(missing[:4])}")
     found = {
         key.replace("pool_att_raw.", "weigh.").replace("pool_att_bn.", "bn."): tensor
         for key, tensor in state.items()
-        if "slstm_" not in key
+        if key not in parts  # what is of no LSTM keeps its name, and will be refused
     }
-    lstms = {m[1] for m in (re.match(r"(.*slstm_\w+\.dir[01])_W_i$", key) for key in state) if m}
     for lstm in sorted(lstms):
         weights = torch.cat([state[f"{lstm}_W_{gate}"] for gate in GATES])
         bias = torch.cat([state[f"{lstm}_b_{gate}"] for gate in GATES])
