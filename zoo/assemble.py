@@ -20,6 +20,7 @@ from zoo.describe import describe
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion.insert import Target, insert
+from zoo.insertion.mixers import HINTS
 from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan
 from zoo.registry import Registry
@@ -138,10 +139,12 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
     if spec is None:
         return []
     options = plan.attention_options
-    check_options(spec, options, option_names(resolve(spec.target, registry.owner(spec))))
+    accepted = option_names(resolve(spec.target, registry.owner(spec)))
+    check_options(spec, options, accepted)
 
     def build(channels: int, **more: Any) -> nn.Module:
-        known = {k: v for k, v in more.items() if k not in options}
+        unheard = {name for name in HINTS if accepted and name not in accepted}
+        known = {k: v for k, v in more.items() if k not in options and k not in unheard}
         return build_attention(spec, registry, channels, {**known, **options})
 
     target = Target(

@@ -97,9 +97,13 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
     return sorted(found, key=lambda w: not w.default)
 
 
+MAPS = ("map", "map_channels", "regulariser")
+
+
 def goes_into_backbones(spec: AttentionSpec) -> bool:
     """Whether `<attention>_<backbone>` makes sense for this mechanism."""
-    return spec.role != "none" and spec.contract in ("map", "map_channels", "regulariser")
+    contracts = ("tokens",) if spec.role == "replace_mixer" else MAPS
+    return spec.role != "none" and spec.contract in contracts
 
 
 def _has_weights(registry: Registry, name: str) -> bool:

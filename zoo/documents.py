@@ -66,12 +66,18 @@ def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
         ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
         f"`{spec.contract}`",
         ROLES[spec.role],
-        spec.identity if spec.role == "refine" else "-" if spec.role == "none" else "residual",
+        _start(spec),
         *(f"{figure:,}" for figure in figures),
         *("-" for _ in range(3 - len(figures))),
         checked_against(spec),
         _paper(spec),
     )
+
+
+def _start(spec: AttentionSpec) -> str:
+    if spec.role == "none":
+        return "-"
+    return "residual" if spec.role == "replace_conv" else spec.identity
 
 
 def checked_against(spec: AttentionSpec) -> str:

@@ -222,5 +222,5 @@ def _default_form(plan: Plan) -> Insertion:
     if plan.attention is None or plan.replace:
         return "plain"
     if plan.warm:
-        return plan.attention.identity if plan.attention.role == "refine" else "residual"
+        return "residual" if plan.attention.role == "replace_conv" else plan.attention.identity
     return plan.weights.insertion if isinstance(plan.weights, WeightsSpec) else "plain"

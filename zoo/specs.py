@@ -123,8 +123,9 @@ class AttentionSpec:
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay;
             otherwise they go with it, since the mechanism has its own.
         identity: `exact` if the module can start as `c * x` by its method `init_identity()`,
-            which returns c, or None where c is `identity_gate`. Otherwise `residual`:
-            x + alpha (f(x) - x), alpha = 0.
+            which returns c, or None where c is `identity_gate`; a token mixer, if it computes what
+            timm's attention does after `take_over(attention)`. Otherwise `residual`:
+            x + alpha (f(x) - x), alpha = 0, or alpha f(x) beside what stands there.
         defaults: options of the constructor that the zoo sets.
         channel_arguments: the constructor's names for its channels; `channels=` fills them all.
         variants: the closed list that `variant=` accepts.

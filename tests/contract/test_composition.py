@@ -19,7 +19,9 @@ from zoo.registry import default_registry
 from zoo.specs import AttentionSpec
 
 REGISTRY = default_registry()
-MIXES = [s for s in REGISTRY.attentions.values() if goes_into_backbones(s)]
+MIXES = [
+    s for s in REGISTRY.attentions.values() if goes_into_backbones(s) and s.role != "replace_mixer"
+]
 BACKBONES = (
     "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "regnety_008", "efficientnet_b0",
     "mobilenetv2_100", "mobilenetv3_small_100", "convnext_atto", "densenet121", "vgg11_bn",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 
 from torch import nn
 
 from zoo.errors import IncompatibleBackboneError, OptionError, UsageError
-from zoo.insertion import attach
+from zoo.insertion import attach, mixers
 from zoo.insertion.families import block_sites, conv_sites, own_attention_sites
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
 from zoo.insertion.sites import Site, choose, small_enough
@@ -52,6 +53,8 @@ def insert(
     _check(spec, insertion, replace)
     if spec.role == "replace_conv":
         return _replace_convolutions(target, spec, build, sites, insertion)
+    if spec.role == "replace_mixer":
+        return _replace_mixers(target, spec, build, sites, insertion)
     found = _refine_sites(target, spec, sites, replace)
     for site in found:
         _put(target, spec, site, _make(target, spec, build, site), insertion)
@@ -59,7 +62,7 @@ def insert(
 
 
 def _check(spec: AttentionSpec, insertion: Insertion, replace: bool) -> None:
-    if spec.role not in ("refine", "replace_conv"):
+    if spec.role == "none":
         raise IncompatibleBackboneError(
             f"{spec.name} ({spec.contract}) does not go into the blocks of a backbone",
             remedy=f'zoo.create_attention("{spec.name}")',
@@ -197,6 +200,32 @@ def _replace_convolutions(
     return [site.path for site in chosen]
 
 
+def _replace_mixers(
+    target: Target, spec: AttentionSpec, build: Build, sites: str | Sequence[str] | None,
+    insertion: Insertion,
+) -> list[str]:  # fmt: skip
+    wanted = (sites,) if isinstance(sites, str) else sites
+    wanted = None if wanted is not None and list(wanted) == ["block"] else wanted
+    places, grid = mixers.mixer_sites(target.model), mixers.grid_of(target.model)
+    if not places or grid is None:
+        raise _no_place(target, spec, False)
+    if spec.needs_size and grid.prefix:
+        raise IncompatibleBackboneError(
+            f"{spec.name} needs a grid of tokens, and {target.name} has {grid.prefix} more",
+            remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '
+            "takes these",
+        )
+    chosen = choose(places, wanted, target.name, spec.name)
+    if spec.quadratic and wanted is None:
+        chosen = small_enough(chosen, target.img_size, target.name, spec.name)
+    for site in chosen:
+        more = mixers.geometry(target.model.get_submodule(site.path))
+        here = changed(site, size=grid.size)
+        mixer = _make(target, spec, build, here, **more)
+        mixers.put(target.model, site, mixer, residual=insertion == "residual")
+    return [site.path for site in chosen]
+
+
 def _geometry(conv: nn.Conv2d) -> dict[str, int]:
     return {
         "in_channels": conv.in_channels,
@@ -217,6 +246,12 @@ def _no_place(target: Target, spec: AttentionSpec, replace: bool) -> Incompatibl
             f"{spec.name} replaces a block's spatial convolution, and {target.name} has none "
             "that the zoo knows",
             remedy="a resnet, resnext, regnet, byobnet, efficientnet, convnext or densenet",
+        )
+    if spec.role == "replace_mixer":
+        return IncompatibleBackboneError(
+            f"{spec.name} replaces a transformer's softmax attention, and {target.name} has none "
+            "that the zoo knows",
+            remedy="a vision transformer, e.g. vit_small_patch16_224, deit_tiny_patch16_224",
         )
     return IncompatibleBackboneError(
         f"{target.name} has no feature map (B, C, H, W) for {spec.name} to refine",

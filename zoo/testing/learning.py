@@ -8,10 +8,12 @@ from typing import Any
 from unittest import SkipTest
 
 import torch
+from timm.layers import Attention as SoftmaxAttention
 from torch import Tensor, nn
 
 from zoo.specs import AttentionSpec
 from zoo.testing.trial import (
+    CHANNELS,
     Attention,
     Inputs,
     build,
@@ -51,10 +53,15 @@ def check_gradients(attention: Attention) -> None:
 
 
 def check_identity_start(attention: Attention) -> None:
-    """With `identity="exact"`, `init_identity()` gives c * x, and three steps move all that can."""
+    """With `identity="exact"`, `init_identity()` gives c * x, and three steps move all that can.
+
+    A token mixer gives, after `take_over(attention)`, what timm's attention gives.
+    """
     spec = spec_of(attention)
     if spec.identity != "exact":
         raise SkipTest(f"{spec.name} starts through the zoo's residual, not by itself")
+    if spec.role == "replace_mixer":
+        return _check_takes_over(spec)
     module: Any = build(spec, dtype=torch.float64)
     require(hasattr(module, "init_identity"), spec, "it has no method init_identity()")
     stated = module.init_identity()
@@ -66,6 +73,17 @@ def check_identity_start(attention: Attention) -> None:
     for name, parameter in module.named_parameters():
         moved = is_dead(spec, name) or not torch.equal(parameter, before[name])
         require(moved, spec, f"{name} cannot learn from the identity start")
+
+
+def _check_takes_over(spec: AttentionSpec) -> None:
+    module: Any = build(spec, dtype=torch.float64, num_heads=4, qkv_bias=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        attention = SoftmaxAttention(CHANNELS, 4, qkv_bias=True, dtype=torch.float64).eval()
+    module.take_over(attention)
+    x = convert(sample(spec), doubled)
+    same = "after take_over(attention) the output is not the attention's"
+    close(run(module.eval(), x), run(attention, x), spec, same)
 
 
 def is_dead(spec: AttentionSpec, name: str) -> bool:
