@@ -56,4 +56,6 @@ def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
 def _sample(spec: AttentionSpec) -> Tensor | None:
     if spec.contract in ("map", "map_channels", "regulariser"):
         return torch.randn(1, CHANNELS, *SIZE)
-    return torch.randn(1, SIZE[0] * SIZE[1], CHANNELS) if spec.contract == "tokens" else None
+    if spec.contract in ("tokens", "set") and not spec.example:
+        return torch.randn(1, SIZE[0] * SIZE[1], CHANNELS)
+    return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from zoo.catalogue import weights_of
 from zoo.costs import Cost, cost
 from zoo.registry import Registry
-from zoo.specs import CONTRACTS, AttentionSpec
+from zoo.specs import CONTRACTS, AttentionSpec, ModelSpec
 
 HEAD = """\
 # Mechanisms
@@ -20,8 +21,9 @@ are half of what `torch.utils.flop_counter` counts in one forward pass: convolut
 matrices and attention, not sums, norms and activations. Bytes are input, output and parameters,
 each once: the least that must be moved.
 
-*Start*: `exact` if the mechanism can start as c x, `residual` if it starts through
-x + α (f(x) − x), α = 0, `-` if it does not go into backbones. *Checked against*: whose outputs and
+*Start*: `exact` if the mechanism can start as c x (a token mixer: as the attention that it
+replaces), `residual` if it starts through x + α (f(x) − x) or beside what stands there with
+α f(x), α = 0, `-` if it does not go into backbones. *Checked against*: whose outputs and
 gradients, recorded, it reproduces (`zoo verify tests/reference`), or the equations written out.
 """
 ROLES = {
@@ -49,7 +51,36 @@ def mechanisms(registry: Registry) -> str:
         _family(family, list(members), registry)
         for family, members in groupby(specs, key=lambda s: s.family)
     ]
-    return "\n".join([HEAD, "Contracts:\n", *contracts, "", *families])
+    named = [_models(registry), _datasets(registry)]
+    return "\n".join([HEAD, "Contracts:\n", *contracts, "", *families, *named])
+
+
+def _models(registry: Registry) -> str:
+    """Models with names of their own: what they are, and whether there are weights."""
+    head = "name", "family", "weights", "checked against", "paper"
+    rows = [
+        _line((
+            ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
+            spec.family.replace("_", " "),
+            ", ".join(sorted({w.kind for w in weights_of(spec.name, registry)})) or "-",
+            checked_against(spec),
+            _paper(spec),
+        ))
+        for spec in sorted(registry.models.values(), key=lambda s: (s.family, s.name))
+    ]  # fmt: skip
+    notes = [f"- `{s.name}`: {s.notes}" for _, s in sorted(registry.models.items()) if s.notes]
+    table = [_line(head), "|" + "---|" * len(head), *rows]
+    return "\n".join(["## Named models", "", *table, "", "Departures and choices:\n", *notes, ""])
+
+
+def _datasets(registry: Registry) -> str:
+    rows = [
+        _line((f"`{spec.name}`", str(spec.num_classes or "-"), spec.license or "-"))
+        for _, spec in sorted(registry.datasets.items())
+    ]
+    return "\n".join(
+        ["## Data sets", "", "| name | classes | licence |", "|---|---|---|", *rows, ""]
+    )
 
 
 def _family(family: str, specs: Sequence[AttentionSpec], registry: Registry) -> str:
@@ -80,7 +111,7 @@ def _start(spec: AttentionSpec) -> str:
     return "residual" if spec.role == "replace_conv" else spec.identity
 
 
-def checked_against(spec: AttentionSpec) -> str:
+def checked_against(spec: AttentionSpec | ModelSpec) -> str:
     """What the mechanism's outputs and gradients are compared with; `-` if nothing is stated."""
     if not spec.verified:
         return "-"
@@ -89,7 +120,7 @@ def checked_against(spec: AttentionSpec) -> str:
     return SOURCES.get(spec.reference, "the equations")
 
 
-def _paper(spec: AttentionSpec) -> str:
+def _paper(spec: AttentionSpec | ModelSpec) -> str:
     paper = spec.paper
     if paper is None:
         return "-"

@@ -8,45 +8,29 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from zoo.catalogue import goes_into_backbones
 from zoo.cli import COMMANDS
-from zoo.documents import checked_against, mechanisms
+from zoo.documents import mechanisms
 from zoo.files import write_atomically
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")}
-TABLE = re.compile(r"(?<=\n)\| family \|.*\n\|---.*\n(?:\|.*\n)*")
-HEAD = "| family | name | in a backbone | paper | checked against |\n|---|---|---|---|---|\n"
-PLACES = {
-    ("refine", "block"): "each block",
-    ("refine", "stage"): "each stage",
-    ("refine", "between_stages"): "between stages",
-    ("replace_conv", "block"): "for the blocks' convolution",
-    ("replace_mixer", "block"): "for the token mixer",
-}
+TABLE = re.compile(r"(?<=\n)\| family \| mechanisms \|\n\|---.*\n(?:\|.*\n)*")
 
 
 def table() -> str:
-    """The table of mechanisms, by family and name."""
-    specs = default_registry().attentions.values()
-    return HEAD + "".join(sorted(map(row, specs)))
-
-
-def row(spec: AttentionSpec) -> str:
-    """A mechanism's line of the table."""
-    assert spec.paper is not None
-    names = ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases))
-    place = PLACES[spec.role, spec.placement] if goes_into_backbones(spec) else "on its own"
-    title = f"[{spec.paper.title}]({spec.paper.url})" if spec.paper.url else spec.paper.title
-    paper = f"{title}, {spec.paper.venue} {spec.paper.year}"
-    cells = (spec.family.replace("_", " "), names, place, paper, checked_against(spec))
-    return f"| {' | '.join(cells)} |\n"
+    """The mechanisms' names, a row for each family."""
+    specs = sorted(default_registry().attentions.values(), key=lambda s: (s.family, s.name))
+    rows = [
+        f"| {family.replace('_', ' ')} | {', '.join(f'`{spec.name}`' for spec in members)} |\n"
+        for family, members in groupby(specs, key=lambda s: s.family)
+    ]
+    return "| family | mechanisms |\n|---|---|\n" + "".join(rows)
 
 
 def test_the_table_lists_every_mechanism() -> None:
