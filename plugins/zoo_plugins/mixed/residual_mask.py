@@ -26,6 +26,21 @@ from zoo_plugins.common.options import check_int, hidden_width
 NAME = "residual_mask"
 
 
+def mixed_mask(m: Tensor) -> Tensor:
+    """f1: the sigmoid of (B, C, H, W)."""
+    return torch.sigmoid(m)
+
+
+def channel_mask(m: Tensor) -> Tensor:
+    """f2: the L2 norm over the channels is 1."""
+    return F.normalize(m, dim=1)
+
+
+def spatial_mask(m: Tensor) -> Tensor:
+    """f3: the sigmoid after each plane has mean 0 and variance 1."""
+    return torch.sigmoid(torch.group_norm(m, m.shape[1]))  # one channel a group
+
+
 class ResidualMask(nn.Module):
     """(B, C, H, W) -> the same shape, (1 + f(m)) x, with the f of a subclass below.
 
@@ -100,7 +115,7 @@ class ResidualMaskMixed(ResidualMask):
 
     def activate(self, m: Tensor) -> Tensor:
         """f1."""
-        return torch.sigmoid(m)
+        return mixed_mask(m)
 
     def init_identity(self) -> float:
         """Start as 1.5 x by a zero last convolution; returns 1.5."""
@@ -113,7 +128,7 @@ class ResidualMaskChannel(ResidualMask):
 
     def activate(self, m: Tensor) -> Tensor:
         """f2."""
-        return F.normalize(m, dim=1)
+        return channel_mask(m)
 
     def init_identity(self) -> float:
         """Start as (1 + C^-1/2) x by a last convolution of weight 0 and bias 1; returns that."""
@@ -131,7 +146,7 @@ class ResidualMaskSpatial(ResidualMask):
 
     def activate(self, m: Tensor) -> Tensor:
         """f3."""
-        return torch.sigmoid(torch.group_norm(m, m.shape[1]))  # one channel a group
+        return spatial_mask(m)
 
 
 class PreActBottleneck(nn.Module):
