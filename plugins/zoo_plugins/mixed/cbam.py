@@ -78,9 +78,13 @@ class ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight(x)
+
+    def weight(self, x: Tensor) -> Tensor:
+        """The gate itself, (B, C, 1, 1)."""
         pooled = torch.cat([_pool(x, kind) for kind in self.pool_types])  # one batch of them all
         scale = self.fc2(self.act(self.fc1(pooled.unsqueeze(2).unsqueeze(3))))
-        return x * torch.sigmoid(scale.unflatten(0, (len(self.pool_types), -1)).sum(0))
+        return torch.sigmoid(scale.unflatten(0, (len(self.pool_types), -1)).sum(0))
 
     def init_identity(self) -> float:
         """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""
