@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from zoo_plugins.recurrent import _dram
+
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, ModelSpec, Paper
 
@@ -132,9 +134,9 @@ MODELS = (
 
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
-    return ATTENTIONS
+    return (*ATTENTIONS, *_dram.ATTENTIONS)
 
 
 @hookimpl
 def zoo_models() -> tuple[ModelSpec, ...]:
-    return MODELS
+    return (*MODELS, *_dram.MODELS)
