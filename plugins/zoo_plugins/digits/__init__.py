@@ -1,12 +1,14 @@
 """Digits on canvases: translated, cluttered, paired and distorted MNIST, and house numbers.
 
-All images are drawn on the fly from MNIST's digits; nothing generated is kept in files.
+What is generated is drawn on the fly, never kept in files. `svhn_*` are photographs from the user's
+own files; `synthetic_numbers*` are made up, with no photograph in them.
 """
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import DatasetSpec
 
 MNIST_LICENSE = "CC-BY-SA-3.0"
+SVHN_LICENSE = "non-commercial"
 ADDITION_CLASSES = 19  # sums of two digits, 0 to 18
 
 
@@ -16,6 +18,12 @@ def _mnist(name: str, num_classes: int = 10) -> DatasetSpec:
         target=f"zoo_plugins.digits.sets:{name}",
         num_classes=num_classes,
         license=MNIST_LICENSE,
+    )
+
+
+def _numbers(name: str, license: str = "") -> DatasetSpec:
+    return DatasetSpec(
+        name=name, target=f"zoo_plugins.digits.sets:{name}", num_classes=11, license=license
     )
 
 
@@ -30,6 +38,16 @@ DATASETS = (
     _mnist("mnist_distorted_e"),
     _mnist("mnist_pairs"),
     _mnist("mnist_addition", ADDITION_CLASSES),
+    DatasetSpec(
+        name="svhn_cropped",
+        target="zoo_plugins.digits.sets:svhn_cropped",
+        num_classes=10,
+        license=SVHN_LICENSE,
+    ),
+    _numbers("svhn_numbers32", SVHN_LICENSE),
+    _numbers("svhn_numbers54", SVHN_LICENSE),
+    _numbers("synthetic_numbers32"),
+    _numbers("synthetic_numbers54"),
 )
 
 

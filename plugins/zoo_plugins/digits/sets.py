@@ -13,7 +13,10 @@ from zoo_plugins.digits import ADDITION_CLASSES
 from zoo_plugins.digits.canvas import Canvas
 from zoo_plugins.digits.distort import Distorted
 from zoo_plugins.digits.drawn import Drawn
+from zoo_plugins.digits.numbers import PAPER, SEED
 from zoo_plugins.digits.pairs import Pair
+from zoo_plugins.digits.svhn import CroppedDigits, FullNumbers
+from zoo_plugins.digits.synthetic import SyntheticNumbers
 
 mnist_translated60 = partial(Drawn, "mnist_translated60", Canvas(60), 10)
 mnist_cluttered60 = partial(Drawn, "mnist_cluttered60", Canvas(60, 4, 8), 10)
@@ -25,3 +28,9 @@ mnist_distorted_p = partial(Drawn, "mnist_distorted_p", Distorted("p"), 10)
 mnist_distorted_e = partial(Drawn, "mnist_distorted_e", Distorted("e"), 10)
 mnist_pairs = partial(Drawn, "mnist_pairs", Pair(), 10)
 mnist_addition = partial(Drawn, "mnist_addition", Pair(add=True), ADDITION_CLASSES)
+
+svhn_numbers32 = partial(FullNumbers, "svhn_numbers32", SEED)
+svhn_numbers54 = partial(FullNumbers, "svhn_numbers54", PAPER)
+svhn_cropped = CroppedDigits
+synthetic_numbers32 = partial(SyntheticNumbers, "synthetic_numbers32", SEED)
+synthetic_numbers54 = partial(SyntheticNumbers, "synthetic_numbers54", PAPER)
