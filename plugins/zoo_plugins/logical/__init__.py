@@ -104,6 +104,29 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
         notes="No code was released: the cases are the paper's closed forms. The perceptrons of "
         "the prior are not in them, and their activations are a choice made here.",
     ),
+    AttentionSpec(
+        name="prophet",
+        aliases=("prophet_attention",),
+        target=f"{PACKAGE}.prophet:ProphetAttention",
+        family="logical",
+        contract="context",
+        role="none",
+        masked=True,
+        channel_arguments=("dim",),
+        dead_parameters=(r"(^|\.)words\.",),  # they learn where the words are given: `foretell`
+        paper=Paper(
+            title="Prophet Attention: Predicting Attention with Future Attention for Image "
+            "Captioning",
+            authors="Fenglin Liu et al.",
+            venue="NeurIPS",
+            year=2020,
+            arxiv="2210.10914",
+        ),
+        reference="equations",
+        verified="equations",
+        notes="No code was released. Means over spans, one BiLSTM a caption and shared scores are "
+        "choices made here.",
+    ),
 )
 
 
