@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.attend import check_mask
 from zoo_plugins.common.chance import (
     EULER_GAMMA,
     log_weibull,
@@ -187,8 +188,7 @@ class BayesianAttention(nn.Module):
 
     def _heads(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         check_shape(NAME, "x", x, ("B", "N", self.dim))
-        if mask is not None:
-            check_shape(NAME, "mask", mask, tuple(x.shape[:2]))
+        check_mask(NAME, mask, x)
         parts = (layer(x) for layer in (self.query, self.key, self.value))
         q, k, v = (part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
         return q, k, v

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.attend import check_mask
 from zoo_plugins.common.chance import masked_mean, masked_softmax, uniform, weibull_gamma_kl
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import (
@@ -154,8 +155,7 @@ class BeliefNetwork(nn.Module):
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         check_shape(NAME, "x", x, ("B", "N", self.dim))
-        if mask is not None:
-            check_shape(NAME, "mask", mask, tuple(x.shape[:2]))
+        check_mask(NAME, mask, x)
         if x.shape[1] > self.num_tokens:
             refuse(
                 NAME,

@@ -127,7 +127,7 @@ class Repulsive(nn.Module):
     def repulse_(
         self, parameters: Iterable[Tensor], generator: torch.Generator | None = None
     ) -> None:
-        """Replace `.grad`, where there is one, of weights of `nn.Linear`, (heads * head_dim, hidden).
+        """Replace `.grad`, if any, of the weights of linear layers, (heads * head_dim, hidden).
 
         For every step: `optimiser.register_step_pre_hook(lambda *_: repulsive.repulse_(weights))`.
         """
