@@ -11,6 +11,7 @@ from torch import nn
 
 from zoo import names
 from zoo.errors import OptionError, PluginError, ZooError
+from zoo.guard import guard
 from zoo.registry import Registry, default_registry
 from zoo.specs import AttentionSpec
 from zoo.targets import resolve
@@ -26,12 +27,18 @@ def create_attention(
         channels: C of the map; fills whatever the mechanism calls it.
         **options: of the mechanism; the settings of the authors' code are accepted as they are.
 
+    Returns:
+        The module. What takes one map or one sequence of tokens raises a `UsageError` when it is
+        called with another rank or other channels (`zoo.guard`).
+
     Raises:
         UnknownNameError: with the closest names. OptionError: names the option, the mechanism and
         what it accepts. PluginError: the plugin's code cannot be imported.
     """
     registry = registry or default_registry()
-    return build_attention(names.attention(name, registry), registry, channels, options)
+    spec = names.attention(name, registry)
+    module = build_attention(spec, registry, channels, options)
+    return guard(module, spec, channels, {**spec.defaults, **options})
 
 
 def build_attention(
@@ -46,7 +53,8 @@ def build_attention(
         module = target(**given)
     except ZooError:
         raise
-    except (TypeError, ValueError, AssertionError, ZeroDivisionError, RuntimeError) as error:
+    except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError, LookupError,
+            AttributeError) as error:  # fmt: skip
         shown = ", ".join(f"{k}={v!r}" for k, v in given.items())
         raise OptionError(
             f"{spec.name} cannot be built: {str(error) or type(error).__name__}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from timm.layers import register_notrace_function
 from torch import Tensor
 from zoo_plugins.common.options import check_int, refuse
@@ -24,6 +25,8 @@ def size_pair(mechanism: str, name: str, value: Any) -> Size:
 @register_notrace_function
 def require_size(mechanism: str, x: Tensor, size: Size) -> None:
     """Refuse a map of another size than that the module was built for."""
+    if torch.jit.is_tracing():
+        return
     if (x.shape[2], x.shape[3]) != size:
         refuse(
             mechanism,

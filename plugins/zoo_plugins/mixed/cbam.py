@@ -232,7 +232,8 @@ def _pool(x: Tensor, kind: str) -> Tensor:
 @register_notrace_function
 def channel_max(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, 1, H, W)."""
-    return torch.max(x, 1, keepdim=True).values if x.requires_grad else torch.amax(x, 1, True)
+    learns = x.requires_grad and not torch.jit.is_tracing()  # a trace must be the same either way
+    return torch.max(x, 1, keepdim=True).values if learns else torch.amax(x, 1, True)
 
 
 @register_notrace_function

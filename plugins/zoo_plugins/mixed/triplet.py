@@ -82,4 +82,5 @@ def _pool(x: Tensor, dim: int) -> Tensor:
 @register_notrace_function
 def _maximum(x: Tensor, dim: int) -> Tensor:
     """The maximum whose gradient goes to one position, as the authors'; amax spreads it."""
-    return torch.max(x, dim).values if x.requires_grad else torch.amax(x, dim)
+    learns = x.requires_grad and not torch.jit.is_tracing()  # a trace must be the same either way
+    return torch.max(x, dim).values if learns else torch.amax(x, dim)

@@ -84,6 +84,7 @@ class NonLocal(nn.Module):
         check_choice(NAME, "variant", variant, tuple(VARIANTS))
         dimension = check_choice(NAME, "dimension", dimension, tuple(CONV))
         check_choice(NAME, "bias", bias, (True,))
+        self.input_rank = dimension + 2
         self.mode = check_choice(NAME, "mode", mode, MODES)
         if variant == "timm" and reduction is reduced_channels is rd_channels is rd_ratio is None:
             rd_ratio = 1 / 8
