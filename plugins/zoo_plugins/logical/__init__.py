@@ -1,5 +1,7 @@
 """Logical attention: sets, sequences and states that choose what to attend to next."""
 
+from zoo_plugins.logical._sets import SETS
+
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
 
@@ -127,6 +129,7 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
         notes="No code was released. Means over spans, one BiLSTM a caption and shared scores are "
         "choices made here.",
     ),
+    *SETS,
 )
 
 

@@ -1,5 +1,7 @@
 """Multimodal attention: two inputs that attend to each other."""
 
+from zoo_plugins.multimodal._perceiver import PERCEIVER
+
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
 
@@ -166,6 +168,7 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
         reference_call="zoo_plugins.multimodal.self_mutual:reference_call",
         notes="A ReLU stands before the softmax that weighs the other modality.",
     ),
+    PERCEIVER,
 )
 
 

@@ -2,6 +2,7 @@
 
 from zoo_plugins.self_attention._linear import LINEAR
 from zoo_plugins.self_attention._local import LOCAL
+from zoo_plugins.self_attention._tokens import TOKENS
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
@@ -50,6 +51,7 @@ ATTENTIONS = (
     ),
     *LINEAR,
     *LOCAL,
+    *TOKENS,
 )
 
 

@@ -1,0 +1,35 @@
+"""Specs of SCOUTER's head and of the network that ends in it."""
+
+from zoo.specs import AttentionSpec, Paper
+
+SCOUTER = Paper(
+    title="SCOUTER: Slot Attention-based Classifier for Explainable Image Recognition",
+    authors="Liangzhi Li et al.",
+    venue="ICCV",
+    year=2021,
+    arxiv="2009.06138",
+)
+KEY_MAP = (
+    (r"^(.*\.)?to_q\..*$", ""),  # never used
+    (r"^slot\.", ""),
+    (r"(^|\.)(gru\.\w+)_l0$", r"\1\2"),
+)
+
+XSLOT = AttentionSpec(
+    name="xslot",
+    aliases=("scouter", "explainable_slot"),
+    target="zoo_plugins.class_based.xslot:XSlot",
+    family="class_based",
+    contract="head",
+    role="none",
+    paper=SCOUTER,
+    license="none stated in the repository",
+    reference="authors",
+    verified="cases",
+    key_map=KEY_MAP,
+    reference_call="zoo_plugins.class_based.xslot:reference_call",
+    notes=(
+        "The slots are their own queries: the authors' projection of them is never used. A row of "
+        "logits is divided by its sum, which may be near zero."
+    ),
+)

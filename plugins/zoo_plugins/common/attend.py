@@ -1,0 +1,83 @@
+"""Scaled dot-product attention over tokens, some of which may be absent.
+
+A mask is bool, True where a token is present, as in `torch.nn.functional`. A query that has no key
+gets zeros, never NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.errors import UsageError
+
+
+def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None) -> None:
+    """`x` is (B, N, C), of C = `width` if that is given."""
+    if x.ndim != 3 or (width is not None and x.shape[2] != width):
+        wanted = f"(B, N, {'C' if width is None else width})"
+        raise UsageError(
+            f"{name} has shape {tuple(x.shape)}, not {wanted}", where=f"attention {mechanism!r}"
+        )
+
+
+def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
+    """`mask` is bool and (B, N) where x is (B, N, ...)."""
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:2]):
+        raise UsageError(
+            f"mask is {mask.dtype} of shape {tuple(mask.shape)}, not bool of {tuple(x.shape[:2])}",
+            where=f"attention {mechanism!r}",
+            remedy="mask[b, n] is True where token n of sample b is present",
+        )
+
+
+def mask_of_lengths(lengths: Tensor, size: int) -> Tensor:
+    """(B,) numbers of tokens -> the mask (B, size)."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    *,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """softmax(scale q k^T) v; q (B, heads, M, d), k (B, heads, N, d), v (B, heads, N, d_v).
+
+    Args:
+        mask: (B, N), or (B, M, N).
+        scale: d^-1/2 by default.
+    """
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+    mask, some = _spread(mask)
+    y = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask | ~some, dropout_p=dropout, scale=scale
+    )
+    return y.masked_fill(~some, 0.0)
+
+
+def attention_weights(
+    q: Tensor, k: Tensor, mask: Tensor | None = None, *, scale: float | None = None
+) -> Tensor:
+    """softmax(scale q k^T), (B, heads, M, N), where the weights themselves are wanted."""
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    return masked_softmax((q * factor) @ k.transpose(2, 3), mask)
+
+
+def masked_softmax(logits: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax over the last axis of (B, heads, M, N); absent keys get 0."""
+    if mask is None:
+        return logits.softmax(3)
+    mask, some = _spread(mask)
+    return logits.masked_fill(~mask & some, -torch.inf).softmax(3).masked_fill(~some, 0.0)
+
+
+def _spread(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The mask over (B, heads, M, N), and whether a query has any key, (B, 1, M or 1, 1)."""
+    mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
+    return mask, mask.any(3, keepdim=True)
