@@ -41,7 +41,7 @@ def _digits(name: str, notes: str, **defaults: Any) -> ModelSpec:
         target=f"{PACKAGE}.digits:DistortedDigitNet",
         family="spatial_transformer",
         defaults={"num_classes": 10, "in_chans": 1, **defaults},
-        config=f"{PACKAGE}.configs:read_size",
+        config="zoo_plugins.baselines.configs:read_size",
         input={
             "input_size": (1, 28, 28), "fixed_input_size": True, "num_classes": 10,
             "mean": (0.0,), "std": (1.0,), "crop_pct": 1.0, "interpolation": "bilinear",
