@@ -28,9 +28,8 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask
+from zoo_plugins.common.attend import attend, check_mask
 from zoo_plugins.common.chance import (
     EULER_GAMMA,
     log_weibull,
@@ -151,11 +150,7 @@ class BayesianAttention(nn.Module):
             self.kl = found.kl
             return found.y
         q, k, v = self._heads(x, mask)
-        keys = None if mask is None else mask[:, None, None]
-        context = F.scaled_dot_product_attention(q, k, v, keys)
-        if keys is not None:  # no key at all: zero, not NaN
-            context = context.masked_fill(~keys.any(3, keepdim=True), 0)
-        return self._finish(x, context, mask)
+        return self._finish(x, attend(q, k, v, mask), mask)
 
     def attend(
         self,
