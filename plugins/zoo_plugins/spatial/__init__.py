@@ -2,6 +2,7 @@
 
 from zoo_plugins.channel.papers import DANET_PAPER
 from zoo_plugins.mixed import CBAM_PAPER
+from zoo_plugins.spatial import _two_inputs
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, Paper
@@ -147,6 +148,7 @@ ATTENTIONS = (
         reference_call="zoo_plugins.spatial.spatial_spectral:reference_call",
         notes="The authors' PyTorch code, by their account simpler than the paper's (TensorFlow).",
     ),
+    *_two_inputs.ATTENTIONS,
 )
 
 
