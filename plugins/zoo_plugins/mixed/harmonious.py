@@ -4,12 +4,11 @@
     c = relu(BN(W2 relu(BN(W1 mean_hw(x)))))                         (B, C, 1, 1)
     attn = sigmoid(relu(BN(W (s * c))))                              (B, C, H, W), in [1/2, 1)
     y = x * attn                                                     soft attention
-    theta = tanh(V mean_hw(x))                                       (B, R, 2), hard attention
 
-x, y: (B, C, H, W). `forward` gives y; `theta(x)` the centres (t_x, t_y) of R regions, and
-`regions(x, theta)` the regions themselves, by an affine sampling of fixed scale. They are no part
-of y: the network feeds them, cut from the block before, to a local branch. Reference: torchreid,
-the accepted implementation (none of the authors' is known), under its parameter names.
+x, y: (B, C, H, W). `forward` gives y; `hard_attn` is the paper's hard regional attention, which is
+no part of y: the network feeds its regions, cut from the block before, to a local branch. See
+`harmonious_regions`, which it is. Reference: torchreid, the accepted implementation (none of the
+authors' is known), under its parameter names.
 W (s * c) + b is s * (W c) + b: no product of the size of the map is convolved.
 """
 
@@ -21,16 +20,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.common.identity import zero_
-from zoo_plugins.common.map_size import size_pair
-from zoo_plugins.common.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    hidden_width,
-    refuse,
-)
+from zoo_plugins.common.options import check_choice, check_int, hidden_width
+from zoo_plugins.mixed.harmonious_regions import HarmoniousRegions
 
 NAME = "harmonious"
 
@@ -41,10 +32,8 @@ class Harmonious(nn.Module):
     Args:
         channels: C.
         reduction: r of W1, 16. reduced_channels: the width itself.
-        num_regions: R, 4, at first spread from top to bottom.
-        region_scale: (s_x, s_y), the regions' width and height relative to the map's, (1, 1/4).
-        region_size: (height, width) that the regions are resized to; None: the map's.
-        align_corners: of the regions' sampling, False; their resizing always aligns corners.
+        num_regions, region_scale, region_size, align_corners: of the regions, see
+            `harmonious_regions`.
         bias: of the convolutions; must be True. norm: must be `"batch"`.
         act_layer: not used (timm's builders hand one to every attention).
     """
@@ -76,44 +65,29 @@ class Harmonious(nn.Module):
             reduction=reduction,
             reduced_channels=reduced_channels,
         )
-        self.num_regions = check_int(NAME, "num_regions", num_regions)
-        self.region_scale = _scale(region_scale)
-        self.region_size = region_size and size_pair(NAME, "region_size", region_size)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
         dd: Any = {"device": device, "dtype": dtype}
         self.soft_attn = SoftAttention(channels, width, dd)
-        self.hard_attn = nn.ModuleDict({"fc": nn.Linear(channels, 2 * self.num_regions, **dd)})
-        self._centre_regions()
-
-    @torch.no_grad()
-    def _centre_regions(self) -> None:
-        fc = self.hard_attn["fc"]
-        zero_(fc)
-        for region in range(self.num_regions):
-            fc.get_parameter("bias")[2 * region + 1] = (2 * region + 1) / self.num_regions - 1
+        self.hard_attn = HarmoniousRegions(
+            channels,
+            num_regions=num_regions,
+            region_scale=region_scale,
+            region_size=region_size,
+            align_corners=align_corners,
+            **dd,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.soft_attn(x)
 
     @torch.jit.unused
     def theta(self, x: Tensor) -> Tensor:
-        """Centres of the regions in [-1, 1], (B, R, 2) as (t_x, t_y)."""
-        return torch.tanh(self.hard_attn["fc"](x.mean((2, 3)))).unflatten(1, (-1, 2))
+        """Centres of the regions, (B, R, 2)."""
+        return self.hard_attn.theta(x)
 
     @torch.jit.unused
     def regions(self, x: Tensor, theta: Tensor) -> Tensor:
-        """The regions of a map (B, C, H, W): (B, R, C, *region_size), all sampled in one call."""
-        batch, channels, height, width = x.shape
-        scale = torch.diag(theta.new_tensor(self.region_scale)).expand(*theta.shape[:2], 2, 2)
-        affine = torch.cat([scale, theta.unsqueeze(3)], 3).flatten(0, 1)
-        size = [len(affine), 1, height, width]
-        grid = F.affine_grid(affine, size, align_corners=self.align_corners)
-        grid = grid.reshape(batch, -1, width, 2)  # one tall map of all regions
-        found = F.grid_sample(x, grid, align_corners=self.align_corners)
-        found = found.reshape(batch, -1, height, width)
-        if self.region_size is not None:
-            found = F.interpolate(found, self.region_size, mode="bilinear", align_corners=True)
-        return found.unflatten(1, (channels, -1)).transpose(1, 2)
+        """The regions of a map, (B, R, C, *region_size)."""
+        return self.hard_attn.regions(x, theta)
 
     def init_identity(self) -> float:
         """Start as c x by a last norm of scale 0 and shift 1, where its ReLU learns; returns c."""
@@ -156,12 +130,6 @@ class SoftAttention(nn.Module):
         bias = self.conv.conv.bias
         product = spatial * channel if bias is None else spatial * channel + bias.view(1, -1, 1, 1)
         return torch.sigmoid(F.relu(self.conv.bn(product)))
-
-
-def _scale(scale: Sequence[float]) -> list[float]:
-    if not isinstance(scale, Sequence) or isinstance(scale, str) or len(scale) != 2:
-        refuse(NAME, f"region_scale={scale!r} is not a pair", "region_scale=(1, 0.25)")
-    return [check_number(NAME, "region_scale", side) for side in scale]
 
 
 def reference_call(module: Harmonious, x: Tensor) -> dict[str, Tensor]:
