@@ -138,8 +138,8 @@ def test_it_learns_to_read() -> None:
     torch.manual_seed(0)
     model: Any = zoo.create_model("cnn_svhn_grey", digits=2)
     objective, optimizer = SequenceCrossEntropy(model), torch.optim.Adam(model.parameters(), 3e-3)
-    labels = torch.tensor([[i % 10, 10 - i % 4 % 2 * (1 + i % 9)] for i in range(16)])
-    images = torch.rand(16, 1, 32, 32)
+    labels = torch.tensor([[i % 10, 10 - i % 2] for i in range(8)])
+    images = torch.rand(8, 1, 32, 32)
     before = float(objective.wrong(model.eval(), images, labels)["val_error"])
     for _ in range(40):
         loss, _ = objective(images, labels, 0.0)
@@ -147,7 +147,7 @@ def test_it_learns_to_read() -> None:
         loss.backward()
         optimizer.step()
     wrong = objective.wrong(model.eval(), images, labels)["val_error"]
-    assert before >= 12 and float(wrong) <= 2
+    assert before >= 6 and float(wrong) <= 2
 
 
 def test_labels_are_filled_up_and_too_long_ones_refused() -> None:
