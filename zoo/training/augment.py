@@ -1,8 +1,9 @@
-"""Random affine and elastic distortions of a whole batch at once, on any device."""
+"""Random distortions, crops and flips of a whole batch at once, on any device."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +15,32 @@ GRID = 5  # control points per axis of the elastic displacement
 
 
 def augment(images: Tensor, limits: Augment) -> Tensor:
-    """Distort (B, C, H, W) images, bilinear, zero outside; draws from the global random state."""
-    if limits == Augment():
-        return images
+    """Distort (B, C, H, W) images, zero outside; draws from the global random state."""
+    if replace(limits, crop=0, flip=False) != Augment():
+        images = _warped(images, limits)
+    if limits.crop:
+        images = _cropped(images, limits.crop)
+    if limits.flip:
+        chosen = torch.rand(len(images), device=images.device) < 0.5
+        images = torch.where(chosen[:, None, None, None], images.flip(3), images)
+    return images
+
+
+def _cropped(images: Tensor, pixels: int) -> Tensor:
+    """Each moved by up to so many whole pixels."""
+    batch, channels, height, width = images.shape
+    device = images.device
+    down, right = torch.randint(2 * pixels + 1, (2, batch, 1), device=device)
+    rows = down + torch.arange(height, device=device)
+    columns = right + torch.arange(width, device=device)
+    which = torch.arange(batch, device=device)[:, None, None, None]
+    colour = torch.arange(channels, device=device)[:, None, None]
+    padded = F.pad(images, [pixels] * 4)
+    return padded[which, colour, rows[:, None, :, None], columns[:, None, None]]
+
+
+def _warped(images: Tensor, limits: Augment) -> Tensor:
+    """Affine and elastic, bilinear."""
     grid = F.affine_grid(_matrices(images, limits), list(images.shape), align_corners=False)
     if limits.elastic:
         grid = grid + _displacement(images, limits.elastic)

@@ -42,19 +42,15 @@ class Trainer:
     ) -> None:
         self.recipe, self.objective = recipe, objective
         self.device = torch.device(device)
-        self.model = model.to(self.device)
+        self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.model = model.to(device=self.device, memory_format=self.format)
         self.train, self.held_out = train.to(self.device), held_out.to(self.device)
         mean, std = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in normalise)
         self.mean, self.std = mean, std
         self.steps_per_epoch = len(train) // recipe.batch_size
         self.total_steps = self.steps_per_epoch * recipe.epochs
         self.optimizer = _optimizer(model, recipe)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            recipe.optimizer.lr,
-            total_steps=self.total_steps,
-            pct_start=recipe.optimizer.warmup,
-        )
+        self.schedule = _schedule(self.optimizer, recipe, self.total_steps)
         self.ema = None
         if recipe.ema_decay:
             self.ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
@@ -140,7 +136,8 @@ class Trainer:
     def _advance(self, batch: Images) -> None:
         self.model.train()
         images = self._normalised(batch.images, self.recipe.augment)
-        loss, scalars = self.objective(images, batch.labels, self.step / self.total_steps)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp):
+            loss, scalars = self.objective(images, batch.labels, self.step / self.total_steps)
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe.optimizer.clip_norm:
@@ -157,7 +154,7 @@ class Trainer:
         images = images.float() / 255
         if distort is not None:
             images = augment(images, distort)
-        return (images - self.mean) / self.std
+        return ((images - self.mean) / self.std).contiguous(memory_format=self.format)
 
     def _end_epoch(self) -> dict[str, float]:
         row = {"epoch": float(self.epoch), "step": float(self.step)}
@@ -181,7 +178,11 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     settings = recipe.optimizer
     try:
         return create_optimizer_v2(
-            model, opt=settings.name, lr=settings.lr, weight_decay=settings.weight_decay
+            model,
+            opt=settings.name,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            **({"fused": True} if settings.fused else {}),
         )
     except (ValueError, TypeError, RuntimeError) as error:
         raise RecipeError(
@@ -189,3 +190,14 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             where=f"recipe of {recipe.model}",
             remedy='name = "adamw", or another of timm.optim.list_optimizers()',
         ) from error
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps: int) -> Any:
+    """One cycle, or a rate that falls in steps."""
+    schedules, settings = torch.optim.lr_scheduler, recipe.optimizer
+    if settings.drops:
+        milestones = [round(share * total_steps) for share in settings.drops]
+        return schedules.MultiStepLR(optimizer, milestones, gamma=0.1)
+    return schedules.OneCycleLR(
+        optimizer, settings.lr, total_steps=total_steps, pct_start=settings.warmup
+    )

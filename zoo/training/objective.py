@@ -36,7 +36,7 @@ class CrossEntropy:
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = self.model(images)
+        logits = self.model(images).float()
         loss = F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
         return loss, {"train_error": 100 * errors(logits, targets) / len(targets)}
 

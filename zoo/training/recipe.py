@@ -15,6 +15,9 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from zoo.errors import RecipeError
 
 T = TypeVar("T")
+NEWER = {
+    "": ("amp", "channels_last"), "optimizer": ("drops", "fused"), "augment": ("crop", "flip"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +32,19 @@ class Data:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """`name` as in `timm.optim.create_optimizer_v2`; `lr` is the peak of the one-cycle schedule."""
+    """`name` as in `timm.optim.create_optimizer_v2`; `lr` is the peak of the one-cycle schedule.
+
+    With `drops` it is the first rate instead, divided by ten after each of these shares of the
+    steps. `fused`: PyTorch's fused implementation.
+    """
 
     name: str = "adamw"
     lr: float
     weight_decay: float = 0.0
     warmup: float = 0.3
     clip_norm: float = 0.0
+    drops: list[float] = field(default_factory=list[float])
+    fused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,8 @@ class Augment:
 
     `rotate` and `shear` in degrees and as a fraction, `scale` in log units, `translate` in pixels;
     `elastic` is the standard deviation in pixels of a smooth displacement field, drawn on a grid of
-    5 by 5 points. All zero: none.
+    5 by 5 points. `crop` moves by up to so many whole pixels, `flip` mirrors one image in two. All
+    zero: none.
     """
 
     rotate: float = 0.0
@@ -52,6 +62,8 @@ class Augment:
     shear: float = 0.0
     translate: float = 0.0
     elastic: float = 0.0
+    crop: int = 0
+    flip: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +75,8 @@ class Recipe:
         weights: a tag or a file to start from; empty is from scratch.
         epochs, batch_size, seed: of the run; the last incomplete batch of an epoch is left out.
         ema_decay: of the averaged weights, which are what is measured and saved; 0 is none.
+        amp: bfloat16 where autocast allows it, in training; measured in float32.
+        channels_last: memory format of model and images.
         validate_every: epochs between measurements on the held-out images.
         objective: options of the model's objective.
         notes: evidence for the reader; nothing depends on it.
@@ -73,6 +87,8 @@ class Recipe:
     batch_size: int
     seed: int = 0
     ema_decay: float = 0.0
+    amp: bool = False
+    channels_last: bool = False
     validate_every: int = 1
     weights: str = ""
     notes: str = ""
@@ -87,6 +103,10 @@ class Recipe:
         """What a checkpoint must agree with: sha256 of all that decides the result."""
         content = dataclasses.asdict(self)
         del content["notes"]
+        for table, keys in NEWER.items():  # a run that began before there were these goes on
+            part = content[table] if table else content
+            for key in [key for key in keys if not part[key]]:
+                del part[key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -133,7 +153,7 @@ def _value(hint: Any, value: Any, path: str, key: str) -> Any:
     allowed: Any = get_origin(hint) or hint
     if allowed is float and type(value) is int:
         value = float(value)
-    if not isinstance(value, allowed) or isinstance(value, bool):
+    if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
         raise RecipeError(f"{key} = {value!r} is not of type {allowed.__name__}", where=path)
     return value
 
@@ -151,8 +171,13 @@ def _check_bounds(recipe: Recipe, path: str) -> None:
         "optimizer.weight_decay": 0 <= r.optimizer.weight_decay < float("inf"),
         "optimizer.warmup": 0 < r.optimizer.warmup < 1,
         "optimizer.clip_norm": 0 <= r.optimizer.clip_norm < float("inf"),
+        "optimizer.drops": all(_is_share(drop) for drop in r.optimizer.drops),
     }
     bounds |= {f"augment.{k}": 0 <= v < 90 for k, v in dataclasses.asdict(r.augment).items()}
     wrong = [key for key, good in bounds.items() if not good]
     if wrong:
         raise RecipeError(f"{wrong[0]} is out of range", where=path)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < 1
