@@ -1,5 +1,6 @@
 """Channel attention: what to attend to."""
 
+from zoo_plugins.channel import _high_order
 from zoo_plugins.channel.papers import (
     A2_PAPER,
     CECA_PAPER,
@@ -291,6 +292,7 @@ ATTENTIONS = (
             "for C < 32."
         ),
     ),
+    *_high_order.ATTENTIONS,
 )
 
 

@@ -1,9 +1,9 @@
 """Multimodal attention: two inputs that attend to each other."""
 
-from zoo_plugins.multimodal._perceiver import PERCEIVER
+from zoo_plugins.multimodal._perceiver import MODELS, PERCEIVER
 
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 ATTENTIONS: tuple[AttentionSpec, ...] = (
     AttentionSpec(
@@ -153,7 +153,6 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
             authors="Nian Liu, Ni Zhang, Junwei Han",
             venue="CVPR",
             year=2020,
-            doi="10.1109/CVPR42600.2020.01377",
         ),
         license="none stated in the repository",
         reference="authors",
@@ -175,3 +174,8 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
     return ATTENTIONS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS
