@@ -20,7 +20,7 @@ from zoo.describe import describe
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion.insert import Target, insert
-from zoo.insertion.mixers import HINTS
+from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan
 from zoo.registry import Registry
@@ -138,6 +138,10 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
     spec = plan.attention
     if spec is None:
         return []
+    spec = on_tokens(spec, resolve(spec.target, registry.owner(spec)), model)
+    form = plan.insertion
+    if form == "exact" and spec is not plan.attention:
+        form = "residual"  # on tokens it stands beside an attention, not alone
     options = plan.attention_options
     accepted = option_names(resolve(spec.target, registry.owner(spec)))
     check_options(spec, options, accepted)
@@ -151,9 +155,7 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
         model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
         img_size=_img_size(plan, model),
     )  # fmt: skip
-    paths = insert(
-        target, spec, build, sites=plan.sites, insertion=plan.insertion, replace=plan.replace
-    )
+    paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     vars(model)["zoo_sites"] = paths
     return paths
 

@@ -222,7 +222,7 @@ def _replace_mixers(
         more = mixers.geometry(target.model.get_submodule(site.path))
         here = changed(site, size=grid.size)
         mixer = _make(target, spec, build, here, **more)
-        mixers.put(target.model, site, mixer, residual=insertion == "residual")
+        mixers.put(target.model, site, mixer, insertion)
     return [site.path for site in chosen]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any
 
 from timm.layers import Attention
@@ -12,8 +13,10 @@ from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import attach
 from zoo.insertion.forms import AddedBranch
 from zoo.insertion.sites import Site
+from zoo.specs import AttentionSpec, Insertion
 
-HINTS = ("num_heads", "qkv_bias")  # given to a mixer only if it accepts them
+# given to a mixer only if it accepts them
+HINTS = ("num_heads", "head_dim", "qkv_bias", "bias", "qk_norm", "norm_eps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,19 @@ class Mixer(nn.Module):
         return self.attn(x)
 
 
+def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSpec:
+    """The form on tokens of a map attention that has one, in a transformer; else the spec itself.
+
+    It is the class's `token_mixer(dim, **options)`, which builds a mixer (B, N, C) -> the same.
+    """
+    if spec.role != "refine" or not hasattr(target, "token_mixer") or not mixer_sites(model):
+        return spec
+    return changed(
+        spec, target=f"{spec.target}.token_mixer", contract="tokens", role="replace_mixer",
+        identity="residual", needs_size=False, channel_arguments=("dim",),
+    )  # fmt: skip
+
+
 def mixer_sites(model: nn.Module) -> list[Site]:
     """timm's plain multi-head attention in each block, (B, N, C) in and out."""
     grid = grid_of(model)
@@ -70,15 +86,29 @@ def grid_of(model: nn.Module) -> Grid | None:
 def geometry(attention: nn.Module) -> dict[str, Any]:
     """Settings of the attention that stands there, in timm's names, for mixers that have them."""
     assert isinstance(attention, Attention)
-    return {"num_heads": attention.num_heads, "qkv_bias": attention.qkv.bias is not None}
+    normed = isinstance(attention.q_norm, nn.LayerNorm)
+    return {
+        "num_heads": attention.num_heads, "head_dim": attention.head_dim,
+        "qkv_bias": attention.qkv.bias is not None, "bias": attention.proj.bias is not None,
+        **({"qk_norm": True, "norm_eps": attention.q_norm.eps} if normed else {}),
+    }  # fmt: skip
 
 
-def put(model: nn.Module, site: Site, mixer: Any, *, residual: bool) -> None:
-    """Put the mixer in the attention's place, started from it if it can be, or beside it."""
+def put(model: nn.Module, site: Site, mixer: Any, form: Insertion) -> None:
+    """Put the mixer in the attention's place, started from it if it can be, or beside it.
+
+    Raises:
+        IncompatibleBackboneError: `exact`, and `take_over` says that this is not the same function.
+    """
     attention = model.get_submodule(site.path)
-    if hasattr(mixer, "take_over"):
-        mixer.take_over(attention)
-    if residual:
+    same = mixer.take_over(attention) if hasattr(mixer, "take_over") else None
+    if form == "exact" and same is False:
+        raise IncompatibleBackboneError(
+            f"with these options {type(mixer).__name__} does not compute what {site.path} does",
+            where="insertion='exact'",
+            remedy="insertion='residual'",
+        )
+    if form == "residual":
         attach.beside(attention, AddedBranch(mixer))
     else:
         attach.set_module(model, site.path, Mixer(mixer))

@@ -1,6 +1,6 @@
 """Specs of SCOUTER's head and of the network that ends in it."""
 
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 SCOUTER = Paper(
     title="SCOUTER: Slot Attention-based Classifier for Explainable Image Recognition",
@@ -32,4 +32,23 @@ XSLOT = AttentionSpec(
         "The slots are their own queries: the authors' projection of them is never used. A row of "
         "logits is divided by its sum, which may be near zero."
     ),
+)
+
+MODELS = tuple(
+    ModelSpec(
+        name=f"xslot_resnet{depth}",
+        aliases=(f"scouter_resnet{depth}",),
+        target="zoo_plugins.class_based.xslot_resnet:XSlotResNet",
+        defaults={"depth": depth},
+        family="class_based",
+        objective="zoo_plugins.class_based.xslot_resnet:XSlotLoss",
+        paper=SCOUTER,
+        license="none stated in the repository",
+        reference="authors",
+        verified="equations",
+        key_map=KEY_MAP,
+        notes="The head is verified by cases, the network below it is timm's. "
+        "attention_maps(images) explains: loss_status=-1 why an image is not of a class.",
+    )
+    for depth in (18, 34, 50, 101, 152)
 )

@@ -66,7 +66,7 @@ class XSlot(nn.Module):
         self.iters = check_int(NAME, "iters", iters)
         self.loss_status = check_choice(NAME, "loss_status", loss_status, (1, -1))
         self.power = check_number(NAME, "power", power)
-        self.temperature = _read_position(position, dim)
+        self.temperature = None if channels is None else _read_position(position, dim)
         dd: Any = {"device": device, "dtype": dtype}
         self.conv1x1 = None
         if channels is not None:

@@ -1,6 +1,6 @@
 """Specs of the Perceiver."""
 
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 PERCEIVER_PAPER = Paper(
     title="Perceiver: General Perception with Iterative Attention",
@@ -30,3 +30,21 @@ PERCEIVER = AttentionSpec(
         "biases in q, k, v, and GEGLU perceptrons four times as wide."
     ),
 )
+
+MODELS = (
+    ModelSpec(
+        name="perceiver_64",
+        target="zoo_plugins.multimodal.perceiver_net:PerceiverNet",
+        family="multimodal",
+        input={
+            "input_size": (3, 64, 64), "num_classes": 10, "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5), "crop_pct": 1.0, "interpolation": "bilinear",
+            "first_conv": None, "classifier": "head", "pool_size": None,
+        },
+        paper=PERCEIVER_PAPER,
+        license="Apache-2.0",
+        reference="transcribed",
+        verified="equations",
+        notes="Pixels with Fourier features, 64 latents of 128; the blocks are verified by cases.",
+    ),
+)  # fmt: skip

@@ -2,10 +2,10 @@
 
 from zoo_plugins.self_attention._linear import LINEAR
 from zoo_plugins.self_attention._local import LOCAL
-from zoo_plugins.self_attention._tokens import TOKENS
+from zoo_plugins.self_attention._tokens import MODELS, TOKENS
 
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 ATTENTIONS = (
     AttentionSpec(
@@ -58,3 +58,8 @@ ATTENTIONS = (
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
     return ATTENTIONS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS

@@ -1,8 +1,15 @@
 """Specs of self-attention on tokens (B, N, C): what stands in a transformer's blocks."""
 
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 PACKAGE = "zoo_plugins.self_attention"
+SLOT_PAPER = Paper(
+    title="Object-Centric Learning with Slot Attention",
+    authors="Francesco Locatello et al.",
+    venue="NeurIPS",
+    year=2020,
+    arxiv="2006.15055",
+)
 
 TOKENS = (
     AttentionSpec(
@@ -169,13 +176,7 @@ TOKENS = (
         channel_arguments=("dim",),
         variants=("official", "lucidrains"),
         dead_parameters=(r"(^|\.)to_q\.bias$", r"(^|\.)norm_slots\.bias$"),  # softmax over slots
-        paper=Paper(
-            title="Object-Centric Learning with Slot Attention",
-            authors="Francesco Locatello et al.",
-            venue="NeurIPS",
-            year=2020,
-            arxiv="2006.15055",
-        ),
+        paper=SLOT_PAPER,
         license="Apache-2.0",
         reference="transcribed",
         verified="cases",
@@ -189,3 +190,21 @@ TOKENS = (
         notes="The norms' epsilon is Keras' 1e-3; the port has 1e-5 and biases in q, k, v.",
     ),
 )
+
+MODELS = (
+    ModelSpec(
+        name="slot_cnn_64",
+        target=f"{PACKAGE}.slot_net:SlotNet",
+        family="self_attention",
+        input={
+            "input_size": (3, 64, 64), "num_classes": 10, "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5), "crop_pct": 1.0, "interpolation": "bilinear",
+            "first_conv": "encoder.0", "classifier": "head", "pool_size": None,
+        },
+        paper=SLOT_PAPER,
+        license="Apache-2.0",
+        reference="equations",
+        verified="equations",
+        notes="The paper's encoder and slots; that one label is read off their mean is our choice.",
+    ),
+)  # fmt: skip

@@ -8,16 +8,21 @@ so that no N x N matrix exists and the cost is linear in N = H W.
 
 x, y: (B, C, H, W). Q, K: (B, heads, N, d_k / heads), V: (B, heads, N, d_v / heads). Parameter names
 are the authors'. Their code has the softmax form only. All heads run at once.
+
+In a transformer it takes the place of softmax attention: `token_mixer`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from zoo_plugins.common.attend import check_mask, check_tokens, masked_softmax
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_bool, check_choice, check_divisible, check_int, refuse
 from zoo_plugins.self_attention.heads import largest_divisor
+from zoo_plugins.self_attention.token_mixer import carry_projections
 
 NAME = "efficient"
 NORMALIZATIONS = ("softmax", "scaling")
@@ -68,6 +73,23 @@ class EfficientAttention(nn.Module):
         self.values = nn.Conv2d(channels, values, 1, **conv)
         self.reprojection = nn.Conv2d(values, channels, 1, **conv)
 
+    @classmethod
+    def token_mixer(
+        cls,
+        dim: int,
+        *,
+        num_heads: int | None = None,
+        normalization: str = "softmax",
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> EfficientTokens:
+        """The same on tokens (B, N, C), with d_k = d_v = C and without adding x."""
+        return EfficientTokens(
+            dim, key_channels=dim, value_channels=dim, num_heads=num_heads, residual=False,
+            normalization=normalization, bias=bias, device=device, dtype=dtype,
+        )  # fmt: skip
+
     def init_identity(self) -> float:
         """Start as x: the last convolution is zero; returns 1."""
         if not self.residual:
@@ -76,17 +98,42 @@ class EfficientAttention(nn.Module):
         return 1.0
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.attend(x, None)
+
+    def attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """`mask`: bool (B, N), True where a position is present."""
         batch, _, height, width = x.shape
         k = self.keys(x).view(batch, self.num_heads, -1, height * width)
         q = self.queries(x).view(batch, self.num_heads, -1, height * width)
         v = self.values(x).view(batch, self.num_heads, -1, height * width)
         if self.softmax:
-            k, q = k.softmax(3), q.softmax(2)
+            k, q = masked_softmax(k, mask), q.softmax(2)
             context = v @ k.transpose(2, 3)
-        else:
+        elif mask is None:
             context = v @ (k.transpose(2, 3) / (height * width))
+        else:
+            count = mask.sum(1).clamp(min=1).view(-1, 1, 1, 1)
+            context = v @ (k.masked_fill(~mask[:, None, None], 0.0) / count).transpose(2, 3)
         y = self.reprojection((context @ q).view(batch, -1, height, width))
         return x + y if self.residual else y
+
+
+class EfficientTokens(EfficientAttention):
+    """(B, N, C) -> the same shape."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        check_tokens(NAME, "x", x, self.keys.in_channels)
+        check_mask(NAME, mask, x)
+        return self.attend(x.transpose(1, 2).unsqueeze(3), mask).squeeze(3).transpose(1, 2)
+
+    @torch.no_grad()
+    def take_over(self, attention: Any) -> bool:
+        """Start from the projections of timm's `Attention`.
+
+        Not the same function: the softmax is of q and of k, not of their product.
+        """
+        carry_projections((self.queries, self.keys, self.values), self.reprojection, attention)
+        return False
 
 
 def _default_heads(keys: int, values: int) -> int:

@@ -37,6 +37,8 @@ class MultiHead(TokenMixer):
         variant: `torch` or `timm`.
     """
 
+    exact = True
+
     def __init__(
         self,
         dim: int,

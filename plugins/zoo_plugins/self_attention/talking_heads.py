@@ -32,6 +32,8 @@ class TalkingHeads(TokenMixer):
         qk_norm: LayerNorm of Q and K over the channels of a head; norm_eps: of it, 1e-5.
     """
 
+    exact = True
+
     def __init__(
         self,
         dim: int,

@@ -26,6 +26,8 @@ class TokenMixer(nn.Module):
         qk_norm: LayerNorm of q and k over the channels of a head; norm_eps: of it, 1e-5.
     """
 
+    exact = False  # it is softmax attention, whatever its options
+
     def __init__(
         self,
         name: str,
@@ -78,24 +80,31 @@ class TokenMixer(nn.Module):
         """Start from the projections and norms of timm's `Attention`.
 
         Returns:
-            Whether all of it is carried over; a subclass, whether it then computes the same.
+            Whether this then computes the same.
         """
         own, theirs = self.state_dict(), attention.state_dict()
         fits = [key for key in theirs if key in own and own[key].shape == theirs[key].shape]
         for key in fits:
             own[key].copy_(theirs[key])
-        return len(fits) == len(theirs)
+        for key in ("qkv.bias", "proj.bias"):
+            if key in own and key not in theirs:
+                own[key].zero_()
+        normed = any(key.startswith(("q_norm", "k_norm")) for key in own.keys() - theirs.keys())
+        return self.exact and len(fits) == len(theirs) and not normed
 
 
-def carry_projections(qkv: Sequence[nn.Linear], proj: nn.Linear, attention: Any) -> None:
+Projection = nn.Linear | nn.Conv2d
+
+
+def carry_projections(qkv: Sequence[Projection], proj: Projection, attention: Any) -> None:
     """The projections of timm's `Attention` into three layers and one, where their shapes fit."""
     weights = (*attention.qkv.weight.chunk(3), attention.proj.weight)
     biases = (None,) * 3 if attention.qkv.bias is None else attention.qkv.bias.chunk(3)
     for layer, weight, bias in zip(
         (*qkv, proj), weights, (*biases, attention.proj.bias), strict=True
     ):
-        if layer.weight.shape == weight.shape:
-            layer.weight.copy_(weight)
+        if layer.weight.shape[:2] == weight.shape:  # of a 1x1 convolution: two more ones
+            layer.weight.copy_(weight.view_as(layer.weight))
             if layer.bias is not None:
                 layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
 
