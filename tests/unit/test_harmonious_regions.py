@@ -25,11 +25,13 @@ def test_one_region_of_full_scale_is_the_map() -> None:
 
 
 def test_regions_start_as_strips_of_the_source() -> None:
-    """Of a map whose values are its rows: three strips of four rows, stretched to twelve."""
+    """Of a map whose values are its rows: a third of it about each centre, stretched to twelve."""
     module = build(num_regions=3, region_scale=(1, 1 / 3))
     source = torch.arange(12.0)[:, None].expand(2, 8, 12, 6)
     found = module(torch.zeros_like(source), source)
-    rows = torch.arange(36.0).reshape(3, 12, 1) / 3 - 1 / 3
+    centres = torch.tensor([-2 / 3, 0.0, 2 / 3]).tanh().reshape(3, 1, 1)
+    within = (2 * torch.arange(12.0).reshape(1, 12, 1) + 1) / 12 - 1
+    rows = (centres + within / 3 + 1) * 6 - 0.5
     inside = (rows >= 0) & (rows <= 11)
     expected = rows.expand(3, 12, 6).masked_fill(~inside, 0)
     found = found.masked_fill(~inside[None, :, None], 0)
