@@ -98,6 +98,49 @@ ATTENTIONS = (
         example="zoo_plugins.arithmetic.mirror:example",
         notes="The reflection is that of the normalised square: skewed on other maps.",
     ),
+    AttentionSpec(
+        name="inverse",
+        aliases=("iga", "inverse_gradient"),
+        target="zoo_plugins.arithmetic.inverse:Inverse",
+        family="arithmetic",
+        contract="map_pair",
+        role="none",
+        dead_parameters=(r"(^|\.)(features|join|decoder)\.(\d*[0369])\.bias$",),  # norms
+        paper=Paper(
+            title="Robust Data Hiding Using Inverse Gradient Attention",
+            authors="Honglei Zhang et al.",
+            venue="arXiv",
+            year=2020,
+            arxiv="2011.10850",
+        ),
+        license="MIT",
+        reference="authors",
+        verified="cases",
+        key_map="zoo_plugins.arithmetic.inverse:carry_keys",
+        example="zoo_plugins.arithmetic.inverse:example",
+        notes="The mask depends on the size of the batch; the authors leave it out at test time.",
+    ),
+    AttentionSpec(
+        name="reciprocal",
+        aliases=("reciprocal_attention",),
+        target="zoo_plugins.arithmetic.reciprocal:Reciprocal",
+        family="arithmetic",
+        quadratic=True,
+        identity="exact",
+        identity_gate=1.0,
+        paper=Paper(
+            title="Exploring Reciprocal Attention for Salient Object Detection by Cooperative "
+            "Learning",
+            authors="Changqun Xia et al.",
+            venue="arXiv",
+            year=2019,
+            arxiv="1909.08269",
+        ),
+        license="n/a",
+        reference="equations",
+        verified="equations",
+        notes="The survey only names it, and of the paper the abstract could be read: see there.",
+    ),
 )
 
 
