@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_plugins.recurrent import _dram
+from zoo_plugins.recurrent import _dram, _dvan
 
 from zoo.hookspecs import hookimpl
 from zoo.specs import AttentionSpec, ModelSpec, Paper
@@ -134,9 +134,9 @@ MODELS = (
 
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
-    return (*ATTENTIONS, *_dram.ATTENTIONS)
+    return (*ATTENTIONS, *_dram.ATTENTIONS, *_dvan.ATTENTIONS)
 
 
 @hookimpl
 def zoo_models() -> tuple[ModelSpec, ...]:
-    return (*MODELS, *_dram.MODELS)
+    return (*MODELS, *_dram.MODELS, *_dvan.MODELS)
