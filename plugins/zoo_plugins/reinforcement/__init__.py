@@ -1,7 +1,9 @@
 """Attention trained by reinforcement, and its critics."""
 
+from zoo_plugins.reinforcement import _dasnet
+
 from zoo.hookspecs import hookimpl
-from zoo.specs import AttentionSpec, Paper
+from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 ATTENTIONS: tuple[AttentionSpec, ...] = (
     AttentionSpec(
@@ -95,4 +97,9 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
 
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
-    return ATTENTIONS
+    return (*ATTENTIONS, *_dasnet.ATTENTIONS)
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return _dasnet.MODELS
