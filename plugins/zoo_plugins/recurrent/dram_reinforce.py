@@ -7,10 +7,11 @@ sampled rollouts of an image with labels y_1 .. y_L (the end symbol with them),
                        - lambda sum_t log pi(l_t) (R_t - b_t)         REINFORCE
                        + sum_t (R_t - b_t)^2 ]                        learned baseline
 
-R_t is what location t and all later ones earn, discounted. What comes after the end symbol counts
-for nothing; with `stop_at_error`, neither does what comes after the first target named wrongly.
-The policy is a Gaussian of fixed width, whose entropy is 2 log(std) + const: the schedule of `std`
-is that of the entropy.
+With M > 1, the mean of the other samples' R_t - b_t is taken off too: what is left is due to the
+locations alone. R_t is what location t and all later ones earn, discounted. What comes after the
+end symbol counts for nothing; with `stop_at_error`, neither does what comes after the first target
+named wrongly. The policy is a Gaussian of fixed width, whose entropy is 2 log(std) + const: the
+schedule of `std` is that of the entropy.
 """
 
 from __future__ import annotations
@@ -49,13 +50,17 @@ class SequenceReinforce:
         std: of the location policy at the start and at the end of training; it falls geometrically.
         mc_samples: M, rollouts of each image.
         reward: what a target earns. `correct`: 1 where it is named rightly, as in the paper.
-            `gain`: what each glimpse adds to log p(y_s), much less noisy.
+            `probability`: what each glimpse adds to p(y_s), its expectation and so less noisy.
+            `gain`: what each adds to log p(y_s); while the classifier is poor this drives glimpses
+            away from digits, where it would be wrong with confidence.
         discount: of later rewards, 0 to 1; with 1 a location earns all that follows (the paper's
             cumulative reward).
         stop_at_error: the paper's curriculum, see above.
         deep_supervision: weight of the log-likelihood at the glimpses of a target before the last.
         policy_weight: lambda.
         mean_policy: share of the episodes that follow the mean of the policy, without noise.
+        shared_baseline: whether the baseline's error also trains what it is read from: the context
+            network and the upper layer, which else learn from the policy gradient alone.
         standardise: divide the advantages of a batch by their standard deviation.
         label_smoothing: of the log-likelihood.
     """
@@ -66,12 +71,13 @@ class SequenceReinforce:
         *,
         std: tuple[float, float] | list[float] = (0.2, 0.05),
         mc_samples: int = 1,
-        reward: str = "gain",
+        reward: str = "probability",
         discount: float = 0.7,
         stop_at_error: bool = False,
         deep_supervision: float = 0.3,
         policy_weight: float = 1.0,
         mean_policy: float = 0.0,
+        shared_baseline: bool = True,
         standardise: bool = True,
         label_smoothing: float = 0.0,
     ) -> None:
@@ -86,12 +92,13 @@ class SequenceReinforce:
             refuse(NAME, f"std={std!r} is not a pair (at the start, at the end)")
         self.std = tuple(check_number(NAME, "std", s, at_most=2.0) for s in std)
         self.samples = check_int(NAME, "mc_samples", mc_samples)
-        self.reward = check_choice(NAME, "reward", reward, ("gain", "correct"))
+        self.reward = check_choice(NAME, "reward", reward, ("probability", "gain", "correct"))
         self.discount = check_share(NAME, "discount", discount)
         self.stop_at_error = check_bool(NAME, "stop_at_error", stop_at_error)
         self.deep = _weight("deep_supervision", deep_supervision)
         self.policy_weight = _weight("policy_weight", policy_weight)
         self.mean_policy = check_share(NAME, "mean_policy", mean_policy)
+        self.shared_baseline = check_bool(NAME, "shared_baseline", shared_baseline)
         self.standardise = check_bool(NAME, "standardise", standardise)
         self.smoothing = check_share(NAME, "label_smoothing", label_smoothing)
 
@@ -188,9 +195,11 @@ class SequenceReinforce:
             earned = torch.zeros_like(known)
             earned[:, -1] = right.to(known.dtype)
         else:
-            known = known.clamp_min(NEVER_BELOW)
-            blind = torch.full_like(known[:, :1], -math.log(self.model.num_classes))
-            earned = known - torch.cat((blind, known[:, :-1]), 1)
+            chance = 1 / self.model.num_classes
+            probability = self.reward == "probability"
+            value = known.exp() if probability else known.clamp_min(NEVER_BELOW)
+            blind = torch.full_like(known[:, :1], chance if probability else math.log(chance))
+            earned = value - torch.cat((blind, value[:, :-1]), 1)
         rows, following = [], torch.zeros_like(known[0, 0])
         for row in reversed((earned * counts[:, None]).flatten(0, 1)):
             following = row + self.discount * following
@@ -198,9 +207,15 @@ class SequenceReinforce:
         return torch.stack(rows[::-1])
 
     def _policy(self, episode: Episode, earned: Tensor, counts: Tensor, reader: int) -> Tensor:
-        expected = self.model.reader(reader).expected(episode.state.detach())
+        state = episode.state if self.shared_baseline else episode.state.detach()
+        expected = self.model.reader(reader).expected(state)
         counts = counts.repeat_interleave(self.model.per_target, 0)
-        advantage = (earned - expected.detach()) * counts
+        advantage = earned - expected.detach()
+        if self.samples > 1:  # R - mean of the others' R
+            advantage = (advantage - advantage.mean(1, keepdim=True)) * (
+                self.samples / (self.samples - 1)
+            )
+        advantage = advantage * counts
         if self.standardise and advantage.numel() > 1:
             advantage = advantage / advantage.std().clamp_min(1e-3)
         policy = -(episode.log_pi * advantage).sum(0).mean()
