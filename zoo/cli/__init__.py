@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": "Measure a model on a data set.",
     "verify": "Run reference cases against the zoo's mechanisms.",
     "train": "Train a model from a recipe.",
+    "viz": "Draw what a model attends to in images.",
     "plugins": "Show plugins, where they come from, and what is wrong with them.",
     "pull": "Download and verify a model's weights.",
     "convert": "Turn an authors' checkpoint into a file of the zoo.",

@@ -1,0 +1,55 @@
+"""`zoo viz`: what a model attends to in images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli import echo_json
+
+
+@click.command()
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--out", metavar="FILE", help="The picture (png, jpg, ...); default MODEL.png.")
+@click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.option("--untrained", is_flag=True, help="Random weights, for a model that has no others.")
+@click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
+@click.option("--channels", type=click.IntRange(0), default=3, show_default=True,
+              help="Channels of each mask to draw, beside their mean.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(
+    model: str,
+    images: tuple[str, ...],
+    out: str | None,
+    weights: str | None,
+    untrained: bool,
+    size: int | None,
+    channels: int,
+    as_json: bool,
+) -> None:
+    """Draw what MODEL attends to in each IMAGE: its glimpses, or its masks, coarse to fine.
+
+    A model without weights is drawn with random ones, which is said.
+    """
+    from zoo.errors import WeightsNotFoundError
+    from zoo.factory import create_model
+    from zoo.viz.glimpses import picture_format, save
+    from zoo.viz.show import show
+
+    file = out or f"{Path(model).name}.png"
+    picture_format(file)
+    try:
+        built = create_model(model, pretrained=not (untrained or weights), weights=weights)
+    except WeightsNotFoundError as error:
+        if weights:
+            raise
+        click.echo(f"warning: {error.what}: drawn with random weights", err=True)
+        built, untrained = create_model(model), True
+    picture = show(built, images, size=size, channels=channels)
+    save(picture, file)
+    if as_json:
+        echo_json({"model": model, "picture": file, "size": picture.size, "untrained": untrained})
+    else:
+        click.echo(file)
