@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
+from zoo_plugins.digits import sets
 
 from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
+from zoo.evaluation.processes import Processes
 from zoo.files import write_atomically
 from zoo.training import run as training
 from zoo.training.augment import augment
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.recipe import Augment, read_recipe
+from zoo.training.data import Drawn, training_data
+from zoo.training.recipe import Augment, Data, read_recipe
+from zoo.training.shared import check_parts, part
 
 RECIPE = """
 model = "ram_mnist"
@@ -212,6 +219,134 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomically(path, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"whole"
+
+
+def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(
+    recipe, data, uninterrupted, tmp_path
+):
+    """A limit on the size of files stands for the full disk: writes fail half-way, as there."""
+    out = tmp_path / "out"
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run(command(recipe, out, data, "--limit-steps", "3"), env=env, check=True,
+                   stderr=subprocess.DEVNULL)  # fmt: skip
+    before = (out / training.CHECKPOINT).read_bytes()
+    room = len(before) // 2
+    assert room > (out / training.WEIGHTS).stat().st_size
+    failed = subprocess.run(
+        command(recipe, out, data), env=env, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    assert "cannot be saved: File too large" in failed.stderr and str(out) in failed.stderr
+    assert (out / training.CHECKPOINT).read_bytes() == before
+    assert not list(out.glob(".*.tmp"))
+    subprocess.run(command(recipe, out, data), env=env, check=True, stderr=subprocess.DEVNULL)
+    assert_same_result(out, uninterrupted)
+
+
+@pytest.mark.parametrize("file", [training.WEIGHTS, training.CURVE, training.CHECKPOINT])
+def test_whichever_file_has_no_room_the_run_can_go_on(
+    recipe, data, uninterrupted, tmp_path, monkeypatch, file
+):
+    out, settings = tmp_path / "out", read_recipe(recipe)
+    training.train(settings, out, data=data, limit_steps=5)
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == file:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(CheckpointError, match="cannot be saved: No space left"):
+            training.train(settings, out, data=data)
+    training.train(settings, out, data=data)
+    assert_same_result(out, uninterrupted)
+
+
+class TestDrawnData:
+    """Images that are made on the fly, anew in each epoch."""
+
+    @pytest.fixture
+    def cluttered(self, tmp_path) -> Path:
+        path = tmp_path / "drawn.toml"
+        text = RECIPE.replace('name = "mnist"', 'name = "mnist_cluttered60"')
+        path.write_text(text.replace('"ram_mnist"', '"ram_mnist_cluttered60"'))
+        return path
+
+    def test_a_stopped_run_resumes_to_the_same_result(self, cluttered, data, tmp_path):
+        settings = read_recipe(cluttered)
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        training.train(settings, whole, data=data, limit_steps=25)
+        for limit in (9, 4, 12):
+            torch.manual_seed(limit)
+            training.train(settings, parts, data=data, limit_steps=limit)
+        assert_same_result(whole, parts)
+
+    def test_held_out_digits_are_never_trained_on_and_always_look_the_same(self, cluttered, data):
+        settings = read_recipe(cluttered)
+        found, again = (training_data(settings, data) for _ in range(2))
+        assert torch.equal(found.held_out.images, again.held_out.images)
+        assert (len(found.held_out), len(found.train), found.channels) == (40, 320, 1)
+        assert isinstance(found.train, Drawn)
+        held_out = sets.mnist_translated60(data, "train").digits.images[
+            torch.randperm(360, generator=torch.Generator().manual_seed(0))[:40]
+        ]
+        trained = found.train.data.digits.images.flatten(1)
+        assert not (trained[:, None] == held_out.flatten(1)).all(-1).any()
+
+    def test_each_epoch_shows_other_images_and_the_seed_decides_which(self, cluttered, data):
+        settings, index = read_recipe(cluttered), torch.arange(5)
+        train = training_data(settings, data).train
+        first = train.batch(index, 0)
+        assert torch.equal(first.images, train.batch(index, 0).images)
+        assert (first.images != train.batch(index, 1).images).flatten(1).any(1).all()
+        other = training_data(replace(settings, seed=4), data).train.batch(index, 0)
+        assert (first.images != other.images).flatten(1).any(1).all()
+        assert torch.equal(first.labels, other.labels)
+
+    def test_images_with_several_labels(self, cluttered, data):
+        settings = read_recipe(cluttered)
+        found = training_data(replace(settings, data=Data(name="mnist_pairs", holdout=7)), data)
+        assert found.held_out.labels.shape == (7, 2) and found.num_classes == 10
+        batch = found.train.batch(torch.tensor([1, 5]), 3)
+        assert batch.images.shape == (2, 1, 100, 100) and batch.labels.shape == (2, 2)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_and_resume(recipe, data, tmp_path):
+    """Without chance in the model, half of each batch apiece is the same as whole batches."""
+    recipe.write_text(
+        'model = "cnn2_mnist"\nepochs = 2\nbatch_size = 40\nema_decay = 0.9\n'
+        '[data]\nname = "mnist"\nholdout = 40\n[optimizer]\nname = "sgd"\nlr = 1e-3\n'
+        "[model_options]\ndrop_rates = [0.0, 0.0]\n"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    outs = {count: tmp_path / str(count) for count in (1, 2)}
+    for limits in (("--limit-steps", "5"), ()):
+        for count, out in outs.items():
+            start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+            call = [
+                *start,
+                "--nproc-per-node",
+                str(count),
+                *command(recipe, out, data, *limits)[1:],
+            ]
+            said = subprocess.run([*call, "--json"], env=env, check=True, capture_output=True)
+            assert json.loads(said.stdout)["step"] == (5 if limits else 16)
+    ours, theirs = (load_file(out / training.WEIGHTS) for out in outs.values())
+    for key in ours:
+        torch.testing.assert_close(ours[key], theirs[key], rtol=1e-4, atol=1e-6)
+    rows, others = (read_curve(out) for out in outs.values())
+    assert [float(r["loss"]) for r in rows] == pytest.approx([float(r["loss"]) for r in others])
+
+
+def test_batches_that_cannot_be_shared_are_refused():
+    with pytest.raises(RecipeError, match="3 processes"):
+        check_parts(32, Processes(0, 3, torch.device("cpu")))
+    index = torch.arange(6)
+    assert part(index, Processes(1, 2, torch.device("cpu"))).tolist() == [1, 3, 5]
 
 
 def test_checkpoints_hold_data_only(tmp_path):

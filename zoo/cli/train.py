@@ -30,9 +30,12 @@ def command(
     """Train the model of a RECIPE (a TOML file).
 
     The run's folder receives recipe.toml, checkpoint.pt, curve.csv and model.safetensors: what
-    `zoo push` publishes. Called again, an
-    interrupted run goes on from its checkpoint and ends as if it had never stopped.
+    `zoo push` publishes. Called again, an interrupted run goes on from its checkpoint and ends as
+    if it had never stopped. On several devices, each with its part of every batch:
+
+        torchrun --nproc-per-node N -m zoo train RECIPE --device cuda
     """
+    from zoo.evaluation.processes import is_main
     from zoo.files import write_atomically
     from zoo.training.progress import Progress
     from zoo.training.recipe import read_recipe
@@ -40,10 +43,12 @@ def command(
 
     settings = read_recipe(recipe)
     out = out or Path("runs") / recipe.stem
-    with Progress() as progress:
+    with Progress(quiet=not is_main()) as progress:
         trainer = train(
             settings, out, data=data, device=device, limit_steps=limit_steps, report=progress
         )
+    if not is_main():
+        return
     write_atomically(out / "recipe.toml", recipe.read_bytes())
     result: dict[str, Any] = {
         "model": settings.model,

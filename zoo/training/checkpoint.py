@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, digest: str, state: dict[str, Any]) -> None:
     """Write `state`, marked as that of the recipe with this digest."""
-    content = {"format": FORMAT, "recipe": digest, "state": state}
-    write_atomically(path, lambda file: torch.save(content, file))
+    # By way of memory: of a full disk, torch's own writer says only "unexpected pos".
+    content = io.BytesIO()
+    torch.save({"format": FORMAT, "recipe": digest, "state": state}, content)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
 def load_checkpoint(path: Path, digest: str) -> dict[str, Any]:

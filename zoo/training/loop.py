@@ -13,10 +13,18 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from zoo.errors import RecipeError
+from zoo.evaluation.processes import Processes
 from zoo.training.augment import augment
 from zoo.training.data import Images, Source
 from zoo.training.objective import Objective
 from zoo.training.recipe import Recipe
+from zoo.training.shared import (
+    average_gradients,
+    average_values,
+    check_parts,
+    part,
+    seed_step,
+)
 
 VALIDATION_BATCH = 500
 
@@ -27,6 +35,7 @@ class Trainer:
     Args:
         normalise: mean and standard deviation of each channel, subtracted and divided by after
             the bytes are brought to [0, 1].
+        processes: this one's place among several; each takes its part of every batch.
     """
 
     def __init__(
@@ -39,8 +48,11 @@ class Trainer:
         *,
         normalise: tuple[tuple[float, ...], ...] = ((0.0,), (1.0,)),
         device: torch.device | str = "cpu",
+        processes: Processes | None = None,
     ) -> None:
         self.recipe, self.objective = recipe, objective
+        self.processes = processes or Processes(0, 1, torch.device(device))
+        check_parts(recipe.batch_size, self.processes)
         self.device = torch.device(device)
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(device=self.device, memory_format=self.format)
@@ -131,15 +143,18 @@ class Trainer:
             generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
             self._order = epoch, torch.randperm(len(self.train), generator=generator)
         size = self.recipe.batch_size
-        return self.train.batch(self._order[1][place * size : (place + 1) * size], epoch)
+        index = self._order[1][place * size : (place + 1) * size]
+        return self.train.batch(part(index, self.processes), epoch)
 
     def _advance(self, batch: Images) -> None:
         self.model.train()
+        seed_step(self.recipe.seed, self.step, self.processes)
         images = self._normalised(batch.images, self.recipe.augment)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp):
             loss, scalars = self.objective(images, batch.labels, self.step / self.total_steps)
         self.optimizer.zero_grad()
         loss.backward()
+        average_gradients(self.model.parameters(), self.processes)
         if self.recipe.optimizer.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip_norm)
         self.optimizer.step()
@@ -158,7 +173,8 @@ class Trainer:
 
     def _end_epoch(self) -> dict[str, float]:
         row = {"epoch": float(self.epoch), "step": float(self.step)}
-        row |= {k: float(v) / self.steps_per_epoch for k, v in self.sums.items()}
+        sums = average_values(self.sums, self.processes)
+        row |= {k: float(v) / self.steps_per_epoch for k, v in sums.items()}
         if not math.isfinite(row["loss"]):
             raise RecipeError(
                 f"the loss is no longer finite in epoch {self.epoch}",
@@ -167,7 +183,7 @@ class Trainer:
             )
         self.sums = {}
         last = self.step == self.total_steps
-        if last or self.epoch % self.recipe.validate_every == 0:
+        if (last or self.epoch % self.recipe.validate_every == 0) and not self.processes.rank:
             row |= self.validate()
         row["seconds"] = self.seconds
         self.curve.append(row)

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from zoo.errors import DataError, OptionError, RecipeError
+from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
+from zoo.evaluation.processes import Processes, join
 from zoo.files import write_atomically
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.data import TrainingData, training_data
@@ -40,24 +41,29 @@ def train(
 
     A run that was killed and resumed ends as one that was not. Writes `checkpoint.pt`,
     `curve.csv` (a row an epoch) and `model.safetensors` (the averaged weights), each whole.
+    Under `torchrun` or `accelerate launch` the processes share each batch; the first one writes.
 
     Args:
         data: folder with the training files; None is where the data set looks by itself.
         limit_steps: stop, resumable, after so many steps of this call.
         report: called after each step with the trainer and what is known.
     """
-    trainer = _trainer(recipe, data, _device(device))
+    processes = join(_device(device))
+    trainer = _trainer(recipe, data, processes)
     path = out / CHECKPOINT
     if path.exists():
         trainer.load_state_dict(load_checkpoint(path, recipe.digest))
     saved = time.monotonic()
     for row in trainer.run(limit_steps):
+        if processes.rank:
+            continue
         if "epoch" in row or time.monotonic() - saved > SAVE_EVERY:
             _save(trainer, out)
             saved = time.monotonic()
         if report:
             report(trainer, row)
-    _save(trainer, out)
+    if not processes.rank:
+        _save(trainer, out)
     return trainer
 
 
@@ -71,7 +77,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _trainer(recipe: Recipe, data: Path | None, device: torch.device) -> Trainer:
+def _trainer(recipe: Recipe, data: Path | None, processes: Processes) -> Trainer:
     torch.manual_seed(recipe.seed)
     model, spec = _build(recipe)
     objective = _objective(recipe, model, spec.objective if spec else "")
@@ -88,7 +94,8 @@ def _trainer(recipe: Recipe, data: Path | None, device: torch.device) -> Trainer
         found.train,
         found.held_out,
         normalise=_normalisation(model, found.channels),
-        device=device,
+        device=processes.device,
+        processes=processes,
     )
 
 
@@ -139,11 +146,22 @@ def _normalisation(model: nn.Module, channels: int) -> tuple[tuple[float, ...], 
 
 
 def _save(trainer: Trainer, out: Path) -> None:
-    """Weights and curve first: a checkpoint never claims more than what lies beside it."""
+    """Weights and curve first: a checkpoint never claims more than what lies beside it.
+
+    Raises:
+        CheckpointError: a file cannot be written (a full disk); the last whole ones stay.
+    """
     weights = {k: v.detach().cpu().contiguous() for k, v in trainer.averaged.state_dict().items()}
-    write_atomically(out / WEIGHTS, to_safetensors(weights))
-    write_atomically(out / CURVE, _csv(trainer.curve))
-    save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
+    try:
+        write_atomically(out / WEIGHTS, to_safetensors(weights))
+        write_atomically(out / CURVE, _csv(trainer.curve))
+        save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
+    except OSError as error:
+        raise CheckpointError(
+            f"step {trainer.step} cannot be saved: {error.strerror or error}",
+            where=str(out),
+            remedy="make room and call again: the run goes on from its last checkpoint",
+        ) from error
 
 
 def _csv(rows: list[dict[str, float]]) -> bytes:
