@@ -55,7 +55,7 @@ class Trainer:
         check_parts(recipe.batch_size, self.processes)
         self.device = torch.device(device)
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = model.to(device=self.device, memory_format=self.format)
+        self.model = model.to(self.device).to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
         self.train, self.held_out = train.to(self.device), held_out.to(self.device)
         mean, std = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in normalise)
         self.mean, self.std = mean, std
@@ -130,8 +130,8 @@ class Trainer:
         wrong: dict[str, Tensor] = {}
         model = self.averaged.eval()
         with torch.inference_mode():
-            for part in torch.arange(len(self.held_out)).split(VALIDATION_BATCH):
-                batch = self.held_out[part]
+            for chosen in torch.arange(len(self.held_out)).split(VALIDATION_BATCH):
+                batch = self.held_out[chosen]
                 found = self.objective.wrong(model, self._normalised(batch.images), batch.labels)
                 wrong = {k: v + wrong.get(k, 0) for k, v in found.items()}
         return {k: 100 * float(v) / len(self.held_out) for k, v in wrong.items()}
@@ -162,7 +162,8 @@ class Trainer:
         self.step += 1
         if self.ema:
             self.ema.update(self.model, step=self.step)
-        for name, value in {"loss": loss.detach(), **scalars}.items():
+        values = average_values({"loss": loss.detach(), **scalars}, self.processes)
+        for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
 
     def _normalised(self, images: Tensor, distort: Any = None) -> Tensor:
@@ -173,8 +174,7 @@ class Trainer:
 
     def _end_epoch(self) -> dict[str, float]:
         row = {"epoch": float(self.epoch), "step": float(self.step)}
-        sums = average_values(self.sums, self.processes)
-        row |= {k: float(v) / self.steps_per_epoch for k, v in sums.items()}
+        row |= {k: float(v) / self.steps_per_epoch for k, v in self.sums.items()}
         if not math.isfinite(row["loss"]):
             raise RecipeError(
                 f"the loss is no longer finite in epoch {self.epoch}",
@@ -192,13 +192,10 @@ class Trainer:
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     settings = recipe.optimizer
+    more: dict[str, Any] = {"fused": True} if settings.fused else {}
     try:
         return create_optimizer_v2(
-            model,
-            opt=settings.name,
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            **({"fused": True} if settings.fused else {}),
+            model, opt=settings.name, lr=settings.lr, weight_decay=settings.weight_decay, **more
         )
     except (ValueError, TypeError, RuntimeError) as error:
         raise RecipeError(
