@@ -61,6 +61,10 @@ class EMSA(nn.Module):
         check_choice(NAME, "bias", bias, (True,))
         self.size = map_size(NAME, feat_size)
         self.reduction = check_int(NAME, "reduction", reduction)
+        if min(self.size) + 2 * (self.reduction // 2) <= self.reduction > 1:
+            refuse(
+                NAME, f"a map of {self.size[0]} x {self.size[1]} is less than reduction={reduction}"
+            )
         dd: Any = {"device": device, "dtype": dtype}
         self.fc_q = nn.Linear(dim, self.num_heads * width, **dd)
         self.fc_k = nn.Linear(dim, self.num_heads * width, **dd)
@@ -82,7 +86,8 @@ class EMSA(nn.Module):
             y = attend(q, k, v)
         else:
             logits = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
-            y = F.instance_norm(self.transform(logits).softmax(3)) @ v
+            weights = self.transform(logits).softmax(3)
+            y = F.layer_norm(weights, weights.shape[2:]) @ v  # the same, and takes a 1 x 1 map
         return self.fc_o(y.transpose(1, 2).flatten(2))
 
     def _reduced(self, x: Tensor) -> Tensor:
