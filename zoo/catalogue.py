@@ -84,7 +84,8 @@ def attention_info(name: str) -> dict[str, Any]:
     registry = default_registry()
     spec = names.attention(name, registry)
     keys = (
-        "name", "aliases", "family", "kind", "contract", "role", "placement", "quadratic",
+        "name", "aliases", "family", "kind", "contract", "role", "placement", "default_sites",
+        "quadratic",
         "identity", "variants", "license", "reference", "verified", "notes", "target",
     )  # fmt: skip
     info = {key: getattr(spec, key) for key in keys}

@@ -17,6 +17,7 @@ from zoo.errors import SpecError
 Kind: TypeAlias = Literal["soft", "hard"]
 Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "none"]
 Placement: TypeAlias = Literal["block", "stage", "between_stages"]
+DefaultSites: TypeAlias = Literal["all", "last_stage"]
 Identity: TypeAlias = Literal["exact", "residual"]
 Insertion: TypeAlias = Literal["plain", "exact", "residual"]
 WeightsKind: TypeAlias = Literal["bundled", "published", "warm_start", "unpublished"]
@@ -118,6 +119,8 @@ class AttentionSpec:
             convolution), `replace_mixer` (a token mixer), or `none`.
         placement: where it goes unless `sites=` says otherwise: in each `block`, after each
             `stage`, or `between_stages` (after each but the last).
+        default_sites: of the places that `role` and `placement` give, where it goes unless `sites=`
+            says otherwise: `all`, or those in the `last_stage` that has any.
         quadratic: cost grows with the square of the number of positions; large maps are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay;
@@ -151,6 +154,7 @@ class AttentionSpec:
     contract: Contract = "map"
     role: Role = "refine"
     placement: Placement = "block"
+    default_sites: DefaultSites = "all"
     quadratic: bool = False
     needs_size: bool = False
     keeps_norm: bool = False
@@ -186,7 +190,7 @@ class AttentionSpec:
             )
         for key, choices in (
             ("kind", Kind), ("contract", Contract), ("role", Role),
-            ("placement", Placement), ("identity", Identity),
+            ("placement", Placement), ("identity", Identity), ("default_sites", DefaultSites),
         ):  # fmt: skip
             _check_choice(cls, self.name, key, getattr(self, key), choices)
 

@@ -12,7 +12,7 @@ from zoo.errors import IncompatibleBackboneError, OptionError, UsageError
 from zoo.insertion import attach, mixers
 from zoo.insertion.families import block_sites, conv_sites, own_attention_sites
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
-from zoo.insertion.sites import Site, choose, small_enough
+from zoo.insertion.sites import Site, choose, in_last_stage, small_enough
 from zoo.insertion.stages import named_sites, stage_sites
 from zoo.specs import AttentionSpec, Insertion
 
@@ -98,9 +98,15 @@ def _refine_sites(
         raise _no_place(target, spec, replace)
     if wanted is not None:
         return choose(_more(target, found, wanted), wanted, target.name, spec.name)
+    found = _by_default(target, spec, found) if sites is None else found
     if spec.quadratic:
         return small_enough(found, target.img_size, target.name, spec.name)
     return found
+
+
+def _by_default(target: Target, spec: AttentionSpec, found: list[Site]) -> list[Site]:
+    """Where it goes among the places that there are, unless `sites=` says otherwise."""
+    return in_last_stage(target.model, found) if spec.default_sites == "last_stage" else found
 
 
 def _stages(target: Target) -> list[Site]:
@@ -184,6 +190,7 @@ def _replace_convolutions(
     if not followers:
         raise _no_place(target, spec, False)
     places = [site for site, _ in followers.values()]
+    places = _by_default(target, spec, places) if sites is None else places
     chosen = choose(places, wanted, target.name, spec.name)
     if spec.quadratic and wanted is None:
         chosen = small_enough(chosen, target.img_size, target.name, spec.name)

@@ -82,26 +82,36 @@ def small_enough(
     return kept
 
 
-def stride_of(model: nn.Module) -> Callable[[str], int]:
-    """A function from a path to the stride of the map there.
+def in_last_stage(model: nn.Module, sites: Sequence[Site]) -> list[Site]:
+    """The sites of the last stage that has any."""
+    stage_of = _stage_index(model)
+    stages = [stage_of(site.path) for site in sites]
+    return [s for s, stage in zip(sites, stages, strict=True) if stage == max(stages)]
 
-    It is the stride of the first feature stage that does not end before that path.
-    """
+
+def stride_of(model: nn.Module) -> Callable[[str], int]:
+    """A function from a path to the stride of the map there: that of the stage it belongs to."""
+    reductions = [int(info["reduction"]) for info in _feature_info(model)] or [32]
+    stage_of = _stage_index(model)
+    return lambda path: reductions[min(stage_of(path), len(reductions) - 1)]
+
+
+def _stage_index(model: nn.Module) -> Callable[[str], int]:
+    """A function from a path to its stage: the first that does not end before that path."""
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
-    ends: list[tuple[int, int]] = []
+    ends: list[int] = []
     for info in _feature_info(model):
         module = info["module"]
         inside = (i for n, i in order.items() if n == module or n.startswith(f"{module}."))
-        ends.append((max(inside, default=-1), int(info["reduction"])))
-    last = ends[-1][1] if ends else 32
+        ends.append(max(inside, default=-1))
 
-    def stride(path: str) -> int:
+    def stage(path: str) -> int:
         while path and path not in order:
             path = path.rpartition(".")[0]
         here = order.get(path, 0)
-        return next((reduction for end, reduction in ends if end >= here), last)
+        return next((i for i, end in enumerate(ends) if end >= here), len(ends))
 
-    return stride
+    return stage
 
 
 def _feature_info(model: nn.Module) -> Sequence[dict]:

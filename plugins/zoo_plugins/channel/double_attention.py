@@ -68,21 +68,24 @@ class DoubleAttention(nn.Module):
         self.reconstruct = nn.Conv2d(c_m, channels, 1, **dd) if reconstruct else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.distribute(x) if self.residual else self.distribute(x)
+        if not self.residual:
+            return self.distribute(x)
+        descriptors, shares = self._gather(x)
+        return torch.baddbmm(x.flatten(2), descriptors, shares).unflatten(2, x.shape[2:])
 
     def distribute(self, x: Tensor) -> Tensor:
         """W Z, (B, C, H, W), or Z without `reconstruct`."""
-        gather = torch.softmax(self.theta(x).flatten(2), 2)  # (B, c_n, HW)
-        distribute = torch.softmax(self.rho(x).flatten(2), 1)
-        means = gather @ x.flatten(2).transpose(1, 2)  # (B, c_n, C)
-        descriptors = F.linear(means, self.phi.weight.flatten(1), self.phi.bias)
-        bias = None
-        if self.reconstruct is not None:
-            descriptors = F.linear(descriptors, self.reconstruct.weight.flatten(1))
-            bias = self.reconstruct.bias
-        if bias is not None:  # the distribution sums to one, so the bias is a descriptor's part
-            descriptors = descriptors + bias
-        return (descriptors.transpose(1, 2) @ distribute).unflatten(2, x.shape[2:])
+        descriptors, shares = self._gather(x)
+        return (descriptors @ shares).unflatten(2, x.shape[2:])
+
+    def _gather(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The descriptors (B, C or c_m, c_n), and each position's shares of them (B, c_n, HW)."""
+        gather = torch.softmax(self.theta(x).flatten(2), 2)
+        means = x.flatten(2) @ gather.transpose(1, 2)  # (B, C, c_n)
+        descriptors = _mix(self.phi, means)
+        if self.reconstruct is not None:  # its bias too: the shares of a position sum to one
+            descriptors = _mix(self.reconstruct, descriptors)
+        return descriptors, torch.softmax(self.rho(x).flatten(2), 1)
 
     def init_identity(self) -> float:
         """Start as x: the last convolution is zero; returns 1."""
@@ -90,6 +93,11 @@ class DoubleAttention(nn.Module):
             refuse(NAME, "without reconstruct and residual there is no start as the identity")
         zero_(self.reconstruct)
         return 1.0
+
+
+def _mix(conv: nn.Conv2d, vectors: Tensor) -> Tensor:
+    """A 1x1 convolution of vectors (B, C, N)."""
+    return F.conv1d(vectors, conv.weight.flatten(2), conv.bias)
 
 
 def reference_call(module: DoubleAttention, x: Tensor) -> Tensor:

@@ -105,7 +105,10 @@ class HighOrderGroupAttention(nn.Module):
                 self.gates[e](states[self.indices[e]]) for e in range(edge, edge + len(states))
             ]
             edge += len(states)
-            steps.append(torch.stack(terms).sum(0) if len(terms) > 1 else terms[0])
+            step = terms[0]
+            for term in terms[1:]:
+                step = step + term
+            steps.append(step)
         total = x.unflatten(1, (self.num_groups, -1)).sum(1)
         joined = torch.cat([*(steps[i] for i in self.joined), self.group_se(total)], 1)
         return self.out_se(x + self.fuse(joined))

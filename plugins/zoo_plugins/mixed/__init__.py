@@ -289,6 +289,7 @@ ATTENTIONS = (
         target="zoo_plugins.mixed.attention_branch:AttentionBranch",
         family="mixed",
         placement="between_stages",
+        default_sites="last_stage",  # before the last stage, of which the branch is a copy
         identity="exact",
         identity_gate=1.5,
         dead_parameters=(  # a batch norm takes it out again; it learns from the branch's own loss

@@ -97,7 +97,7 @@ class AttentionBranch(nn.Module):
         return torch.sigmoid(self.bn_att3(self.att_conv3(maps)))
 
     def _refine(self, x: Tensor, attention: Tensor) -> Tensor:
-        return x * (attention + 1) if self.residual else x * attention
+        return torch.addcmul(x, x, attention) if self.residual else x * attention
 
     def init_identity(self) -> float:
         """Start as 1.5 x (not residual: 0.5 x) by the last norm's scale and shift at zero."""

@@ -239,6 +239,8 @@ def channel_max(x: Tensor) -> Tensor:
 @register_notrace_function
 def spatial_max(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C)."""
+    if torch.jit.is_tracing() or not x.requires_grad:
+        return torch.amax(x, [2, 3])
     if x.is_cuda:  # where adaptive pooling to one position runs on one thread
         return torch.max(torch.flatten(x, 2), 2).values
     return F.adaptive_max_pool2d(x, 1).flatten(1)

@@ -57,6 +57,7 @@ LOCAL = (
         family="self_attention",
         contract="map_channels",
         role="replace_conv",
+        default_sites="last_stage",
         keeps_norm=True,
         quadratic=True,
         needs_size=True,

@@ -85,8 +85,8 @@ class EMAUnit(nn.Module):
             reconstruction, mu = self._iterate(self.conv1(x).flatten(2))
             if self.training and self.momentum < 1:
                 self.mu.lerp_(mu.mean(0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
-        y = self.conv2(torch.relu(reconstruction).view_as(x))
-        return final_relu(y + x), mu
+            reconstruction.relu_()
+        return final_relu(self.conv2(reconstruction.view_as(x)) + x), mu
 
     def _iterate(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, N) -> its reconstruction Z mu (B, C, N), and mu (B, C, K)."""

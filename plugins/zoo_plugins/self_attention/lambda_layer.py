@@ -8,8 +8,8 @@ v and q are batch-normed. e: learned, by the offset from n to m: within a window
 softmax(k) V, is the same for all n. Cost N r^2 d_k C / heads, and no N x N weights.
 
 x: (B, C_in, H, W), y: (B, C, H / s, W / s), pooled by the stride s; d_v = C / heads. Parameter
-names are timm's, whose layer fails where C_in and C differ and convolves in three dimensions with
-a kernel that has two. Its r is 9; the paper's ImageNet models have 23. A bias of k has no effect.
+names are timm's, whose layer fails where C_in and C differ. Its r is 9; the paper's ImageNet models
+have 23. A bias of k has no effect.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
@@ -101,17 +102,18 @@ class LambdaLayer(nn.Module):
         q = self.norm_q(q).view(batch, self.num_heads, self.dim_qk, -1)
         v = self.norm_v(v)
         content = k.flatten(2).softmax(2) @ v.flatten(2).transpose(1, 2)  # B, d_k, d_v
-        lambdas = self._positions(v) + content.transpose(1, 2).unsqueeze(3)  # B, d_v, d_k, N
-        y = torch.einsum("bhkn,bvkn->bhvn", q, lambdas)
+        lambdas = self._positions(v).add_(content.unsqueeze(3))  # B, d_k, d_v, N
+        y = torch.einsum("bhkn,bkvn->bhvn", q, lambdas)
         return self.pool(y.reshape(batch, -1, height, width))
 
     def _positions(self, v: Tensor) -> Tensor:
-        """The position lambdas (B, d_v, d_k, N) of v (B, d_v, H, W)."""
-        if self.local:
-            maps = self.conv_lambda(v.flatten(0, 1).unsqueeze(1))
-            return maps.view(v.shape[0], self.dim_v, self.dim_qk, -1)
+        """The position lambdas (B, d_k, d_v, N) of v (B, d_v, H, W)."""
+        if self.local:  # in three dimensions, as timm: the channels of v are no batch to be moved
+            conv, reach = self.conv_lambda, self.conv_lambda.kernel_size[0] // 2
+            weight, padding = conv.weight.unsqueeze(2), (0, reach, reach)
+            return F.conv3d(v.unsqueeze(1), weight, conv.bias, padding=padding).flatten(3)
         check_shape(NAME, "x", v, ("B", "C", *self.feat_size))
-        return torch.einsum("nmk,bvm->bvkn", self._embeddings(), v.flatten(2))
+        return torch.einsum("nmk,bvm->bkvn", self._embeddings(), v.flatten(2))
 
     def _embeddings(self) -> Tensor:
         """e by query and key, (N, N, d_k)."""

@@ -56,8 +56,8 @@ class DualAttentionPosition(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key = self.query(x).flatten(2), self.key(x).flatten(2)
-        value = self.value(x).flatten(2)
         weights = torch.softmax(query.transpose(1, 2) @ key, 2)  # (B, queries, keys)
+        value = self.value(x).flatten(2)
         attended = (value @ weights.transpose(1, 2)).view(x.shape)
         return torch.addcmul(x, self.gamma, attended)
 
