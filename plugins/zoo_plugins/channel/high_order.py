@@ -82,15 +82,14 @@ class HighOrder(nn.Module):
         return 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        theta, phi, g = (_tokens(f(x)) for f in (self.theta, self.phi, self.g))
-        values = g.unflatten(2, (self.order, -1)).transpose(1, 2)  # (B, n, N, d)
-        queries, keys = (t.unsqueeze(1).expand_as(values) for t in (theta, phi))
-        graph = self.neighbours(theta, phi)
+        theta, phi = _tokens(self.theta(x)), _tokens(self.phi(x))
+        values = _tokens(self.g(x)).unflatten(2, (self.order, -1)).transpose(1, 2)  # (B, n, N, d)
+        queries, keys = theta.unsqueeze(1).expand_as(values), phi.unsqueeze(1).expand_as(values)
+        graph = self.neighbours(theta.detach(), phi.detach())
         y = F.scaled_dot_product_attention(queries, keys, values, attn_mask=graph)
         y = y.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, x.shape[2:])
         return x + self.out(y)
 
-    @torch.no_grad()
     def neighbours(self, theta: Tensor, phi: Tensor) -> Tensor:
         """G_1 ... G_n of (B, N, d): (B, n, N, N), bool."""
         correlation = F.normalize(theta, dim=2) @ F.normalize(phi, dim=2).transpose(1, 2)

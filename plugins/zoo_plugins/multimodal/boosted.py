@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_bool, check_choice, check_int, check_number
 
 NAME = "boosted"
@@ -49,18 +48,17 @@ class Boosted(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        out = self.channels if out_channels is None else out_channels
+        channels = check_int(NAME, "channels", channels)
+        out = channels if out_channels is None else out_channels
         out = check_int(NAME, "out_channels", out)
         planes = check_int(NAME, "saliency_channels", saliency_channels)
         check_choice(NAME, "saliency_channels", planes, (1, out))
         self.eps = check_number(NAME, "eps", eps)
         dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
-        self.W = nn.Conv2d(self.channels, out, 1, **dd)
-        self.W_sal = nn.Conv2d(self.channels, planes, 1, **dd)
+        self.W = nn.Conv2d(channels, out, 1, **dd)
+        self.W_sal = nn.Conv2d(channels, planes, 1, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_shape(NAME, "x", x, ("B", self.channels, "H", "W"))
         return self.boost(x, self.saliency(x))
 
     def saliency(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@
 p_s, p_t: the probability of s's own class at s and at t, as Bernoulli distributions kept within
 [0.001, 0.99]; JS: their Jensen-Shannon divergence, in nats; not symmetric in s and t. The line is
 met at whole steps strictly between its ends, interpolated across. As in the authors' CUDA kernel,
-interpolation gives 0 where the line runs within the last row or column.
+a line within the last row or column meets nothing.
 """
 
 from __future__ import annotations
@@ -44,53 +44,63 @@ def boundary_between(probability: Tensor) -> Tensor:
     """
     height, width = probability.shape[1:]
     flat = probability.flatten(1)
+    lines = Lines(height, width, flat)
     with torch.no_grad():
-        largest = flat.new_zeros(len(flat), height * width, height * width)
+        largest = flat.new_zeros(len(flat), len(lines.count))
         place = torch.zeros_like(largest, dtype=torch.int16)
         for step in range(1, max(height, width) - 1):
-            found = _read(flat, _lines_at(step, height, width, flat))
-            place.masked_fill_(found > largest, step)
-            largest = torch.maximum(largest, found)
-    if not probability.requires_grad:
-        return largest
-    found = _read(flat, _lines_at(place, height, width, flat))
-    return found.masked_fill(place == 0, 0.0)
+            active = int((lines.count > step).sum())
+            found, before = lines.read(flat, step, active), largest[:, :active]
+            place[:, :active].masked_fill_(found > before, step)
+            largest[:, :active] = torch.maximum(found, before)
+    if probability.requires_grad:
+        largest = lines.read_at(flat, place)
+    table = flat.new_zeros(len(flat), height * width, height * width)
+    table[:, lines.start, lines.end] = largest
+    return table + table.transpose(1, 2)
 
 
-Line = tuple[Tensor, Tensor, Tensor, Tensor]
+class Lines:
+    """The lines between any two positions (each pair once), the longest first.
 
+    Left out are those that meet nothing: between neighbours, and within the last row or column.
+    """
 
-def _lines_at(step: Tensor | int, height: int, width: int, like: Tensor) -> Line:
-    """Indices below and above, and weights, of the points `step` steps from s towards t."""
-    index = torch.arange(height * width, device=like.device)
-    row, column = index // width, index % width
-    down, right = row - row[:, None], column - column[:, None]
-    steep = down.abs() > right.abs()
-    count = torch.maximum(down.abs(), right.abs())
-    within = step < count
-    major_size, minor_size = torch.where(steep, height, width), torch.where(steep, width, height)
-    start = torch.where(steep, row[:, None], column[:, None])
-    major = start + step * torch.where(steep, down, right).sign()
-    rate = torch.where(steep, right, down).to(like.dtype) / count.clamp(min=1)
-    minor = torch.where(steep, column[:, None], row[:, None]) + step * rate
-    minor = minor.clamp(min=0)
-    last = minor_size - 1
-    low = minor.long().clamp(max=last)
-    high = torch.minimum(low + 1, last)
-    above, below = high - minor, minor - low
-    stride_major, stride_minor = torch.where(steep, width, 1), torch.where(steep, 1, width)
-    base = major.clamp(min=0).minimum(major_size - 1) * stride_major
-    zero = torch.zeros((), dtype=like.dtype, device=like.device)
-    weights = torch.where(within, above, zero), torch.where(within, below, zero)
-    return base + low * stride_minor, base + high * stride_minor, *weights
+    def __init__(self, height: int, width: int, like: Tensor) -> None:
+        start, end = torch.triu_indices(height * width, height * width, 1, device=like.device)
+        down, right = end // width - start // width, end % width - start % width
+        last = (down == 0) & (start // width == height - 1)
+        last |= (right == 0) & (start % width == width - 1)
+        count = torch.maximum(down.abs(), right.abs()).masked_fill_(last, 0)
+        order = count.argsort(descending=True)[: int((count > 1).sum())]
+        start, end, down, right = (t[order] for t in (start, end, down, right))
+        steep = down.abs() > right.abs()
+        self.start, self.end, self.count = start, end, count[order]
+        self.minor = torch.where(steep, start % width, start // width).to(like.dtype)
+        self.rate = torch.where(steep, right, down) / self.count.to(like.dtype)
+        self.base = torch.where(steep, start // width * width, start % width).int()
+        self.major = torch.where(steep, down.sign() * width, right.sign()).int()
+        self.stride = torch.where(steep, 1, width).int()
 
+    def read(self, flat: Tensor, step: int, active: int) -> Tensor:
+        """`flat` (B, HW) at this step of the first `active` lines, (B, active)."""
+        minor = torch.add(self.minor[:active], self.rate[:active], alpha=step)
+        low = minor.int()
+        index = torch.add(self.base[:active], self.major[:active], alpha=step)
+        index.addcmul_(low, self.stride[:active])
+        below, above = (
+            flat.index_select(1, index),
+            flat.index_select(1, index + self.stride[:active]),
+        )
+        return torch.lerp(below, above, minor - low)
 
-def _read(flat: Tensor, line: Line) -> Tensor:
-    low, high, at_low, at_high = line
-    shape = (len(flat), *low.shape[-2:])
-    below = flat.gather(1, low.expand(shape).flatten(1)).view(shape)
-    above = flat.gather(1, high.expand(shape).flatten(1)).view(shape)
-    return at_low * below + at_high * above
+    def read_at(self, flat: Tensor, step: Tensor) -> Tensor:
+        """`flat` at a step of its own for each image and line, (B, lines); 0 at step 0."""
+        minor = self.minor + self.rate * step
+        low = minor.int()
+        index = (self.base + self.major * step + low * self.stride).long()
+        value = torch.lerp(flat.gather(1, index), flat.gather(1, index + self.stride), minor - low)
+        return value.masked_fill(step == 0, 0.0)
 
 
 @torch.no_grad()
