@@ -99,6 +99,8 @@ def test_what_is_absent_is_never_attended_to(mode: str) -> None:
     assert found.kl.isfinite().all() and found.output.isfinite().all()
     if found.sample is not None:
         assert not found.sample[:, 0, :, 4:].any()
+    if found.log_prob is not None:
+        assert found.log_prob[:, 0].isfinite().all() and not found.log_prob[:, 1].any()
 
 
 def test_one_step_is_a_sequence_of_one() -> None:

@@ -14,7 +14,8 @@ gradient's place before clipping and the optimiser. `repulse_` does so for param
 
 `split="heads"`, the paper's, has the columns of a head as a particle. `"comb"` is what the authors'
 TensorFlow code reshapes to: particle j is every M-th number from j on, whatever head it is of.
-Their PyTorch programs divide R by h rather than h^2, and take the lower median.
+Their PyTorch programs, the only ones with spos, divide R by h rather than h^2, take the lower
+median, and one of them scales e by median(|G|).
 """
 
 from __future__ import annotations

@@ -223,17 +223,19 @@ class Variational(nn.Module):
             weights = weights + (weights.sum(1, keepdim=True) == 0)  # nothing present: any
             index = torch.multinomial(weights, count, True, generator=generator).t()
             index = index.reshape(count, batch, steps)
-        index = index.unsqueeze(2) if index.ndim == 2 else index
-        check_shape(NAME, "sample_index", index, (count, batch, steps))
-        if index.is_floating_point() or int(index.min()) < 0 or int(index.max()) >= size:
-            raise UsageError(
-                f"sample_index is not made of positions 0 to {size - 1}",
-                where=f"attention {NAME!r}",
-            )
+        else:
+            index = index.unsqueeze(2) if index.ndim == 2 else index
+            check_shape(NAME, "sample_index", index, (count, batch, steps))
+            _check_positions(index, size)
         sample = F.one_hot(index.long(), size).to(log_q.dtype)
-        picked = (log.expand(count, -1, -1, -1).gather(3, index.long()[..., None]).squeeze(3)
-                  for log in (log_q, log_p))  # fmt: skip
-        log_prob, log_prior = picked
+        nothing = torch.isneginf(log_p).all(-1)  # present: the draw says nothing
+        log_prob, log_prior = (
+            log.expand(count, -1, -1, -1)
+            .gather(3, index.long()[..., None])
+            .squeeze(3)
+            .masked_fill(nothing, 0)
+            for log in (log_q, log_p)
+        )
         return sample, log_prob, log_prior
 
 
@@ -244,6 +246,15 @@ def _log_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     gone = ~(mask.unsqueeze(1) if mask.ndim == 2 else mask)
     log = scores.masked_fill(gone, torch.finfo(scores.dtype).min).log_softmax(-1)
     return log.masked_fill(gone, -torch.inf)
+
+
+def _check_positions(index: Tensor, size: int) -> None:
+    whole = not (index.is_floating_point() or index.is_complex())
+    if not whole or int(index.min()) < 0 or int(index.max()) >= size:
+        raise UsageError(
+            f"sample_index is not made of positions 0 to {size - 1}",
+            where=f"attention {NAME!r}",
+        )
 
 
 def _queries(scores: Tensor, like: Tensor) -> Tensor:

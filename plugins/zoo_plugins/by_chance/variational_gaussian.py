@@ -10,8 +10,8 @@ multiplicative (Luong): score = query . (U memory); additive (Bahdanau): v . tan
 memory). query: (B, T, Q), or (B, Q) for one step; memory: (B, S, C); h: (B, T, out_dim). In eval
 the context is its mean. Parameter names are the authors' (TensorFlow) variables.
 
-sigma is the standard deviation: the paper has it so too. Their mean of the memory leaves out rows
-that sum to zero, as a mask; ours takes the mask.
+The layer gives log sigma, not the log of the variance. The authors' mean of the memory leaves out
+rows that sum to zero; ours leaves out what the mask does.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ class Bam(nn.Module):
         channel = self.channel(x.mean((2, 3))).unsqueeze(2).unsqueeze(3)
         spatial = self.spatial(x)
         if self.fusion == "product":
-            return torch.addcmul(x, x, torch.sigmoid(channel * spatial))
-        return torch.addcmul(x, x, torch.sigmoid(channel + spatial))
+            return x * (1 + torch.sigmoid(channel * spatial))
+        return x * (1 + torch.sigmoid(channel + spatial))
 
     def init_identity(self) -> float:
         """Start as 1.5 x; returns 1.5.

@@ -6,8 +6,9 @@
 
 x: (B, C, H, W), the map that says where to look; source: (B, C', H', W'), the map that is looked
 at, in HA-CNN the one before the block that made x. Coordinates are in [-1, 1]; outside the source
-is zero. The weights start at zero and the biases spread the centres from top to bottom, as in
-torchreid. Hard as the paper calls it: a region is cut out; it learns by the sampling's gradient.
+is zero. The weights start at zero and the biases (before the tanh) are spread from top to bottom,
+as in torchreid. Hard as the paper calls it: a region is cut out; it learns by the sampling's
+gradient.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ An attention agent, and a critic that learns to tell how much the attention help
     agent: minimises -V, with respect to the attention only
     critic: minimises (V - R)^2, with respect to the critic only
 
-x, y: (B, C, H, W). No code of the authors is known, so this is built from the equations. What they
-leave open, and our choices: W have no bias, and hidden widths HW / 16 and C / 16; both attentions
-multiply the map (one at a time by `attention=`); the critic is a two-layer perceptron, of hidden
-width C / 16, on the means over the map of x and of y; no gradient of either loss reaches x.
+x, y: (B, C, H, W). No code of the authors is known: this is built from the paper's equations,
+without sight of its figures. What the equations leave open, and our choices: the layers have no
+bias, and hidden widths HW / 16 and C / 16; both attentions multiply the map (one at a time by
+`attention=`); the critic is a two-layer perceptron, of hidden width C / 16, on the means over the
+map of x and of y; no gradient of either loss reaches x.
 """
 
 from __future__ import annotations
