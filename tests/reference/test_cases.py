@@ -24,6 +24,7 @@ QUICK = {
     "eca_resnet50",
     "axial_resnet26_s",
     "sasa_resnet26",
+    "residual_attention_92_cifar",
     "stacked_hourglass_8",
     "ram_28",
 }

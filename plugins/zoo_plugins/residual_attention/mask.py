@@ -34,7 +34,9 @@ class AttentionModule(nn.Module):
         self.residual = options.learning == "arl"
         self.pre = units.row(channels, options.p)
         self.trunk = units.row(channels, options.t)
-        self.mask = SoftMask(units, channels, depth, options) if options.masks else None
+        self.mask: SoftMask | None = None
+        if options.mask != "none":
+            self.mask = SoftMask(units, channels, depth, options)
         self.post = units.row(channels, options.p)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,11 +53,8 @@ class SoftMask(nn.Module):
 
     def __init__(self, units: Units, channels: int, depth: int, options: Options) -> None:
         super().__init__()
-        self.depth, self.port, self.attention = (
-            depth,
-            options.form == "tengshaofeng",
-            options.attention,
-        )
+        self.depth, self.kind = depth, options.mask
+        self.port = options.form == "tengshaofeng"
         levels = range(max(0, depth - 1))
         self.down = nn.ModuleList(units.row(channels, options.r) for _ in levels)
         self.skip = nn.ModuleList(units.one(channels, channels) for _ in levels)
@@ -73,7 +72,7 @@ class SoftMask(nn.Module):
         if self.norm1 is not None:
             m = torch.relu_(self.norm1(m))
         m = self.conv2(torch.relu_(self.norm2(self.conv1(m))))
-        return MASKS[self.attention](m)
+        return MASKS[self.kind](m)
 
     def _hourglass(self, x: Tensor) -> Tensor:
         if not self.depth:

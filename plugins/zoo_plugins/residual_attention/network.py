@@ -32,7 +32,7 @@ class ResidualAttentionNetwork(nn.Module):
         in_chans: of the image.
         global_pool: timm's name of the last pooling; empty gives the map.
         drop_rate: of the pooled features in training.
-        **options: of `Options`: modules, widths, p, t, r, unit, attention, learning, ...
+        **options: of `Options`: modules, widths, p, t, r, unit, mask, learning, ...
     """
 
     def __init__(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from zoo_plugins.common.options import check_bool, check_choice, check_int, refuse
+from zoo_plugins.common.options import check_choice, check_int, refuse
 
 NAME = "residual_attention"
 CHOICES = {
     "unit": ("preact_bottleneck", "resnext", "inception"),
-    "attention": ("mixed", "channel", "spatial"),
+    "mask": ("mixed", "channel", "spatial", "none"),
     "learning": ("arl", "nal"),
     "form": ("paper", "tengshaofeng"),
 }
@@ -34,9 +34,8 @@ class Options:
             strides that follow halve the map, so that all masks end at the size of the last map.
         p, t, r: units before and after trunk and mask, in the trunk, between two poolings.
         unit: `preact_bottleneck`, `resnext` or `inception`. groups: of ResNeXt's convolutions.
-        attention: `mixed`, `channel` or `spatial`: f1, f2 or f3 of the paper.
+        mask: `mixed`, `channel` or `spatial`: f1, f2 or f3 of the paper; `none` is the trunk alone.
         learning: `arl`, (1 + M) F, or `nal`, M F.
-        masks: False gives the trunk alone.
         stem_width, stem_kernel, stem_stride: of the first convolution.
         stem_pool: size of the max pooling of stride 2 behind it; 0 is none.
         form: `paper`, or `tengshaofeng`, the popular PyTorch port (`variant=` of the model).
@@ -51,9 +50,8 @@ class Options:
     r: int = 1
     unit: str = "preact_bottleneck"
     groups: int = 32
-    attention: str = "mixed"
+    mask: str = "mixed"
     learning: str = "arl"
-    masks: bool = True
     stem_width: int = 64
     stem_kernel: int = 7
     stem_stride: int = 2
@@ -101,8 +99,6 @@ def _check(name: str, value: Any) -> Any:
         return check_choice(NAME, name, value, CHOICES[name])
     if name in LEAST:
         return check_int(NAME, name, value, LEAST[name])
-    if name in LEAST_OF_EACH:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            refuse(NAME, f"{name}={value!r} is not a list of numbers")
-        return tuple(check_int(NAME, name, each, LEAST_OF_EACH[name]) for each in value)
-    return check_bool(NAME, name, value)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        refuse(NAME, f"{name}={value!r} is not a list of numbers")
+    return tuple(check_int(NAME, name, each, LEAST_OF_EACH[name]) for each in value)
