@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from zoo_plugins.class_based.gain import Guidance, attention_mining
 from zoo_plugins.class_based.gain_resnet import GuidedAttentionLoss
 from zoo_plugins.class_based.grad_cam import grad_cam, min_max
@@ -104,6 +106,15 @@ def test_the_network_is_timms(network: Any) -> None:
     plain.load_state_dict(network.state_dict())
     x = torch.randn(2, 3, 64, 64)
     assert torch.equal(network(x), plain(x))
+
+
+def test_weights_for_other_classes_give_a_new_classifier(network: Any, tmp_path: Path) -> None:
+    file = tmp_path / "three.safetensors"
+    save_file(network.state_dict(), file)
+    other: Any = zoo.create_model("gain_resnet18", num_classes=7, weights=file).eval()
+    x = torch.randn(2, 3, 64, 64)
+    assert other(x).shape == (2, 7)
+    torch.testing.assert_close(other.forward_features(x), network.forward_features(x))
 
 
 def test_the_network_explains_the_class_it_names(network: Any) -> None:

@@ -120,6 +120,49 @@ def test_captions_of_several_lengths_end_where_they_end() -> None:
     torch.testing.assert_close(found["logits"][1:, :2], alone["logits"])
 
 
+@pytest.mark.parametrize("form", ["original", "tutorial"])
+@pytest.mark.parametrize("kind", ["soft", "hard"])
+def test_what_is_said_is_likeliest_given_what_was_said(form: str, kind: str) -> None:
+    torch.manual_seed(0)
+    module: Any = zoo.create_attention(
+        f"show_attend_tell_{kind}", DIM, vocab_size=VOCAB, variant=form
+    ).eval()
+    features, start = torch.randn(2, PLACES, DIM), torch.tensor([1, 4])
+    tutorial = form == "tutorial"
+    words, attention = module.say(features, 5, start=start if tutorial else None)
+    given = torch.cat((start[:, None], words[:, :-1]), 1) if tutorial else words
+    decoded = module.decode(features, given)
+    assert torch.equal(decoded.logits.argmax(-1), words)
+    torch.testing.assert_close(decoded.attention, attention)
+
+
+@pytest.mark.parametrize("kind", ["soft", "hard"])
+def test_absent_features_and_words_change_nothing(kind: str) -> None:
+    torch.manual_seed(0)
+    module: Any = zoo.create_attention(f"show_attend_tell_{kind}", DIM, vocab_size=VOCAB).eval()
+    features, words = torch.randn(2, PLACES, DIM), torch.randint(VOCAB, (2, 4))
+    short = module(features[:, :5], words)
+    mask = (torch.arange(PLACES) < 5).expand(2, -1)
+    padded = torch.where(mask[..., None], features, 1e3)
+    torch.testing.assert_close(module(padded, words, mask), short)
+    present = torch.tensor([[True] * 4, [True, True, False, False]])
+    held = module.decode(features[:, :5], words, word_mask=present).hidden
+    torch.testing.assert_close(held[1, 3], held[1, 1])
+
+
+def test_a_generator_decides_what_is_drawn() -> None:
+    module = hard(vocab_size=VOCAB, embed_dim=WORDS).train()
+    features, words = torch.randn(2, 3, DIM).double(), torch.randint(VOCAB, (2, 4))
+    one, same = (
+        module(features, words, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1)
+    )
+    assert torch.equal(one, same)
+    others = [
+        module(features, words, generator=torch.Generator().manual_seed(seed)) for seed in range(5)
+    ]
+    assert not all(torch.equal(one, other) for other in others)
+
+
 def test_the_form_follows_from_the_settings_that_only_one_has() -> None:
     with pytest.raises(OptionError, match="prev2out"):
         zoo.create_attention("show_attend_tell_soft", 8, vocab_size=5, bias=True, prev2out=True)

@@ -7,7 +7,9 @@ classifies, and its cross-entropy is added to the network's with equal weight
 (`AttentionBranchLoss`). The branch's residual stage has the width and the blocks of stage 4, at
 stride 1. It stands at the end of `layer3`, so that features and hooks see what stage 4 sees.
 
-M has the size of stage 3's map: 14 x 14 for an image of 224 x 224.
+All but the branch has timm's names, so that it can start from a trained ResNet by
+`model.load_state_dict(weights, strict=False)`. M has the size of stage 3's map: 14 x 14 for an
+image of 224 x 224.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from zoo_plugins.logical.show_attend_tell import (
 )
 
 FORMS = ("original", "tutorial")
+State = tuple[Tensor, Tensor]
 
 
 class Decoded(NamedTuple):
@@ -134,7 +135,8 @@ class CaptionDecoder(nn.Module):
             mask: (B, N) of the features. word_mask: (B, T) of the words.
             generator: of hard attention's draws in training.
         """
-        return self.decode(features, words, mask, word_mask=word_mask, generator=generator).logits
+        drawing = {} if generator is None else {"generator": generator}
+        return self.decode(features, words, mask, word_mask=word_mask, **drawing).logits
 
     def decode(
         self,
@@ -160,16 +162,41 @@ class CaptionDecoder(nn.Module):
             if choices is not None:
                 drawing["choice"] = choices[:, t]
             attended = self.attention.look(state[0], features, projected, mask, **drawing)
-            x = torch.cat((embedded[:, t], attended.context), 1)
-            state = (
-                self.lstm(x, state)
-                if word_mask is None
-                else _held(self.lstm, x, state, word_mask[:, t])
-            )
+            present = None if word_mask is None else word_mask[:, t]
+            state = self._step(embedded[:, t], attended.context, state, present)
             steps.append((state[0], attended))
         return self._gather(steps, embedded)
 
-    def start(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def say(
+        self,
+        features: Tensor,
+        steps: int,
+        *,
+        start: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The likeliest word of each step, which the next step sees: (B, T), attention (B, T, N).
+
+        Args:
+            start: int64 (B,), the start word of the form `tutorial`.
+        """
+        features = features.flatten(1, -2)
+        projected = self.attention.additive.project(features)
+        state = self.start(features, mask)
+        seen = state[0].new_zeros(len(features), self.embedding.embedding_dim)
+        if start is not None:
+            seen = self.embedding(start)
+        words, attention = [], []
+        for _ in range(steps):
+            attended = self.attention.look(state[0], features, projected, mask)
+            state = self._step(seen, attended.context, state)
+            words.append(self._logits(state[0], seen, attended.context).argmax(1))
+            attention.append(attended.weights)
+            seen = self.embedding(words[-1])
+        return torch.stack(words, 1), torch.stack(attention, 1)
+
+    def start(self, features: Tensor, mask: Tensor | None = None) -> State:
         """h_0 and c_0 of the mean annotation."""
         if mask is None:
             mean = features.mean(1)
@@ -194,13 +221,21 @@ class CaptionDecoder(nn.Module):
         ]
         context, attention, gate, choice, log_prob = looks
         assert context is not None and attention is not None and gate is not None
+        logits = self._logits(hidden, embedded, context)
+        return Decoded(logits, hidden, attention, context, gate, choice, log_prob)
+
+    def _logits(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
         given = (hidden,) if self.form == "tutorial" else (hidden, embedded, context)
-        return Decoded(self.readout(*given), hidden, attention, context, gate, choice, log_prob)
+        return self.readout(*given)
+
+    def _step(
+        self, word: Tensor, context: Tensor, state: State, present: Tensor | None = None
+    ) -> State:
+        x = torch.cat((word, context), 1)
+        return self.lstm(x, state) if present is None else _held(self.lstm, x, state, present)
 
 
-def _held(
-    lstm: nn.LSTMCell, x: Tensor, state: tuple[Tensor, Tensor], mask: Tensor
-) -> tuple[Tensor, Tensor]:
+def _held(lstm: nn.LSTMCell, x: Tensor, state: State, mask: Tensor) -> State:
     """One step of the LSTM where the mask (B,) is 1, none where it is 0.
 
     A mask of real numbers mixes as in the authors' code: the output gate is applied to the mixed

@@ -41,13 +41,13 @@ def show_attend_tell_soft(
         prev2out, ctx2out: of the decoder `original`, True as in the paper (the code: False).
         height, width: of the map that is attended to, as the tutorial states them; a map of any
             other size is taken as well.
-        variant: `original`, or `tutorial`; by default the latter if `bias` is given, which only
-            the tutorial has.
+        variant: `original`, or `tutorial`; by default the latter if `bias`, `height` or `width` is
+            given, which only the tutorial states.
     """
     for name, side in (("height", height), ("width", width)):
         if side is not None:
             check_int(NAME, name, side)
-    form = _form(variant, bias)
+    form = _form(variant, bias, height, width)
     dd: Any = {"device": device, "dtype": dtype}
     attention = SoftAttention(
         dim,
@@ -105,10 +105,9 @@ def show_attend_tell_hard(
     return _with_decoder(attention, form, vocab_size, embed_dim, prev2out, ctx2out, dd)
 
 
-def _form(variant: str | None, bias: bool | None) -> str:
-    return check_choice(
-        NAME, "variant", variant or ("original" if bias is None else "tutorial"), FORMS
-    )
+def _form(variant: str | None, *of_the_tutorial: Any) -> str:
+    stated = any(option is not None for option in of_the_tutorial)
+    return check_choice(NAME, "variant", variant or FORMS[stated], FORMS)
 
 
 def _activation(activation: str | None, form: str) -> str:
