@@ -47,6 +47,7 @@ def load(
     header = safetensors_file.inspect(file)
     state = safetensors_file.tensors(file, header, copied=_to_align(header.shapes))
     config = _with_classes(config, model, state)
+    config = {**config, "classifier": config.get("classifier") or classifier_names(model)}
     check = partial(
         _checked, family=_family_filter(architecture), config=config, where=(name, file.path)
     )
