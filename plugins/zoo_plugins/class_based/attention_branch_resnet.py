@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
-from zoo_plugins.common.options import check_int, check_number
+from zoo_plugins.common.options import check_int, check_number, check_share
 from zoo_plugins.convnets.caffe import layers_of
 from zoo_plugins.mixed.attention_branch import AttentionBranch
 
@@ -139,10 +139,12 @@ class AttentionBranchLoss:
         if not isinstance(model, AttentionBranchResNet):
             raise OptionError(f"{type(model).__name__} has no attention branch", where="objective")
         self.model = model
-        self.weight = check_number("attention_branch", "branch_weight", branch_weight, above=-1e-12)
-        if not 0 <= label_smoothing < 1:
-            raise OptionError(f"label_smoothing={label_smoothing!r} is not in [0, 1)")
-        self.smoothing = label_smoothing
+        self.weight = (
+            0.0
+            if branch_weight == 0
+            else check_number("attention_branch", "branch_weight", branch_weight)
+        )
+        self.smoothing = check_share("attention_branch", "label_smoothing", label_smoothing)
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -15,7 +15,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 from zoo_plugins.class_based.gain import Guidance, Guided, attention_mining
 from zoo_plugins.class_based.grad_cam import grad_cam, min_max, resize
-from zoo_plugins.common.options import check_number
+from zoo_plugins.common.options import check_number, check_share
 from zoo_plugins.convnets.caffe import layers_of
 
 from zoo.errors import OptionError
@@ -81,10 +81,10 @@ class GuidedAttentionLoss:
         if not isinstance(model, GainResNet):
             raise OptionError(f"{type(model).__name__} has no guided attention", where="objective")
         self.model = model
-        self.mining = check_number("gain", "mining_weight", mining_weight, above=-1e-12)
-        if not 0 <= label_smoothing < 1:
-            raise OptionError(f"label_smoothing={label_smoothing!r} is not in [0, 1)")
-        self.smoothing = label_smoothing
+        self.mining = (
+            0.0 if mining_weight == 0 else check_number("gain", "mining_weight", mining_weight)
+        )
+        self.smoothing = check_share("gain", "label_smoothing", label_smoothing)
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.map_size import size_pair
-from zoo_plugins.common.options import check_number, refuse
+from zoo_plugins.common.options import check_number, check_share, refuse
 from zoo_plugins.recurrent.canvases import make_canvases, windows
 from zoo_plugins.recurrent.dvan import NAME, DiversifiedAttention, Steps, diversity_loss
 
@@ -129,10 +129,12 @@ class DiversifiedAttentionLoss:
         if not isinstance(model, DiversifiedAttentionNetwork):
             raise OptionError(f"{type(model).__name__} has no diversified attention")
         self.model = model
-        self.weight = check_number(NAME, "diversity_weight", diversity_weight, above=-1e-12)
-        if not 0 <= label_smoothing < 1:
-            raise OptionError(f"label_smoothing={label_smoothing!r} is not in [0, 1)")
-        self.smoothing = label_smoothing
+        self.weight = (
+            0.0
+            if diversity_weight == 0
+            else check_number(NAME, "diversity_weight", diversity_weight)
+        )
+        self.smoothing = check_share(NAME, "label_smoothing", label_smoothing)
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
