@@ -1,4 +1,4 @@
-"""Kalman filtering attention (Liu et al., NeurIPS 2020, arXiv 2010.00985, sections 3.2 and 3.3).
+"""Kalman filtering attention (Liu et al., NeurIPS 2020, arXiv 2010.00985).
 
 Attention as the maximum a posteriori estimate of a hidden value: each of N memories is a sensor
 that measured it once, and a prior, given by the query, stands for what none has measured.

@@ -1,4 +1,4 @@
-"""Prophet attention (Liu et al., NeurIPS 2020, arXiv 2210.10914, sections 3.2 to 3.4).
+"""Prophet attention (Liu et al., NeurIPS 2020, arXiv 2210.10914).
 
 Attention of a caption decoder looks with the state before a word, so it tends to look at what the
 last word said. In training, when the words are known, a prophet looks with the words themselves,

@@ -1,4 +1,4 @@
-"""Sequential top-down attention (S3TA; Zoran et al., CVPR 2020, arXiv 1912.02184, section 3).
+"""Sequential top-down attention (S3TA; Zoran et al., CVPR 2020, arXiv 1912.02184).
 
 Of T steps, each asks Q questions of one and the same map, with the state of an LSTM:
 

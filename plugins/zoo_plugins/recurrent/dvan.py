@@ -1,4 +1,4 @@
-"""Diversified visual attention (DVAN; Zhao et al., IEEE TMM 2017, arXiv 1606.08572, section III).
+"""Diversified visual attention (DVAN; Zhao et al., IEEE TMM 2017, arXiv 1606.08572).
 
 An LSTM looks at T canvases, pictures of one object from the whole to its parts, one a step:
 
