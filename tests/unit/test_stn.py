@@ -131,3 +131,39 @@ def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 def test_an_image_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="28, 28"):
         zoo.create_model("stn_mnist")(torch.rand(shape))
+
+
+@pytest.mark.parametrize("transformers", [0, 1, 4])
+def test_house_numbers_are_read_through_their_transformers(transformers: int) -> None:
+    torch.manual_seed(0)
+    model: Any = zoo.create_model(
+        "stn_svhn", transformers=transformers, img_size=32, widths=(4,) * 8, fc=(8, 8),
+        localisation_scale=1.0,
+    ).eval()  # fmt: skip
+    x = torch.rand(2, 3, 32, 32)
+    assert model(x).shape == (2, 55)
+    assert model.sequence(x).shape == (2, 5, 11)
+    outlines = model.outlines(x)
+    corners = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    torch.testing.assert_close(outlines, corners.expand(transformers, 2, 4, 2))
+    model(x).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_outlines_of_nested_transformers_are_those_of_the_image() -> None:
+    model: Any = zoo.create_model(
+        "stn_svhn_multi", img_size=32, widths=(4,) * 8, fc=(8, 8), localisation_scale=1.0
+    )
+    for index in (0, 2):  # the first shrinks by half, the second moves by half to the right
+        change = {0: (-0.5, 0, 0, 0, -0.5, 0), 2: (0, 0, 0.5, 0, 0, 0)}[index]
+        model.features[index].localisation.last.bias.data = torch.tensor(change, dtype=torch.float)
+    outlines = model.outlines(torch.rand(1, 3, 32, 32))
+    half = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    torch.testing.assert_close(outlines[0, 0], half)
+    torch.testing.assert_close(outlines[1, 0], half + torch.tensor([0.25, 0.0]))
+
+
+def test_the_paper_s_network_for_house_numbers() -> None:
+    model: Any = zoo.create_model("stn_svhn")
+    assert model.hidden[1].in_features == 192 * 4 * 4
+    assert [c["reduction"] for c in model.feature_info] == [2, 2, 4, 4, 8, 8, 16, 16]

@@ -22,7 +22,7 @@ def read_size(img_size: Size | None = None, image_size: Size | None = None) -> d
     return {} if size is None else {"img_size": size, "image_size": size}
 
 
-def grey_heads(
+def digit_heads(
     img_size: Size | None = None,
     image_size: Size | None = None,
     digits: int | None = None,

@@ -55,9 +55,33 @@ def _digits(name: str, notes: str, **defaults: Any) -> ModelSpec:
     )  # fmt: skip
 
 
+def _house_numbers(name: str, index: int, notes: str, **defaults: Any) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        target=f"{PACKAGE}.house_numbers:HouseNumberNet",
+        family="spatial_transformer",
+        defaults=defaults,
+        config="zoo_plugins.baselines.configs:digit_heads",
+        input={
+            "input_size": (3, 64, 64), "fixed_input_size": True, "num_classes": 55,
+            "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop_pct": 1.0,
+            "interpolation": "bilinear", "first_conv": f"features.{index}.0",
+            "classifier": "classifier", "pool_size": None,
+        },
+        objective="zoo_plugins.baselines.sequence:SequenceCrossEntropy",
+        paper=PAPER,
+        license="Apache-2.0",
+        reference="equations",
+        verified="equations",
+        notes=notes,
+    )  # fmt: skip
+
+
 MODELS = (
     _digits("stn_mnist", "The paper's ST-CNN with one affine transformer; widths of a rebuild."),
     _digits("stn_mnist_tps", "The ST-CNN with a thin plate spline of 16 points.", transform="tps"),
+    _house_numbers("stn_svhn", 1, "The paper's ST-CNN Single: reads up to five digits."),
+    _house_numbers("stn_svhn_multi", 1, "The paper's ST-CNN Multi.", transformers=4),
 )
 
 
