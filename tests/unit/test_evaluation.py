@@ -25,7 +25,8 @@ from zoo.evaluation.metrics import Tally, rank_of
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.predictor import Predictor, agrees
 from zoo.evaluation.preprocessing import ToPixels
-from zoo.viz.glimpses import GAP, SIDE, GlimpsePath, draw
+from zoo.viz.canvas import GAP, SIDE
+from zoo.viz.glimpses import GlimpsePath, draw
 
 
 class Noise:

@@ -12,7 +12,7 @@ from zoo.cli import echo_json
 @click.command()
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", metavar="FILE", help="The picture (png, jpg, ...); default MODEL.png.")
+@click.option("--out", metavar="FILE", help="The picture (png, gif, jpg, ...); default MODEL.png.")
 @click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
 @click.option("--untrained", is_flag=True, help="Random weights, for a model that has no others.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
@@ -29,13 +29,16 @@ def command(
     channels: int,
     as_json: bool,
 ) -> None:
-    """Draw what MODEL attends to in each IMAGE: its glimpses, or its masks, coarse to fine.
+    """Draw what MODEL attends to in each IMAGE.
+
+    That is its glimpses (a .gif shows them one after the other), what it samples, its masks, or,
+    of an attention in a backbone, how much that grew or shrank each position.
 
     A model without weights is drawn with random ones, which is said.
     """
     from zoo.errors import WeightsNotFoundError
     from zoo.factory import create_model
-    from zoo.viz.glimpses import picture_format, save
+    from zoo.viz.canvas import picture_format, save
     from zoo.viz.show import show
 
     file = out or f"{Path(model).name}.png"
@@ -47,9 +50,11 @@ def command(
             raise
         click.echo(f"warning: {error.what}: drawn with random weights", err=True)
         built, untrained = create_model(model), True
-    picture = show(built, images, size=size, channels=channels)
-    save(picture, file)
+    frames = show(built, images, size=size, channels=channels)
+    save(frames, file)
     if as_json:
-        echo_json({"model": model, "picture": file, "size": picture.size, "untrained": untrained})
+        echo_json(
+            {"model": model, "picture": file, "size": frames[-1].size, "untrained": untrained}
+        )
     else:
         click.echo(file)

@@ -18,7 +18,8 @@ from zoo.evaluation.processes import is_main
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
-from zoo.viz.glimpses import can_show, picture_format
+from zoo.viz.canvas import picture_format
+from zoo.viz.glimpses import can_show
 
 DEFAULT_DATA = "mnist"
 

@@ -12,7 +12,8 @@ from torch import nn
 from zoo.data.base import Items
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
-from zoo.viz.glimpses import GlimpsePath, can_show, draw, save
+from zoo.viz.canvas import save
+from zoo.viz.glimpses import GlimpsePath, can_show, draw
 
 
 def save_glimpses(

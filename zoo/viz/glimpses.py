@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from zoo.errors import OptionError, UsageError
-from zoo.files import write_atomically
-
-SIDE, GAP, CAPTION = 168, 8, 16  # pixels of the picture
-_FIRST, _LAST = (255, 196, 0), (214, 39, 40)  # colours of the first and the last glimpse
+from zoo.errors import OptionError
+from zoo.viz.canvas import CAPTION, GAP, SIDE, colour, rgb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +34,26 @@ def can_show(model: nn.Module) -> bool:
     return callable(getattr(model, "glimpses", None))
 
 
-def draw(pixels: NDArray[np.uint8], path: GlimpsePath, captions: Sequence[str] = ()) -> Image.Image:
-    """The picture of uint8 images (B, H, W, C) and their glimpses, yellow to red in time."""
+def frames(
+    pixels: NDArray[np.uint8], path: GlimpsePath, captions: Sequence[str] = ()
+) -> list[Image.Image]:
+    """A picture after each glimpse; the last is that of `draw`."""
+    steps = len(path.locations)
+    return [draw(pixels, path, captions, seen=t + 1) for t in range(steps)]
+
+
+def draw(
+    pixels: NDArray[np.uint8],
+    path: GlimpsePath,
+    captions: Sequence[str] = (),
+    *,
+    seen: int | None = None,
+) -> Image.Image:
+    """The picture of uint8 images (B, H, W, C) and their glimpses, yellow to red in time.
+
+    Args:
+        seen: draw only so many glimpses, the first ones.
+    """
     steps, count = path.locations.shape[:2]
     if count != len(pixels):
         raise OptionError(f"glimpses of {count} images for {len(pixels)} images")
@@ -50,35 +62,16 @@ def draw(pixels: NDArray[np.uint8], path: GlimpsePath, captions: Sequence[str] =
     sheet = Image.new("RGB", (width, height), "white")
     for row in range(count):
         top = GAP + row * (SIDE + CAPTION + GAP)
-        _draw_row(sheet, top, pixels[row], path.locations[:, row], path.sides)
+        _draw_row(sheet, top, pixels[row], path.locations[:seen, row], path.sides, steps)
         if captions:
             ImageDraw.Draw(sheet).text((GAP, top + SIDE + 2), captions[row], fill="black")
     return sheet
 
 
-def save(picture: Image.Image, file: str | os.PathLike[str]) -> None:
-    """Write a picture, whole or not at all; the ending names the format."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format=picture_format(file))
-    write_atomically(Path(file).expanduser(), buffer.getvalue())
-
-
-def picture_format(file: str | os.PathLike[str]) -> str:
-    """PIL's format for a file's ending."""
-    ending = Path(file).suffix.lower()
-    known = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
-    if ending not in known:
-        raise UsageError(
-            f"{os.fspath(file)}: {ending or 'no ending'} is no picture format",
-            remedy=f"a name that ends in {' '.join(known)}",
-        )
-    return known[ending]
-
-
 def _draw_row(
-    sheet: Image.Image, top: int, pixels: Any, locations: Tensor, sides: Sequence[int]
+    sheet: Image.Image, top: int, pixels: Any, locations: Tensor, sides: Sequence[int], steps: int
 ) -> None:
-    image = _picture(pixels)
+    image = rgb(pixels)
     zoom = SIDE / max(image.size)
     sheet.paste(image.resize([round(n * zoom) for n in image.size], 0), (GAP, top))
     centres = [_centre(xy, image.size) for xy in locations.tolist()]
@@ -86,19 +79,19 @@ def _draw_row(
     points = [(GAP + x * zoom, top + y * zoom) for x, y in centres]
     pen.line(points, fill=(90, 160, 255), width=2)
     for t, (x, y) in enumerate(centres):
-        colour = _colour(t, len(centres))
+        shade = colour(t, steps)
         px, py = points[t]
-        pen.ellipse((px - 3, py - 3, px + 3, py + 3), fill=colour)
+        pen.ellipse((px - 3, py - 3, px + 3, py + 3), fill=shade)
         # All patches are concentric; the smallest is drawn strongest.
         for side in sides:
             left, up = x - side // 2, y - side // 2
             corner, far = (GAP + left * zoom, top + up * zoom), (left + side, up + side)
             box = (*corner, GAP + far[0] * zoom, top + far[1] * zoom)
-            _rectangle(pen, box, (GAP, top, GAP + SIDE, top + SIDE), colour, side == sides[0])
+            _rectangle(pen, box, (GAP, top, GAP + SIDE, top + SIDE), shade, side == sides[0])
         patch = _crop(image, x, y, sides[-1])
         at = (GAP + SIDE + GAP + t * (SIDE // 2 + GAP), top)
         sheet.paste(patch.resize((SIDE // 2, SIDE // 2), 0), at)
-        pen.rectangle((*at, at[0] + SIDE // 2 - 1, at[1] + SIDE // 2 - 1), outline=colour, width=2)
+        pen.rectangle((*at, at[0] + SIDE // 2 - 1, at[1] + SIDE // 2 - 1), outline=shade, width=2)
         pen.text((at[0], at[1] + SIDE // 2 + 2), f"glimpse {t + 1}", fill="black")
 
 
@@ -118,14 +111,3 @@ def _centre(location: Sequence[float], size: tuple[int, int]) -> tuple[int, int]
 def _crop(image: Image.Image, x: int, y: int, side: int) -> Image.Image:
     left, top = x - side // 2, y - side // 2
     return image.crop((left, top, left + side, top + side))  # black where it leaves the image
-
-
-def _picture(pixels: Any) -> Image.Image:
-    grey = pixels.shape[-1] == 1
-    return Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
-
-
-def _colour(step: int, steps: int) -> tuple[int, int, int]:
-    part = step / max(1, steps - 1)
-    r, g, b = (round(a + part * (z - a)) for a, z in zip(_FIRST, _LAST, strict=True))
-    return r, g, b

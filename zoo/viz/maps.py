@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
+from zoo.viz.canvas import CAPTION, GAP, SIDE, enlarged
 
-SIDE, GAP, CAPTION = 168, 8, 16  # pixels of the picture
 OPACITY = 0.55  # of a mask over the image
 # Blue, cyan, yellow, red: the colours of the field's figures, at equal distances.
 COLOURS = np.array([(0, 0, 143), (0, 160, 255), (255, 230, 0), (160, 0, 0)], dtype=np.float64)
@@ -46,7 +46,7 @@ def draw(
     sheet = Image.new("RGB", (GAP + (1 + len(ordered)) * (SIDE + GAP), len(pixels) * height + GAP))
     sheet.paste("white", (0, 0, *sheet.size))
     for i, image in enumerate(pixels):
-        picture = _picture(image)
+        picture = enlarged(image)
         _cell(sheet, (0, GAP + i * height), picture, captions[i] if captions else "")
         for column, (name, values) in enumerate(ordered, 1):
             for row, (label, mask) in enumerate(_chosen(values[i].float().cpu(), rows)):
@@ -85,11 +85,3 @@ def _cell(sheet: Image.Image, at: tuple[int, int], picture: Image.Image, text: s
     left = GAP + at[0] * (SIDE + GAP)
     sheet.paste(picture, (left, at[1]))
     ImageDraw.Draw(sheet).text((left, at[1] + picture.size[1] + 2), text, fill="black")
-
-
-def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    grey = pixels.shape[-1] == 1
-    image = Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
-    zoom = SIDE / max(image.size)
-    width, height = (max(1, round(n * zoom)) for n in image.size)
-    return image.resize((width, height))

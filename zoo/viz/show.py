@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
-from zoo.viz import glimpses, maps
+from zoo.viz import glimpses, maps, outlines, sites
 
 
 def show(
@@ -24,8 +24,11 @@ def show(
     *,
     size: int | None = None,
     channels: int = 3,
-) -> Image.Image:
-    """Draw glimpses (`model.glimpses`) or masks (`model.attention_maps`) over images.
+) -> list[Image.Image]:
+    """Draw what a model attends to, over images: the frames of a film, the last one has it all.
+
+    That is its glimpses (`model.glimpses`), what it samples (`model.outlines`), its masks
+    (`model.attention_maps`), or what the attention that the zoo put into it did (`zoo.viz.sites`).
 
     Args:
         files: images, of any format that PIL reads.
@@ -33,12 +36,13 @@ def show(
         channels: channels of each mask to draw beside the mean of all.
 
     Raises:
-        UsageError: the model shows neither. DataError: an image cannot be read.
+        UsageError: the model shows none of these. DataError: an image cannot be read.
     """
     if not can_be_shown(model):
         raise UsageError(
-            f"{type(model).__name__} shows nothing: it has neither glimpses(images) nor "
-            "attention_maps(images)"
+            f"{type(model).__name__} shows nothing: it has no attention of the zoo's, and none of "
+            "glimpses(images), outlines(images), attention_maps(images)",
+            remedy="a model with attention, e.g. cbam_resnet50",
         )
     settings = Preprocessing.of(model)
     if size is not None:
@@ -53,16 +57,30 @@ def show(
 
 
 def can_be_shown(model: nn.Module) -> bool:
-    """Whether a model says where it looks, or has masks."""
-    return glimpses.can_show(model) or maps.can_map(model)
+    """Whether there is anything to draw."""
+    checks = glimpses.can_show, outlines.can_outline, maps.can_map, sites.has_sites
+    return any(check(model) for check in checks)
 
 
-def _drawn(model: Any, pixels: Any, settings: Preprocessing, channels: int) -> Image.Image:
+def _drawn(model: Any, pixels: Any, settings: Preprocessing, channels: int) -> list[Image.Image]:
     x = settings.normalise(torch.from_numpy(pixels), next(model.parameters()).device)
-    captions = [f"class {seen}" for seen in model(x).argmax(1).tolist()]
+    captions = _captions(model(x))
     if glimpses.can_show(model):
-        return glimpses.draw(pixels, model.glimpses(x), captions)
-    return maps.draw(pixels, model.attention_maps(x), captions, channels=channels)
+        return glimpses.frames(pixels, model.glimpses(x), captions)
+    if outlines.can_outline(model):
+        return [outlines.draw(pixels, model.outlines(x), captions)]
+    found = model.attention_maps(x) if maps.can_map(model) else sites.gains(model, x)
+    if not found:
+        raise UsageError(f"no attention of {type(model).__name__} keeps the shape of its map")
+    return [maps.draw(pixels, found, captions, channels=channels)]
+
+
+def _captions(logits: Any) -> list[str]:
+    """The class that was seen, of a classifier; of a sequence its classes in order."""
+    if not isinstance(logits, Tensor):
+        return []
+    seen = logits.argmax(-1).flatten(1) if logits.ndim > 2 else logits.argmax(1, keepdim=True)
+    return [f"class {' '.join(map(str, row))}" for row in seen.tolist()]
 
 
 def _read(file: str | os.PathLike[str], to_pixels: ToPixels) -> NDArray[np.uint8]:
