@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.errors import DataError, RecipeError, UnknownNameError
 from zoo.registry import default_registry
 from zoo.targets import resolve
+from zoo.training.noise import mislabel
 from zoo.training.recipe import Recipe
 
 
@@ -118,6 +119,8 @@ def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
             f"data.holdout = {settings.holdout} leaves none of {len(dataset)} images to train on"
         )
     if isinstance(dataset, Drawable):
+        if settings.label_noise:
+            raise RecipeError("data.label_noise is not for images that are drawn on the fly")
         # No digits are held out: one image tells the shape, and none is kept of it.
         held_out = dataset.subset(held) if len(held) else dataset
         sample = Images(*held_out.draw(torch.arange(max(1, len(held))), seed=settings.holdout_seed))
@@ -126,7 +129,11 @@ def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
         return TrainingData(source, sample[: len(held)], sample.images.shape[1], classes)
     images = _in_memory(dataset, settings.name)
     classes = int(images.labels.max()) + 1
-    return TrainingData(images[kept], images[held], images.images.shape[1], classes)
+    train = images[kept]
+    if settings.label_noise:
+        labels = mislabel(train.labels, settings.label_noise, classes, recipe.seed)
+        train = Images(train.images, labels)
+    return TrainingData(train, images[held], images.images.shape[1], classes)
 
 
 def _open(name: str, root: Path | None) -> Any:

@@ -16,18 +16,21 @@ from zoo.errors import RecipeError
 
 T = TypeVar("T")
 NEWER = {
-    "": ("amp", "channels_last"), "optimizer": ("drops", "fused"), "augment": ("crop", "flip"),
+    "": ("amp", "channels_last"), "data": ("label_noise",), "optimizer": ("drops", "fused"),
+    "augment": ("crop", "flip"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """Which images: `holdout` of the training images are drawn with `holdout_seed` and kept for
-    validation. The test set is never read."""
+    validation. The test set is never read. `label_noise` is the share of the others that get a
+    wrong label."""
 
     name: str
     holdout: int = 0
     holdout_seed: int = 0
+    label_noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +170,7 @@ def _check_bounds(recipe: Recipe, path: str) -> None:
         "seed": r.seed >= 0,
         "ema_decay": 0 <= r.ema_decay < 1,
         "data.holdout": r.data.holdout >= 0,
+        "data.label_noise": 0 <= r.data.label_noise < 1,
         "optimizer.lr": 0 < r.optimizer.lr < float("inf"),
         "optimizer.weight_decay": 0 <= r.optimizer.weight_decay < float("inf"),
         "optimizer.warmup": 0 < r.optimizer.warmup < 1,
