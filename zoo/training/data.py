@@ -121,12 +121,12 @@ def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
     if isinstance(dataset, Drawable):
         if settings.label_noise:
             raise RecipeError("data.label_noise is not for images that are drawn on the fly")
-        # No digits are held out: one image tells the shape, and none is kept of it.
-        held_out = dataset.subset(held) if len(held) else dataset
-        sample = Images(*held_out.draw(torch.arange(max(1, len(held))), seed=settings.holdout_seed))
-        classes = dataset.num_classes or int(sample.labels.max()) + 1
+        # Where nothing is held out, one image still tells the shape.
+        held_out = _draw_all(dataset.subset(held if len(held) else kept[:1]), settings.holdout_seed)
+        classes = dataset.num_classes or int(held_out.labels.max()) + 1
         source = Drawn(dataset.subset(kept), recipe.seed)
-        return TrainingData(source, sample[: len(held)], sample.images.shape[1], classes)
+        channels = held_out.images.shape[1]
+        return TrainingData(source, held_out[: len(held)], channels, classes)
     images = _in_memory(dataset, settings.name)
     classes = int(images.labels.max()) + 1
     train = images[kept]
@@ -134,6 +134,13 @@ def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
         labels = mislabel(train.labels, settings.label_noise, classes, recipe.seed)
         train = Images(train.images, labels)
     return TrainingData(train, images[held], images.images.shape[1], classes)
+
+
+def _draw_all(data: Drawable, seed: int) -> Images:
+    """All images as they are measured, a thousand at a time: drawing takes much room."""
+    parts = [data.draw(index, seed=seed) for index in torch.arange(len(data)).split(1000)]
+    images, labels = zip(*parts, strict=True)
+    return Images(torch.cat(images), torch.cat(labels))
 
 
 def _open(name: str, root: Path | None) -> Any:
