@@ -42,11 +42,8 @@ Run = Callable[[Tensor], Tensor]
 REGISTRY = default_registry()
 MAPS = ("map", "map_channels", "regulariser")
 SHAPES = ((256, 56, 56), (512, 28, 28))
-OUT = Path(__file__).with_suffix(".json")
-BUDGET = 8.0  # seconds for the rounds of one row and direction
 ROUNDS = (3, 15)
-SLOW = 0.12  # seconds for one image, forward: then the batch is 2
-VERY_SLOW = 0.6  # then it is 1
+SLOW, VERY_SLOW = 0.12, 0.4  # seconds for one image, forward: then the batch is 2, then 1
 
 
 def contenders(spec: AttentionSpec, channels: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -110,10 +107,10 @@ def peak(run: Run, x: Tensor) -> int:
     return most
 
 
-def compare(runs: dict[str, Run], x: Tensor) -> dict[str, Any]:
+def compare(runs: dict[str, Run], x: Tensor, budget: float) -> dict[str, Any]:
     """Times (ms), ratios to ours, and peaks (MiB), in turns."""
     once = sum(seconds(run, x) for run in runs.values())  # and warm up
-    rounds = int(min(max(BUDGET / max(once, 1e-3), ROUNDS[0]), ROUNDS[1]))
+    rounds = int(min(max(budget / max(once, 1e-3), ROUNDS[0]), ROUNDS[1]))
     names, taken = list(runs), []
     for i in range(rounds):  # another one first in each round
         turn = i % len(names)
@@ -137,7 +134,7 @@ def check_same(found: dict[str, Any], x: Tensor) -> None:
         torch.testing.assert_close(formula, ours, rtol=1e-3, atol=1e-4 * scale)
 
 
-def measure(spec: AttentionSpec, shape: tuple[int, int, int]) -> dict[str, Any]:
+def measure(spec: AttentionSpec, shape: tuple[int, int, int], budget: float) -> dict[str, Any]:
     channels, *size = shape
     found = contenders(spec, channels, (size[0], size[1]))
     one = torch.randn(1, *shape)
@@ -149,7 +146,7 @@ def measure(spec: AttentionSpec, shape: tuple[int, int, int]) -> dict[str, Any]:
     for name, direction in (("forward", forward), ("backward", backward)):
         runs = {"clone": torch.clone} if name == "forward" else {}
         runs |= {key: direction(*each) for key, each in found.items()}
-        row[name] = compare(runs, x)
+        row[name] = compare(runs, x, budget)
     return row
 
 
@@ -167,8 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of rounds, each direction")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
-    record = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {"rows": {}}
+    out: Path = args.out
+    record = json.loads(out.read_text("utf-8")) if out.exists() else {"rows": {}}
     record["setting"] = {
         "threads": torch.get_num_threads(), "machine": platform.machine(),
         "torch": torch.__version__, "dtype": "float32",
@@ -179,10 +179,10 @@ def main() -> None:
             rows, key = record["rows"].setdefault(spec.name, {}), "x".join(map(str, shape))
             if key in rows and not args.again:
                 continue
-            rows[key] = measure(spec, shape)
+            rows[key] = measure(spec, shape, args.seconds)
             print(spec.name, key, json.dumps(rows[key]), flush=True)
-            write_atomically(OUT, f"{json.dumps(record, indent=1, sort_keys=True)}\n".encode())
-            write_atomically(OUT.with_suffix(".md"), table(record).encode())
+            write_atomically(out, f"{json.dumps(record, indent=1, sort_keys=True)}\n".encode())
+            write_atomically(out.with_suffix(".md"), table(record).encode())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Every attention in every kind of backbone: it works, or it is refused with the reason.
 
 `python tests/contract/test_matrix.py [BACKBONE...]` runs the pairs (all of them take the better
-part of an hour) and writes what they did into `benchmarks/composition.json` and `.md`.
+part of an hour) and writes what each did into `benchmarks/composition.json` and `.md`. Pairs that
+are there are left out, so that a run can be taken up again; `--again` runs them anew.
 """
 
 from __future__ import annotations
@@ -168,12 +169,13 @@ def table(record: dict[str, dict[str, str]]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def main(backbones: list[str]) -> None:
-    """Run all pairs of these backbones; what each did is written at once."""
+def main(arguments: list[str]) -> None:
+    """Run the pairs of these backbones; what each did is written at once."""
     record = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    again, backbones = "--again" in arguments, [a for a in arguments if a != "--again"]
     for backbone in backbones or BACKBONES:
-        row = record[backbone] = {}
-        for spec in SPECS:
+        row = record.setdefault(backbone, {})
+        for spec in (s for s in SPECS if again or s.name not in row):
             try:
                 row[spec.name] = check(spec.name, backbone)
             except Exception as error:  # anything but a refusal is a failure, and shown as such
