@@ -211,6 +211,7 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps: int
     if settings.drops:
         milestones = [round(share * total_steps) for share in settings.drops]
         return schedules.MultiStepLR(optimizer, milestones, gamma=0.1)
-    return schedules.OneCycleLR(
-        optimizer, settings.lr, total_steps=total_steps, pct_start=settings.warmup
-    )
+    warmup = settings.warmup
+    if math.isclose(warmup * total_steps, 1):  # PyTorch would divide by zero
+        warmup += 1e-6
+    return schedules.OneCycleLR(optimizer, settings.lr, total_steps=total_steps, pct_start=warmup)

@@ -50,7 +50,7 @@ class ResidualAttentionNetwork(nn.Module):
         units = Units(kind=chosen.unit, groups=chosen.groups, device=device, dtype=dtype)
         self.in_chans, self.form = in_chans, chosen.form
         self.trunk_depth = chosen.trunk_depth
-        self.grad_checkpointing = False
+        self.grad_checkpointing, self.channels_last_on_cpu = False, True
         self.stem = Stem(in_chans, chosen, units.dd)
         self.stages = _stages(chosen, units)
         self.feature_info = _feature_info(chosen)
@@ -93,8 +93,7 @@ class ResidualAttentionNetwork(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last stage's map, normed, (B, C, H', W')."""
-        check_shape(NAME, "x", x, ("B", self.in_chans, "H", "W"))
-        x = self.stem(x)
+        x = self.stem(self._checked(x))
         for stage in self.stages:
             x = self._run(stage, x)
         return self.norm(x)
@@ -118,7 +117,7 @@ class ResidualAttentionNetwork(nn.Module):
             raise ValueError("output_fmt must be NCHW")
         last = len(self.stages)
         wanted, furthest = feature_take_indices(last + 1, indices)
-        x = self.stem.convolve(x)
+        x = self.stem.convolve(self._checked(x))
         found, done = [x] if 0 in wanted else [], 0
         x = self.stem.pool(x)
         for stage in self.stages[:furthest] if stop_early else self.stages:
@@ -166,6 +165,13 @@ class ResidualAttentionNetwork(nn.Module):
             for m, block in enumerate(stage.children())
             if isinstance(block, AttentionModule) and block.mask is not None
         ]
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """On a CPU the maps are kept channels-last: pooling and resizing need no copies then."""
+        check_shape(NAME, "x", x, ("B", self.in_chans, "H", "W"))
+        if self.channels_last_on_cpu and x.device.type == "cpu":
+            return x.contiguous(memory_format=torch.channels_last)
+        return x
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.grad_checkpointing and self.training:
