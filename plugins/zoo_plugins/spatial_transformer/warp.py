@@ -16,6 +16,7 @@ All parameters are given as what is added to those of the identity.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,8 @@ class Warp(nn.Module):
 
         Never in half precision: a pixel must not be lost.
         """
-        with torch.autocast(offset.device.type, enabled=False):
+        device = offset.device.type  # `meta` knows no autocast
+        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
             basis = basis.to(offset.dtype)
             p = self.identity.to(offset.dtype) + offset
