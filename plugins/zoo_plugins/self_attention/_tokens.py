@@ -41,7 +41,7 @@ TOKENS = (
     ),
     AttentionSpec(
         name="talking_heads",
-        aliases=("talking_heads_attention", "cait"),
+        aliases=("talking_heads_attention",),
         target=f"{PACKAGE}.talking_heads:TalkingHeads",
         family="self_attention",
         contract="tokens",
@@ -64,11 +64,12 @@ TOKENS = (
     ),
     AttentionSpec(
         name="emsa",
-        aliases=("rest", "efficient_multi_head"),
+        aliases=("efficient_multi_head",),
         target=f"{PACKAGE}.emsa:EMSA",
         family="self_attention",
         contract="tokens",
         role="replace_mixer",
+        quadratic=True,
         needs_size=True,
         channel_arguments=("dim",),
         dead_parameters=(  # added to all keys, or to all values, whose weights sum to zero
@@ -91,7 +92,7 @@ TOKENS = (
     ),
     AttentionSpec(
         name="clustered",
-        aliases=("clustered_attention", "fast_transformers"),
+        aliases=("clustered_attention",),
         target=f"{PACKAGE}.clustered:ClusteredAttention",
         family="self_attention",
         contract="tokens",
