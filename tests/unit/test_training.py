@@ -26,6 +26,8 @@ from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
 from zoo.evaluation.processes import Processes
 from zoo.files import write_atomically
+from zoo.names import parse
+from zoo.registry import default_registry
 from zoo.training import run as training
 from zoo.training.augment import augment
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
@@ -33,6 +35,7 @@ from zoo.training.data import Drawn, training_data
 from zoo.training.recipe import Augment, Data, read_recipe
 from zoo.training.shared import check_parts, part
 
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "weights" / "recipes").glob("*.toml"))
 RECIPE = """
 model = "ram_mnist"
 epochs = 4
@@ -347,6 +350,14 @@ def test_batches_that_cannot_be_shared_are_refused():
         check_parts(32, Processes(0, 3, torch.device("cpu")))
     index = torch.arange(6)
     assert part(index, Processes(1, 2, torch.device("cpu"))).tolist() == [1, 3, 5]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_project_name_what_there_is(path):
+    settings, registry = read_recipe(path), default_registry()
+    assert settings.data.name in registry.datasets
+    assert parse(settings.model, registry).name == settings.model
+    assert settings.notes
 
 
 def test_checkpoints_hold_data_only(tmp_path):
