@@ -137,9 +137,9 @@ def test_a_class_is_the_sum_of_its_slots() -> None:
     """Two slots of a class that are alike say twice what one says."""
     one = build("xslot", 16, num_classes=3, dim=8, iters=1)
     two = build("xslot", 16, num_classes=3, dim=8, iters=1, slots_per_class=2)
-    assert two.initial_slots.shape[1] == 6
+    assert two.slots.weight.shape == (3, 2, 8)
     state = one.state_dict()
-    state["initial_slots"] = state["initial_slots"].repeat_interleave(2, 1)
+    state["slots.weight"] = state["slots.weight"].repeat(1, 2, 1)
     two.load_state_dict(state)
     x = randn(2, 16, 5, 4)
     values = one.conv1x1(x).relu().flatten(2)

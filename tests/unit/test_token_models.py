@@ -188,3 +188,26 @@ def test_scouter_is_trained_for_small_explanations() -> None:
     model.reset_classifier(0)
     with pytest.raises(OptionError, match="no class"):
         model.attention_maps(images)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_weights_for_other_classes_lose_only_what_there_is_of_a_class(
+    name: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"slots_per_class": 2} if name.startswith("xslot") else {}
+    model: Any = zoo.create_model(name, num_classes=5, **options).eval()
+    state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    x = randn(1, 3, 64, 64)
+    same: Any = zoo.create_model(
+        name, num_classes=5, weights=tmp_path / "model.safetensors", **options
+    )
+    torch.testing.assert_close(same.eval()(x), model(x))
+    other: Any = zoo.create_model(
+        name, num_classes=3, weights=tmp_path / "model.safetensors", **options
+    )
+    assert other.eval()(x).shape == (1, 3)
+    new = {key for key, tensor in other.state_dict().items() if not tensor.equal(state[key])}
+    head = "fc.slots." if name.startswith("xslot") else "head."
+    assert new and all(key.startswith(head) for key in new)

@@ -9,11 +9,7 @@ SCOUTER = Paper(
     year=2021,
     arxiv="2009.06138",
 )
-KEY_MAP = (
-    (r"^(.*\.)?to_q\..*$", ""),  # never used
-    (r"^slot\.", ""),
-    (r"(^|\.)(gru\.\w+)_l0$", r"\1\2"),
-)
+KEY_MAP = "zoo_plugins.class_based.xslot:from_authors"
 
 XSLOT = AttentionSpec(
     name="xslot",
@@ -46,7 +42,6 @@ MODELS = tuple(
         license="none stated in the repository",
         reference="authors",
         verified="equations",
-        key_map=KEY_MAP,
         notes="The head is verified by cases, the network below it is timm's. "
         "attention_maps(images) explains: loss_status=-1 why an image is not of a class.",
     )

@@ -18,13 +18,37 @@ row, which may be near zero: logits can be large. Their model returns log_softma
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
 
+from zoo.reference.keymaps import rename
+
 NAME = "xslot"
+KEY_MAP = (
+    (r"^(.*\.)?to_q\..*$", ""),
+    (r"^slot\.", ""),
+    (r"(^|\.)initial_slots$", r"\1slots.weight"),
+    (r"(^|\.)(gru\.\w+)_l0$", r"\1\2"),
+)
+
+
+class ClassSlots(nn.Module):
+    """The learned slots: `weight`, (classes, slots of each, D), standard normal at the start."""
+
+    def __init__(
+        self, classes: int, each: int, dim: int, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, each, dim, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw them anew."""
+        nn.init.normal_(self.weight)
 
 
 class XSlot(nn.Module):
@@ -76,8 +100,7 @@ class XSlot(nn.Module):
             layers += [nn.ReLU(), nn.Linear(dim, dim, **dd)]
         self.to_k = nn.Sequential(*layers)
         self.gru = nn.GRUCell(dim, dim, **dd)
-        self.initial_slots = nn.Parameter(torch.empty(1, self.num_classes * per_class, dim, **dd))
-        nn.init.normal_(self.initial_slots)
+        self.slots = ClassSlots(self.num_classes, per_class, dim, **dd)
 
     def forward(self, x: Tensor, values: Tensor | None = None) -> Tensor:
         return self.explain(x, values)[0]
@@ -91,7 +114,7 @@ class XSlot(nn.Module):
             x = values if self.temperature is None else values + self._positions(x)
         k = self.to_k(x)
         values = x if values is None else values
-        slots = self.initial_slots.expand(len(x), -1, -1)
+        slots = self.slots.weight.flatten(0, 1).expand(len(x), -1, -1)
         updates, shares = slots, values
         for step in range(self.iters):
             if step:
@@ -150,6 +173,15 @@ def _read_position(position: str, dim: int) -> float | None:
         refuse(NAME, f"dim={dim} is not divisible by 4, as sine and cosine of two axes need")
     found = re.search(r"temperature ([0-9.]+)", text)
     return check_number(NAME, "position", float(found[1])) if found else 10000.0
+
+
+def from_authors(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Our names: without the projection of queries that is never used; slots class by class."""
+    assert isinstance(module, XSlot)
+    renamed = {rename(KEY_MAP, key, NAME): tensor for key, tensor in state.items()}
+    for key in [key for key in renamed if key.endswith("slots.weight")]:
+        renamed[key] = renamed[key].view_as(module.slots.weight)
+    return {key: tensor for key, tensor in renamed.items() if key}
 
 
 def reference_call(module: XSlot, *inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,6 +66,11 @@ class XSlotResNet(ResNet):
                 device=weight.device, dtype=weight.dtype,
             )  # fmt: skip
 
+    def get_classifier(self, name_only: bool = False) -> str | nn.Module:
+        """What there is of each class: the slots."""
+        name = "fc.slots" if isinstance(self.fc, XSlot) else "fc"
+        return name if name_only else self.get_submodule(name)
+
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """The last map -> logits, or pooled features."""
         return self.fc(x) if self.num_classes and not pre_logits else self.global_pool(x)

@@ -14,6 +14,11 @@ x itself. The mass of T gets no gradient, as in the authors' code, where a kerne
 here so in training, by `generator`, in eval they are fixed by `seed`: one position out of each of C
 equal parts of the tokens that are present. A cluster that is empty keeps its centroid, where their
 code draws another. Queries that are absent get zeros.
+
+Started from the projections of a transformer (`take_over`), 100 clusters have a cosine of the
+logits of 0.9999 for vit_small with timm's initial weights, 0.996 at 0.91 of the flat attention's
+entropy (0.998 if improved), and 0.47 (0.40) at 0.35 of it, on noise. With topk of all tokens, the
+improved form is softmax attention.
 """
 
 from __future__ import annotations

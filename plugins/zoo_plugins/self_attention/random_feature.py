@@ -15,6 +15,10 @@ gated. Their code has the constant 0.1 in place of D^-1/2 and bounds the denomin
 `feature_scale` and `normalizer`. The default bounds it at a thousandth, which acts only on an
 estimate gone wrong. They draw random matrices in every training step; so here, by `generator`; in
 eval they are the buffer `random_matrices`, drawn by `seed`.
+
+Started from the projections of a transformer (`take_over`), it is near it where attention is flat:
+cosine of the logits 0.998 for vit_small with timm's initial weights, 0.975 at 0.91 of the flat
+entropy, but 0.35 at 0.35 of it, on noise. Logits are bounded here, so more features do not help.
 """
 
 from __future__ import annotations

@@ -14,6 +14,10 @@ the other: neither has an effect. norm_factor is 1 by default in their code. The
 projection in every call; here so in training, by `generator`, in eval it is fixed by `seed`. They
 want N to be a multiple of the cluster size; here absent tokens fill up, which are sorted last. The
 rounds run without gradients through the sorting, as theirs.
+
+Started from the projections of a transformer (`take_over`), 4 rounds of 64 have a cosine of the
+logits of 0.994 for vit_small with timm's initial weights, 0.991 at 0.91 of the flat attention's
+entropy, and 0.50 at 0.35 of it, on noise.
 """
 
 from __future__ import annotations
