@@ -29,12 +29,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import attend, check_mask
+from zoo_plugins.common.attend import attend, check_mask, masked_softmax
 from zoo_plugins.common.chance import (
     EULER_GAMMA,
     log_weibull,
     masked_mean,
-    masked_softmax,
     normal,
     normal_kl,
     uniform,

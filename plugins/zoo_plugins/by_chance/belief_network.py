@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask
-from zoo_plugins.common.chance import masked_mean, masked_softmax, uniform, weibull_gamma_kl
+from zoo_plugins.common.attend import check_mask, masked_softmax
+from zoo_plugins.common.chance import masked_mean, uniform, weibull_gamma_kl
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import (
     check_bool,

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask, mask_of_lengths
-from zoo_plugins.common.chance import masked_softmax, normal, normal_kl
+from zoo_plugins.common.attend import check_mask, mask_of_lengths, masked_softmax
+from zoo_plugins.common.chance import normal, normal_kl
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_choice, check_int, check_number
 

@@ -54,9 +54,11 @@ def attend(
     """
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
-    mask, some = _spread(mask)
+    keys = over_keys(mask)
+    assert keys is not None
+    some = keys.any(3, keepdim=True)
     y = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask | ~some, dropout_p=dropout, scale=scale
+        q, k, v, attn_mask=keys | ~some, dropout_p=dropout, scale=scale
     )
     return y.masked_fill(~some, 0.0)
 
@@ -66,18 +68,19 @@ def attention_weights(
 ) -> Tensor:
     """softmax(scale q k^T), (B, heads, M, N), where the weights themselves are wanted."""
     factor = q.shape[-1] ** -0.5 if scale is None else scale
-    return masked_softmax((q * factor) @ k.transpose(2, 3), mask)
+    return masked_softmax((q * factor) @ k.transpose(2, 3), over_keys(mask))
 
 
-def masked_softmax(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax over the last axis of (B, heads, M, N); absent keys get 0."""
+def masked_softmax(logits: Tensor, mask: Tensor | None = None, dim: int = -1) -> Tensor:
+    """Softmax over what `mask` (broadcast) leaves; all zero where that is nothing."""
     if mask is None:
-        return logits.softmax(3)
-    mask, some = _spread(mask)
-    return logits.masked_fill(~mask & some, -torch.inf).softmax(3).masked_fill(~some, 0.0)
+        return logits.softmax(dim)
+    lowest = torch.finfo(logits.dtype).min
+    return logits.masked_fill(~mask, lowest).softmax(dim).masked_fill(~mask, 0.0)
 
 
-def _spread(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The mask over (B, heads, M, N), and whether a query has any key, (B, 1, M or 1, 1)."""
-    mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
-    return mask, mask.any(3, keepdim=True)
+def over_keys(mask: Tensor | None) -> Tensor | None:
+    """A mask (B, N), or (B, M, N), that broadcasts to (B, heads, M, N)."""
+    if mask is None:
+        return None
+    return mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]

@@ -1,4 +1,4 @@
-"""Draws by explicit noise, softmax over what is present, and divergences in closed form."""
+"""Draws by explicit noise, and divergences in closed form."""
 
 from __future__ import annotations
 
@@ -30,14 +30,6 @@ def log_weibull(noise: Tensor, k: Tensor | float, eps: float) -> Tensor:
 def gumbel(noise: Tensor, eps: float = 1e-20) -> Tensor:
     """A standard Gumbel draw by inversion of uniform noise."""
     return -torch.log(-torch.log(noise + eps) + eps)
-
-
-def masked_softmax(scores: Tensor, mask: Tensor | None, dim: int = -1) -> Tensor:
-    """Softmax over what `mask` (bool, True = present, broadcast) leaves; all zero if nothing."""
-    if mask is None:
-        return scores.softmax(dim)
-    lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~mask, lowest).softmax(dim).masked_fill(~mask, 0)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:

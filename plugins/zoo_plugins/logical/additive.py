@@ -17,14 +17,6 @@ from torch import Tensor, nn
 ACTIVATIONS = {"tanh": torch.tanh, "relu": F.relu}
 
 
-def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last dimension where `mask` is True; a row that is all masked is zero."""
-    if mask is None:
-        return scores.softmax(-1)
-    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
-    return weights.masked_fill(~mask, 0)
-
-
 class AdditiveAttention(nn.Module):
     """query (B, ..., D), memory (B, N, C) -> weights (B, ..., N).
 

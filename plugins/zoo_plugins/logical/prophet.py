@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask, check_tokens
+from zoo_plugins.common.attend import check_mask, check_tokens, masked_softmax
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_bool, check_int, refuse
-from zoo_plugins.logical.additive import AdditiveAttention, masked_softmax, over_queries
+from zoo_plugins.logical.additive import AdditiveAttention, over_queries
 
 NAME = "prophet"
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask, check_tokens
+from zoo_plugins.common.attend import check_mask, check_tokens, masked_softmax
 from zoo_plugins.common.options import (
     check_bool,
     check_choice,
@@ -29,7 +29,6 @@ from zoo_plugins.common.options import (
 from zoo_plugins.logical.additive import (
     ACTIVATIONS,
     AdditiveAttention,
-    masked_softmax,
     over_queries,
 )
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from zoo_plugins.common.attend import masked_softmax
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import (
     check_bool,
@@ -147,7 +148,8 @@ class XLinearBlock(nn.Module):
             basic = basic + self.mid.bias
         basic = self.drop(torch.relu(basic))
         channel = torch.sigmoid(self.channel(masked_mean(basic, mask)))
-        weights = masked_softmax(self.spatial(basic).squeeze(4), mask)
+        present = None if mask is None else over_keys(mask != 0)
+        weights = masked_softmax(self.spatial(basic).squeeze(4), present)
         y = self.v1(value1) * (weights @ self.v2(value2)) * channel
         return y.transpose(1, 2).flatten(2)
 
@@ -222,15 +224,6 @@ def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     weights = mask.to(x.dtype)[:, None, None, :, None]
     count = weights.sum(3)
     return (x * weights).sum(3) / (count + (count == 0))
-
-
-def masked_softmax(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis of (B, heads, M, N); zeros if none is present."""
-    if mask is None:
-        return logits.softmax(3)
-    absent = (mask == 0)[:, None, None]
-    hidden = logits.masked_fill(absent, torch.finfo(logits.dtype).min)
-    return hidden.softmax(3).masked_fill(absent, 0.0)
 
 
 def reference_call(module: nn.Module, *inputs: Tensor) -> Any:

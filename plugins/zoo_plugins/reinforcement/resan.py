@@ -27,8 +27,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.common.attend import check_mask, mask_of_lengths
-from zoo_plugins.common.chance import masked_softmax
+from zoo_plugins.common.attend import check_mask, mask_of_lengths, masked_softmax
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import (
     check_bool,

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import masked_softmax
+from zoo_plugins.common.attend import masked_softmax, over_keys
 from zoo_plugins.self_attention.token_mixer import TokenMixer
 
 NAME = "talking_heads"
@@ -57,7 +57,7 @@ class TalkingHeads(TokenMixer):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         q, k, v = self.project(x, mask)
         logits = (q * self.head_dim**-0.5) @ k.transpose(2, 3)
-        weights = _mix(self.proj_w, masked_softmax(_mix(self.proj_l, logits), mask))
+        weights = _mix(self.proj_w, masked_softmax(_mix(self.proj_l, logits), over_keys(mask)))
         if mask is not None:
             weights = weights.masked_fill(~mask[:, None, None], 0.0)
         return self.merge(weights @ v)
