@@ -26,14 +26,14 @@ from zoo.errors import DataError, ZooWarning
 SPLITS = ("test", "train", "extra")
 FILE = "digitStruct.mat"
 _ZERO = 10  # how the files write the digit 0
-_NAMED = 5  # absent images that the warning lists
+_NAMED = 5  # images that a warning lists
 
 
 class FullNumbers:
     """Images of whole numbers: items are (uint8 (H, W[, 3]), int64 (5,)); see `numbers`.
 
-    Only images that are there are items. `missing` names the others, and a warning says how many;
-    `too_long` names those of more than five digits, which are left out.
+    Only images that are there are items. `missing` names the others, and `too_long` those of more
+    than five digits, which are left out too; a warning says how many there are of each.
 
     Args:
         form: of the crops around the union of the digits' boxes.
@@ -126,13 +126,15 @@ class FullNumbers:
                 where=str(self.root),
                 remedy="unpack the images beside it",
             )
-        if self.missing:
-            some = ", ".join(self.missing[:_NAMED]) + (", ..." if self.missing[_NAMED:] else "")
-            warnings.warn(
-                f"{len(self.missing)} of {named} images are absent from {self.root}: {some}",
-                ZooWarning,
-                stacklevel=3,
-            )
+        left_out = {
+            "are absent": self.missing,
+            f"have more than {LONGEST} digits": self.too_long,
+        }
+        for why, names in left_out.items():
+            if names:
+                some = ", ".join(names[:_NAMED]) + (", ..." if names[_NAMED:] else "")
+                message = f"{len(names)} of {named} images of {self.root} {why}: {some}"
+                warnings.warn(message, ZooWarning, stacklevel=3)
 
 
 class CroppedDigits:
