@@ -97,6 +97,20 @@ def _cifar() -> Iterator[ModelSpec]:
         )
 
 
+def _small() -> Iterator[ModelSpec]:
+    yield _model(
+        "residual_attention_56_cifar_small",
+        {
+            **CIFAR, "modules": (1, 1, 1), "widths": (48, 96, 192, 192), "strides": (2, 2, 2, 1),
+            "stem_width": 24,
+        },
+        config=f"{PACKAGE}.configs:read_cifar_config",
+        input={**CIFAR10, "pool_size": (4, 4)},
+        notes="Narrow, with maps of 16, 8, 4 and 4 pixels: what one thread of a CPU trains.",
+        **AS_WRITTEN,
+    )  # fmt: skip
+
+
 def _port() -> Iterator[ModelSpec]:
     for depth in (56, 92):
         yield _model(
@@ -110,7 +124,7 @@ def _port() -> Iterator[ModelSpec]:
         )
 
 
-MODELS = (*_imagenet(), *_cifar(), *_port())
+MODELS = (*_imagenet(), *_cifar(), *_small(), *_port())
 
 
 @hookimpl
