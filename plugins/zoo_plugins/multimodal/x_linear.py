@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zoo_plugins.common.attend import masked_softmax
+from zoo_plugins.common.attend import masked_softmax, over_keys
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import (
     check_bool,
