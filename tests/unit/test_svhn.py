@@ -211,7 +211,7 @@ class TestFullNumbers:
     @pytest.mark.parametrize("label", [0, 11, -1, float("nan")])
     def test_a_label_that_cannot_be_is_refused(self, svhn, label):
         write_mat(svhn / "test" / "digitStruct.mat", [("1.png", [(label, 1, 1, 5, 5)])])
-        with pytest.raises(DataError, match="1.png has a label"):
+        with pytest.raises(DataError, match="1.png has no digit"):
             sets.svhn_numbers32(svhn, "test")
 
     def test_folders_and_splits(self, svhn, monkeypatch):
