@@ -200,7 +200,7 @@ def _boxes_and_labels(
         digits = rows[:, 0]
         if not len(rows) or not np.isfinite(rows).all() or ((digits < 1) | (digits > _ZERO)).any():
             raise DataError(
-                f"{content.names[i]} has no digit, or a label or box that cannot be: {rows.tolist()}",
+                f"{content.names[i]} has no digit, or an impossible label or box: {rows.tolist()}",
                 where=str(path),
                 remedy="labels are 1 to 9, and 10 for the digit 0",
             )
