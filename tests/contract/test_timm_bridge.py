@@ -16,7 +16,10 @@ import zoo
 import zoo.timm_bridge
 from zoo.errors import UsageError
 
-ELSEWHERE = ("stacked_hourglass", "axial_resnet50")  # heat maps; the code of axial_resnet26_s
+ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_attention_56
+    "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",
+    "residual_attention_4", "residual_attention_9", "residual_attention_next_9",
+)  # fmt: skip
 NAMED = [
     n for n in zoo.list_models()
     if zoo.model_info(n)["kind"] == "soft" and not n.startswith(ELSEWHERE)
