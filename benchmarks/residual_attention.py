@@ -30,6 +30,7 @@ import zoo
 
 SETTINGS = (
     ("residual_attention_56", 224, 4),
+    ("residual_attention_56", 224, 16),
     ("residual_attention_56_cifar", 32, 32),
 )
 FORMS: dict[str, dict[str, Any]] = {
