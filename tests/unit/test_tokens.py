@@ -76,6 +76,17 @@ def test_gradients_are_finite_where_a_sample_is_all_absent(case: str) -> None:
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in module.parameters())
 
 
+@pytest.mark.parametrize("case", ["clustered improved", "smyrf", "slot", "isab", "perceiver"])
+@torch.no_grad()
+def test_exports_for_any_batch(case: str) -> None:
+    fewer = {"iterations": 2} if case.startswith("clustered") else {}
+    module, x = build(case.split()[0], **MASKED[case], **fewer), randn(3, 20, 32)
+    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
+    program = torch.export.export(module, (x,), dynamic_shapes=shapes).module()
+    x = randn(2, 20, 32, seed=2)
+    torch.testing.assert_close(program(x), module(x), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @torch.no_grad()
 def test_multi_head_is_torchs_layer(bias: bool) -> None:

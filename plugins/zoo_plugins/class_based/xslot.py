@@ -114,7 +114,7 @@ class XSlot(nn.Module):
             x = values if self.temperature is None else values + self._positions(x)
         k = self.to_k(x)
         values = x if values is None else values
-        slots = self.slots.weight.flatten(0, 1).expand(len(x), -1, -1)
+        slots = self.slots.weight.flatten(0, 1).expand(x.shape[0], -1, -1)
         updates, shares = slots, values
         for step in range(self.iters):
             if step:

@@ -131,7 +131,7 @@ class ISAB(nn.Module):
         self.I = _learned(check_int("isab", "num_inducing", num_inducing), dim, dd)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        induced = self.mab0(self.I.expand(len(x), -1, -1), x, mask)
+        induced = self.mab0(self.I.expand(x.shape[0], -1, -1), x, mask)
         return self.mab1(x, induced)
 
 
@@ -161,7 +161,7 @@ class PMA(nn.Module):
         self.S = _learned(check_int("pma", "num_seeds", num_seeds), dim, dd)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.mab(self.S.expand(len(x), -1, -1), x, mask)
+        return self.mab(self.S.expand(x.shape[0], -1, -1), x, mask)
 
 
 def _learned(count: int, dim: int, dd: Any) -> nn.Parameter:

@@ -94,7 +94,7 @@ class Perceiver(nn.Module):
         """`mask`: (B, N) of the tokens, in row-major order where there are several axes."""
         tokens = self._tokens(x)
         check_mask(NAME, mask, tokens)
-        z = self.latents.expand(len(x), -1, -1)
+        z = self.latents.expand(x.shape[0], -1, -1)
         for reads, runs in self.schedule:
             if reads is not None:
                 z = self.cross[reads](z, tokens, mask)
@@ -115,7 +115,7 @@ class Perceiver(nn.Module):
             )
         if self.features is not None:
             code = self.features(x.shape[1:-1], x)
-            x = torch.cat((x, code.expand(len(x), *code.shape)), -1)
+            x = torch.cat((x, code.expand(x.shape[0], *code.shape)), -1)
         return x.flatten(1, -2)
 
 

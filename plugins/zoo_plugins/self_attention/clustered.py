@@ -190,7 +190,7 @@ def reference_call(
     q, k, v = (t.transpose(1, 2) for t in (queries, keys, values))
     present = mask_of_lengths(query_lengths, q.shape[2])
     mask = mask_of_lengths(key_lengths, k.shape[2])
-    start = init_index.expand(len(q), -1)
+    start = init_index.expand(q.shape[0], -1)
     y, members, sizes = module.attend(q, k, v, planes, start, present, mask)
     absent = ~present[:, None].expand_as(members)
     return y.transpose(1, 2), members.masked_fill(absent, init_index.numel() + 1), sizes

@@ -60,7 +60,7 @@ def sums(x: Tensor, members: Tensor, count: int) -> Tensor:
 
 def counts(members: Tensor, count: int) -> Tensor:
     """Members of each cluster, (G, C)."""
-    found = torch.zeros(len(members), count + 1, dtype=torch.long, device=members.device)
+    found = torch.zeros(members.shape[0], count + 1, dtype=torch.long, device=members.device)
     return found.scatter_add(1, members, torch.ones_like(members))[:, :count]
 
 

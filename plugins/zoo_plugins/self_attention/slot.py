@@ -114,7 +114,7 @@ class SlotAttention(nn.Module):
         slots = self.slots_mu + self.slots_logsigma.exp() * noise
         inputs = self.norm_input(x)
         k, v = self.to_k(inputs), self.to_v(inputs)
-        shares = x.new_zeros(len(x), count, x.shape[1])
+        shares = x.new_zeros(x.shape[0], count, x.shape[1])
         for _ in range(self.iters):
             q = self.to_q(self.norm_slots(slots)) * self.scale
             shares = (q @ k.transpose(1, 2)).softmax(1)
@@ -138,15 +138,15 @@ class SlotAttention(nn.Module):
         """(B, K, D), or (K, D) for all samples."""
         shape = (count, self.slots_mu.shape[2])
         if noise is not None:
-            check_shape(NAME, "noise", noise, (len(x), *shape))
+            check_shape(NAME, "noise", noise, (x.shape[0], *shape))
             return noise
         if self.training:
-            shape = (len(x), *shape)
+            shape = (x.shape[0], *shape)
         else:
             generator = torch.Generator().manual_seed(self.seed)
         device = "cpu" if generator is None else generator.device
         drawn = torch.randn(shape, generator=generator, device=device).to(x)
-        return drawn if self.training else drawn.expand(len(x), -1, -1)
+        return drawn if self.training else drawn.expand(x.shape[0], -1, -1)
 
 
 def reference_call(module: SlotAttention, inputs: Tensor, noise: Tensor) -> Tensor:

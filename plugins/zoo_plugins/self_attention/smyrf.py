@@ -185,7 +185,7 @@ def _fill(x: Tensor, absent: Tensor | None, value: float) -> Tensor:
 def _chunks(x: Tensor, order: Tensor, clusters: int) -> Tensor:
     """Rows of x (G, N, E) in each order (G, R, N): (G, R, clusters, N / clusters, E)."""
     index = order.flatten(1).unsqueeze(2).expand(-1, -1, x.shape[2])
-    return x.gather(1, index).view(len(x), order.shape[1], clusters, -1, x.shape[2])
+    return x.gather(1, index).view(x.shape[0], order.shape[1], clusters, -1, x.shape[2])
 
 
 def reference_call(
