@@ -5,7 +5,7 @@
 In one process and in turns, at (8, 256, 56, 56) and (8, 512, 28, 28): forward (eval, no gradients)
 and forward with backward (train). A row is written as soon as it is measured, and rows that are
 there are skipped, so that a run can be stopped and taken up again; --again measures them anew.
-Where a batch of 8 would take too long, it is 2 or 1; the row says so.
+Where a batch of 8 would take too long, or with --batch, it is 2 or 1; the row says so.
 
 Times are CPU time of the process. A comparison is the median over rounds of (theirs / ours), both
 taken in the same round: above 1 ours is faster. The C library is told to keep freed memory, since
@@ -134,13 +134,15 @@ def check_same(found: dict[str, Any], x: Tensor) -> None:
         torch.testing.assert_close(formula, ours, rtol=1e-3, atol=1e-4 * scale)
 
 
-def measure(spec: AttentionSpec, shape: tuple[int, int, int], budget: float) -> dict[str, Any]:
+def measure(
+    spec: AttentionSpec, shape: tuple[int, int, int], budget: float, most: int
+) -> dict[str, Any]:
     channels, *size = shape
     found = contenders(spec, channels, (size[0], size[1]))
     one = torch.randn(1, *shape)
     check_same(found, one)
     each = min(seconds(forward(*found["ours"]), one) for _ in range(2))
-    batch = 1 if each > VERY_SLOW else 2 if each > SLOW or spec.quadratic else 8
+    batch = min(most, 1 if each > VERY_SLOW else 2 if each > SLOW or spec.quadratic else 8)
     x = torch.randn(batch, *shape)
     row: dict[str, Any] = {"batch": batch}
     for name, direction in (("forward", forward), ("backward", backward)):
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--seconds", type=float, default=8.0, help="of rounds, each direction")
+    parser.add_argument("--batch", type=int, default=8, help="at most")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
     out: Path = args.out
@@ -179,7 +182,7 @@ def main() -> None:
             rows, key = record["rows"].setdefault(spec.name, {}), "x".join(map(str, shape))
             if key in rows and not args.again:
                 continue
-            rows[key] = measure(spec, shape, args.seconds)
+            rows[key] = measure(spec, shape, args.seconds, args.batch)
             print(spec.name, key, json.dumps(rows[key]), flush=True)
             write_atomically(out, f"{json.dumps(record, indent=1, sort_keys=True)}\n".encode())
             write_atomically(out.with_suffix(".md"), table(record).encode())

@@ -47,10 +47,10 @@ def soca(m: SecondOrderChannelAttention, x: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
     count = height * width
     flat = x.reshape(batch, channels, count)
-    centring = torch.eye(count) / count - 1 / count**2
+    centring = torch.eye(count, dtype=x.dtype) / count - 1 / count**2
     covariance = flat.bmm(centring.expand(batch, -1, -1)).bmm(flat.transpose(1, 2))
     trace = covariance.diagonal(dim1=1, dim2=2).sum(1).view(-1, 1, 1)
-    a, three = covariance / trace, 3 * torch.eye(channels).expand_as(covariance)
+    a, three = covariance / trace, 3 * torch.eye(channels, dtype=x.dtype).expand_as(covariance)
     zy = 0.5 * (three - a)
     y, z = a.bmm(zy), zy
     for _ in range(1, m.iters - 1):

@@ -128,12 +128,11 @@ class AxialAttention(nn.Module):
         half = self.group_planes // 2
         q, k, v = qkv.split((half, half, self.group_planes), 3)  # B, heads, lines, ., span
         r_q, r_k, r_v = self._embeddings().split((half, half, self.group_planes), 0)
-        terms = (
-            q.transpose(3, 4) @ k,
-            torch.einsum("bglci,cij->bglij", q, r_q),
-            torch.einsum("bglcj,cji->bglij", k, r_k),
-        )
-        weights = self._normed(torch.stack(terms, 1)).softmax(4)
+        of_query = torch.einsum("bglci,cij->bglij", q, r_q)
+        of_key = torch.einsum("bglcj,cji->bglij", k, r_k)
+        terms = torch.stack((q.transpose(3, 4) @ k, of_query, of_key), 1)
+        del of_query, of_key  # each as large as the logits
+        weights = self._normed(terms).softmax(4)
         values = v @ weights.transpose(3, 4), torch.einsum("bglij,cij->bglci", weights, r_v)
         pairs = torch.stack(values, 4).permute(0, 1, 3, 4, 2, 5)  # B, heads, ., 2, lines, span
         y = self.bn_output(pairs.reshape(batch, -1, lines * span))
