@@ -66,7 +66,10 @@ def test_gives_features(name: str) -> None:
     assert [m.shape[1] for m in maps] == model.feature_info.channels()
 
 
-@pytest.mark.parametrize("name", ["se_resnet50", "cbam_resnet18", "bam_resnet50", "gc_resnet50"])
+@pytest.mark.parametrize(
+    "name",
+    ["se_resnet50", "cbam_resnet18", "bam_resnet50", "gc_resnet50", "residual_attention_56"],
+)
 def test_can_be_traced_by_fx(name: str) -> None:
     from timm.models._features_fx import get_notrace_functions, get_notrace_modules
 

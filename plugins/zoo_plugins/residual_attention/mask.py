@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.mixed.residual_mask import channel_mask, mixed_mask, spatial_mask
 from zoo_plugins.residual_attention.options import Options
@@ -88,6 +89,7 @@ class SoftMask(nn.Module):
         return resize(m, x)
 
 
+@register_notrace_function
 def max_pool(x: Tensor, padded: bool, size: int = 3) -> Tensor:
     """Halve the map: windows of `size` at stride 2 that begin at the first pixel, as Caffe's.
 

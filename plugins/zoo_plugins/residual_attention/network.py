@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from timm.layers import register_notrace_function
 from timm.layers.classifier import create_classifier
 from timm.models._features import feature_take_indices
 from timm.models._manipulate import checkpoint_seq
@@ -93,7 +94,7 @@ class ResidualAttentionNetwork(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last stage's map, normed, (B, C, H', W')."""
-        x = self.stem(self._checked(x))
+        x = self.stem(prepare(x, self.in_chans, self.channels_last_on_cpu))
         for stage in self.stages:
             x = self._run(stage, x)
         return self.norm(x)
@@ -117,7 +118,7 @@ class ResidualAttentionNetwork(nn.Module):
             raise ValueError("output_fmt must be NCHW")
         last = len(self.stages)
         wanted, furthest = feature_take_indices(last + 1, indices)
-        x = self.stem.convolve(self._checked(x))
+        x = self.stem.convolve(prepare(x, self.in_chans, self.channels_last_on_cpu))
         found, done = [x] if 0 in wanted else [], 0
         x = self.stem.pool(x)
         for stage in self.stages[:furthest] if stop_early else self.stages:
@@ -166,17 +167,19 @@ class ResidualAttentionNetwork(nn.Module):
             if isinstance(block, AttentionModule) and block.mask is not None
         ]
 
-    def _checked(self, x: Tensor) -> Tensor:
-        """On a CPU the maps are kept channels-last: pooling and resizing need no copies then."""
-        check_shape(NAME, "x", x, ("B", self.in_chans, "H", "W"))
-        if self.channels_last_on_cpu and x.device.type == "cpu":
-            return x.contiguous(memory_format=torch.channels_last)
-        return x
-
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.grad_checkpointing and self.training:
             return checkpoint_seq(stage, x)
         return stage(x)
+
+
+@register_notrace_function
+def prepare(x: Tensor, in_chans: int, channels_last_on_cpu: bool) -> Tensor:
+    """A checked input. On a CPU channels-last: pooling and resizing need no copies then."""
+    check_shape(NAME, "x", x, ("B", in_chans, "H", "W"))
+    if channels_last_on_cpu and x.device.type == "cpu":
+        return x.contiguous(memory_format=torch.channels_last)
+    return x
 
 
 class Stem(nn.Module):
