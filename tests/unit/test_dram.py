@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoo_plugins.recurrent.dram import combine
+from zoo_plugins.recurrent.dram_combine import combine
 from zoo_plugins.recurrent.dram_glimpse import GlimpseNetwork
 from zoo_plugins.recurrent.dram_reinforce import SequenceReinforce, reverse
 

@@ -8,7 +8,6 @@ Ba, Mnih, Kavukcuoglu, "Multiple Object Recognition with Visual Attention", ICLR
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from zoo_plugins.common.options import (
     check_number,
     refuse,
 )
+from zoo_plugins.recurrent.dram_combine import combine, log_mean
 from zoo_plugins.recurrent.dram_core import Episode, Reader
 from zoo_plugins.recurrent.dram_glimpse import LOST, NAME, GlimpseNetwork, check_filters
 
@@ -122,7 +122,6 @@ class DeepRecurrentAttention(nn.Module):
             NAME, "read", read or ("mean" if port else "last"), ("last", "mean")
         )
         self.std = 0.0 if std == 0 else check_number(NAME, "std", std)
-        self.grad_checkpointing = False
 
         filters = check_filters("filters", filters)
         glimpse_dim = check_int(NAME, "glimpse_dim", glimpse_dim)
@@ -279,30 +278,6 @@ class DeepRecurrentAttention(nn.Module):
             self.glimpse.check(patches)
         size = self.image_size if self.variant == "port" and self.image_size else ("H", "W")
         check_shape(NAME, "image", image, ("B", self.in_chans, *size))
-
-
-def log_mean(log_probs: Tensor) -> Tensor:
-    """log of the mean probability of S rollouts: (S, B, L, K) -> (B, L, K)."""
-    return torch.logsumexp(log_probs, 0) - math.log(log_probs.shape[0])
-
-
-def combine(forward: Tensor, backward: Tensor, *, end: bool) -> Tensor:
-    """A forward and a backward reading, (B, L, K) each, averaged in the probabilities.
-
-    As in the paper, the first k targets of the backward reading are flipped, k being the shorter
-    of the two lengths. Of what follows the paper says nothing: it is averaged as it stands, since
-    both readings place the end symbol after as many targets. Without an end symbol k is L.
-    """
-    count = forward.shape[-2]
-    place = torch.arange(count, device=forward.device)
-    if end:
-        over = torch.stack((forward, backward)).argmax(-1) == forward.shape[-1] - 1
-        length = torch.where(over, place, count).amin((0, -1))[..., None]
-    else:
-        length = torch.full_like(place, count)
-    flipped = torch.where(place < length, length - 1 - place, place)
-    index = flipped.expand(forward.shape[:-1])[..., None].expand_as(backward)
-    return log_mean(torch.stack((forward, backward.gather(-2, index))))
 
 
 def _image_size(

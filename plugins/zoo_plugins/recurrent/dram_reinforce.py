@@ -35,7 +35,6 @@ from zoo_plugins.recurrent.dram_core import Episode
 from zoo.errors import DataError, OptionError
 
 NAME = "sequence_reinforce"
-NEVER_BELOW = -4.0  # log-likelihoods are cut here, so that no single image rules a batch
 
 
 class SequenceReinforce:
@@ -51,8 +50,8 @@ class SequenceReinforce:
         mc_samples: M, rollouts of each image.
         reward: what a target earns. `correct`: 1 where it is named rightly, as in the paper.
             `probability`: what each glimpse adds to p(y_s), its expectation and so less noisy.
-            `gain`: what each adds to log p(y_s); while the classifier is poor this drives glimpses
-            away from digits, where it would be wrong with confidence.
+            `gain`: what each adds to log p(y_s), cut off at chance, since a poor classifier that
+            is wrong with confidence would drive glimpses away from all digits.
         discount: of later rewards, 0 to 1; with 1 a location earns all that follows (the paper's
             cumulative reward).
         stop_at_error: the paper's curriculum, see above.
@@ -197,7 +196,7 @@ class SequenceReinforce:
         else:
             chance = 1 / self.model.num_classes
             probability = self.reward == "probability"
-            value = known.exp() if probability else known.clamp_min(NEVER_BELOW)
+            value = known.exp() if probability else known.clamp_min(math.log(chance))
             blind = torch.full_like(known[:, :1], chance if probability else math.log(chance))
             earned = value - torch.cat((blind, value[:, :-1]), 1)
         rows, following = [], torch.zeros_like(known[0, 0])

@@ -7,9 +7,9 @@ A generation draws P policies and measures each on the same batch:
 after the last pass; w is `boost[0]` for images that the base alone gets right and `boost[1]` for
 the others, so that the search works on what feedback could mend.
 
-The step is given to the optimizer as a gradient: with SGD at rate 1 (and no momentum) theta moves
-by just what SNES says, and a schedule scales that. sigma is a buffer of the model, so a run goes
-on from its checkpoint.
+The step is given to the optimizer as a gradient: with SGD at rate r and momentum m theta moves by
+r / (1 - m) of what SNES says, so that 1 without momentum is SNES itself, and 0.1 with timm's 0.9
+comes near. sigma is a buffer of the model: a run goes on from its checkpoint.
 """
 
 from __future__ import annotations
