@@ -171,6 +171,8 @@ def test_a_new_head() -> None:
     assert model(x).shape == (2, 7)
     model.reset_classifier(0, "")
     assert model(x).shape == (2, 128, 1, 1)
+    model.to(torch.bfloat16).reset_classifier(3, "avg")
+    assert model(x.bfloat16()).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

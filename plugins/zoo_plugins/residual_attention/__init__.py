@@ -72,7 +72,7 @@ def _imagenet() -> Iterator[ModelSpec]:
         "residual_attention_inception_56",
         {"modules": MODULES[56], "unit": "inception"},
         aliases=("residual_attentioninception_56",),
-        notes="No code was released: the unit is our reading, three paths of C/8 channels.",
+        notes="No code was released: the unit is our reading, three paths of C/8 channels; 34.0 M.",
         **AS_WRITTEN,
     )
 

@@ -60,17 +60,16 @@ class ResidualAttentionNetwork(nn.Module):
         if units.preact:
             self.norm = nn.Sequential(nn.BatchNorm2d(self.num_features, **units.dd), nn.ReLU(True))
         self.drop = nn.Dropout(drop_rate)
-        self.reset_classifier(num_classes, global_pool, **units.dd)
+        self.reset_classifier(num_classes, global_pool)
         self.apply(_init_weights)
 
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None, **dd: Any) -> None:
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A new classifier; 0 is none, `global_pool=""` gives the map."""
-        old = getattr(self, "fc", None)
-        if not dd and isinstance(old, nn.Linear):
-            dd = {"device": old.weight.device, "dtype": old.weight.dtype}
         pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.num_classes = num_classes
-        made: Any = create_classifier(self.num_features, num_classes, pool_type=pool, **dd)
+        self.num_classes, like = num_classes, self.stem.conv.weight
+        made: Any = create_classifier(
+            self.num_features, num_classes, pool_type=pool, device=like.device, dtype=like.dtype
+        )
         self.global_pool, self.fc = made
 
     @torch.jit.ignore()
