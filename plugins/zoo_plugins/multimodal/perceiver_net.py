@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 from zoo_plugins.common.options import check_int
-from zoo_plugins.multimodal.perceiver import Perceiver, perceiver
+from zoo_plugins.multimodal.perceiver import perceiver
+from zoo_plugins.multimodal.perceiver_encoder import Perceiver
 
 NAME = "perceiver_64"
 
