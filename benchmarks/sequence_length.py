@@ -112,7 +112,7 @@ def steps(module: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Callable[[
     return {"forward": forward, "training": training}
 
 
-def seconds(step: Callable[[], None], budget: float = 0.5) -> float:
+def seconds(step: Callable[[], None], budget: float = 1.5) -> float:
     """The least of as many runs as fit the budget; two at least."""
     found: list[float] = []
     while len(found) < 2 or (sum(found) < budget and len(found) < 20):
