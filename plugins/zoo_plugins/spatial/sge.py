@@ -55,13 +55,12 @@ class SpatialGroupEnhance(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grouped = x.unflatten(1, (self.groups, -1))  # (B, G, C/G, H, W)
-        means = grouped.mean((3, 4))
-        similarity = torch.einsum("bgchw,bgc->bghw", grouped, means)
-        centred = similarity - similarity.mean((2, 3), keepdim=True)
-        var = centred.square().sum((2, 3), keepdim=True) / others(x)
-        t = centred / (var.clamp(min=1e-20).sqrt() + self.eps)  # the root has no slope at 0
-        gate = torch.sigmoid(torch.addcmul(self.bias, self.weight, t))
-        return (grouped * gate.unsqueeze(2)).flatten(1, 2)
+        t = _similarity(grouped)
+        t = t - t.mean((2, 3), keepdim=True)
+        var = t.square().sum((2, 3), keepdim=True) / others(x)
+        t = t / (var.clamp(min=1e-20).sqrt() + self.eps)  # the root has no slope at 0
+        t = torch.sigmoid(torch.addcmul(self.bias, self.weight, t))
+        return (grouped * t.unsqueeze(2)).flatten(1, 2)
 
     def init_identity(self) -> float:
         """Start as sigmoid(1) x, as published; returns sigmoid(1)."""
@@ -72,3 +71,10 @@ class SpatialGroupEnhance(nn.Module):
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}, eps={self.eps}"
+
+
+def _similarity(grouped: Tensor) -> Tensor:
+    """c: (B, G, C/G, H, W) -> (B, G, H, W), each position's product with its group's mean."""
+    planes = grouped.flatten(3).flatten(0, 1)  # (B G, C/G, HW)
+    similarity = torch.bmm(planes.mean(2).unsqueeze(1), planes)
+    return similarity.view(grouped.shape[0], grouped.shape[1], grouped.shape[3], grouped.shape[4])
