@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,17 +40,16 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
     """
     if plan.weights is None:
         model = _construct(plan, registry)
-        _insert(plan, registry, model)
-        return describe(model, plan, None)
+        return describe(model, _insert(plan, registry, model), None)
     with torch.random.fork_rng(devices=[]), _open(plan.weights) as file:
         with SkipInit():
             model = _construct(plan, registry)
-            sites = [] if plan.warm else _insert(plan, registry, model)
+            plan = plan if plan.warm else _insert(plan, registry, model)
         config = _weights_config(plan, model)
         load(model, file, name=plan.name, config=config, architecture=_architecture(plan))
         if plan.warm:
-            sites = _insert(plan, registry, model)
-            _say_untrained(plan, len(sites))
+            plan = _insert(plan, registry, model)
+            _say_untrained(plan, len(vars(model)["zoo_sites"]))
         return describe(model, plan, file)
 
 
@@ -133,11 +133,11 @@ def _refused(name: str, options: Mapping[str, Any], error: Exception) -> OptionE
     return OptionError(f"{name} cannot be built: {text}", where=f"{name}({shown})")
 
 
-def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
-    """Put the plan's attention in; returns the paths, and keeps them on the model."""
+def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
+    """Put the plan's attention in, keep the paths on the model; the plan says in which form."""
     spec = plan.attention
     if spec is None:
-        return []
+        return plan
     spec = on_tokens(spec, resolve(spec.target, registry.owner(spec)), model)
     form = plan.insertion
     if form == "exact" and spec is not plan.attention:
@@ -157,7 +157,7 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> list[str]:
     )  # fmt: skip
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     vars(model)["zoo_sites"] = paths
-    return paths
+    return changed(plan, insertion=form)
 
 
 def _img_size(plan: Plan, model: nn.Module) -> tuple[int, int]:
