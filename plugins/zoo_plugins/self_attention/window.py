@@ -7,7 +7,7 @@ channels of a head.
 
 x, y: (B, C, H, W). A map that is no multiple of the window is padded with zeros below and right,
 which take part, as in the paper. The layer is timm's copy of the authors', which works on windows
-(B windows, M_h M_w, C); parameter names are theirs. Its fused kernel is switched on.
+(B windows, M_h M_w, C); parameter names are theirs. Its fused kernel is switched on in eval.
 """
 
 from __future__ import annotations
@@ -68,7 +68,14 @@ class WindowedAttention(WindowAttention):
             device=device,
             dtype=dtype,
         )
-        self.window, self.fused_attn = window, True
+        self.window = window
+        self.train()
+
+    def train(self, mode: bool = True) -> WindowedAttention:
+        """The fused kernel in eval only: with a learned bias its backward is no faster."""
+        super().train(mode)
+        self.fused_attn = not mode
+        return self
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         height, width = x.shape[2:]
