@@ -144,13 +144,14 @@ class TestDigitStruct:
             read_digit_struct(tmp_path / "digitStruct.mat")
 
     @pytest.mark.slow
-    def test_as_many_entries_as_the_training_set_has_take_seconds(self, tmp_path):
-        entries = [(f"{i}.png", [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]) for i in range(33402)]
+    def test_thousands_of_entries_take_seconds(self, tmp_path):
+        """A tenth of the training set, in a tenth of half a minute."""
+        entries = [(f"{i}.png", [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]) for i in range(3340)]
         write_mat(tmp_path / "digitStruct.mat", entries)
         start = time.process_time()
         content = read_digit_struct(tmp_path / "digitStruct.mat")
-        assert len(content) == 33402 and content.values[-1].tolist() == [6, 7, 8, 9, 10]
-        assert time.process_time() - start < 20
+        assert len(content) == 3340 and content.values[-1].tolist() == [6, 7, 8, 9, 10]
+        assert time.process_time() - start < 3
 
 
 @pytest.mark.filterwarnings("ignore:.*more than 5 digits")
