@@ -3,10 +3,10 @@
     python benchmarks/residual_ablation.py RECIPE --data DIR [--epochs N] [--only NAME ...]
 
 Each row trains the recipe's network with one setting changed, for so many epochs, and reports the
-error on the images held out: 5,000 of the training set, whose labels are right. The trunk alone is a
-ResNet of the same depth; beside it under wrong labels is the paper's ResNet-164. The paper's figures beside them (arXiv 1704.06904, tables 1 and 2, and
-section 4.1) are of its own, larger networks, fully trained, on the test set. Rows already in --out
-are kept.
+error on the images held out: 5,000 of the training set, whose labels are right. The trunk alone is
+a ResNet of the same depth; beside it under wrong labels stands the paper's ResNet-164. The paper's
+figures (arXiv 1704.06904, section 4.1) are of its own, larger networks, fully trained, on the test
+set. Rows already in --out are kept.
 """
 
 from __future__ import annotations
