@@ -41,7 +41,7 @@ def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         try:
-            module = build_attention(spec, registry, CHANNELS, options).eval()
+            module = build_attention(spec, registry, CHANNELS, options).eval().requires_grad_(False)
             with FlopCounterMode(display=False) as counter:
                 y = module(x)
         except ZooError:
