@@ -62,8 +62,8 @@ def contenders(spec: AttentionSpec, channels: int, size: tuple[int, int]) -> dic
 
 @torch.no_grad()
 def _shaken(module: nn.Module) -> nn.Module:
-    """Off its start: a gamma of zero would hide what it scales."""
-    for parameter in module.parameters():
+    """Scales and shifts off their start: a gamma of zero would hide what it scales."""
+    for parameter in (p for p in module.parameters() if p.ndim < 2):
         parameter.add_(torch.rand_like(parameter) * 0.05)
     return module
 

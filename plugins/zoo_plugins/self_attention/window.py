@@ -81,7 +81,8 @@ class WindowedAttention(WindowAttention):
         height, width = x.shape[2:]
         rows, columns = self.window
         x = x.permute(0, 2, 3, 1)
-        x = F.pad(x, (0, 0, 0, -width % columns, 0, -height % rows))
+        more = (0, 0, 0, -width % columns, 0, -height % rows)
+        x = F.pad(x, more) if any(more) else x  # which would copy it
         windows = window_partition(x, self.window).flatten(1, 2)
         windows = super().forward(windows).unflatten(1, self.window)
         y = window_reverse(windows, self.window, x.shape[1], x.shape[2])
