@@ -291,6 +291,12 @@ class TestEvaluate:
         with pytest.raises(DataError, match=f"image 2 has label {label}"):
             evaluate(small(), data, workers=0)
 
+    def test_sequences_of_labels_are_refused_at_once(self):
+        data = Noise(3)
+        data.labels = [np.array([3, 1])] * 3
+        with pytest.raises(DataError, match="2 labels, where one class"):
+            evaluate(small(), data, workers=0)
+
     def test_an_empty_data_set(self):
         with pytest.raises(DataError, match="empty"):
             evaluate(small(), Noise(0), workers=0)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +62,7 @@ def evaluate(
     _check_numbers(batch_size=batch_size, limit=limit, workers=workers)
     data = adapt(dataset)
     classes = _check_classes(data, model)
+    _check_labels(data)
     count = len(data) if limit is None else min(limit, len(data))
     processes = join(device)
     predictor = Predictor(model, preprocessing, device=processes.device, amp=amp)
@@ -156,6 +158,20 @@ def _check_numbers(**numbers: int | None) -> None:
         least = 0 if name == "workers" else 1
         if value is not None and value < least:
             raise OptionError(f"{name}={value} is less than {least}")
+
+
+def _check_labels(data: ImageData) -> None:
+    """Refuse sequences of labels before all images have been gone through in vain."""
+    try:
+        _, label = data[0]
+    except Exception:  # an image that cannot be read is named later
+        return
+    if np.ndim(label) > 0:
+        raise DataError(
+            f"an image has {np.size(label)} labels, where one class is measured",
+            where=data.name,
+            remedy="zoo train RECIPE measures sequences on its held-out images",
+        )
 
 
 def _check_classes(data: ImageData, model: nn.Module) -> int:
