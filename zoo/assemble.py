@@ -66,9 +66,10 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
         return _call(build, plan.backbone, _timm_options(plan))
     target = resolve(spec.target, registry.owner(spec))
     config = {"architecture": spec.name, **_target_config(plan)}
+    for_attention = () if "img_size" in option_names(target) else ("img_size",)
     build = partial(
         build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
-        kwargs_filter=("img_size", "global_pool"),  # pyright: ignore[reportArgumentType]
+        kwargs_filter=for_attention,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     return _call(build, spec.name, {**getattr(spec, "defaults", {}), **plan.options})
 

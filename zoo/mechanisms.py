@@ -37,6 +37,9 @@ def create_attention(
     """
     registry = registry or default_registry()
     spec = names.attention(name, registry)
+    if channels is not None and "channels" not in spec.channel_arguments:
+        if "channels" in option_names(resolve(spec.target, registry.owner(spec))):
+            options, channels = {**options, "channels": channels}, None  # an option like others
     module = build_attention(spec, registry, channels, options)
     return guard(module, spec, channels, {**spec.defaults, **options})
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+from _pytest.mark import ParameterSet
 from timm.models import get_pretrained_cfg_value
 from torchvision.models.feature_extraction import create_feature_extractor
 
 import zoo
 import zoo.timm_bridge
 from zoo.errors import UsageError
+from zoo.registry import default_registry
+from zoo.targets import resolve
 
 ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_attention_56
     "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",
@@ -24,7 +28,24 @@ NAMED = [
     n for n in zoo.list_models()
     if zoo.model_info(n)["kind"] == "soft" and not n.startswith(ELSEWHERE)
 ]  # fmt: skip
-named = pytest.mark.parametrize("name", NAMED)
+
+
+def once_each(names: Iterable[str]) -> list[ParameterSet]:
+    """The first of those that one class and one attention make; the rest are slow tests."""
+    made: set[tuple[str, str]] = set()
+    rows: list[ParameterSet] = []
+    for name in names:
+        spec = default_registry().models[name]
+        kind = (spec.target or spec.backbone.partition("net")[0], spec.attention)
+        rows.append(pytest.param(name, marks=[pytest.mark.slow] if kind in made else []))
+        made.add(kind)
+    return rows
+
+
+named = pytest.mark.parametrize("name", once_each(NAMED))
+with_maps = pytest.mark.parametrize(
+    "name", once_each(n for n in NAMED if get_pretrained_cfg_value(n, "first_conv"))
+)
 
 
 def small(name: str) -> tuple[int, int, int]:
@@ -41,11 +62,17 @@ def test_is_registered_with_its_settings(name: str) -> None:
     model = timm.create_model(name).eval()
     config, state = model.default_cfg, model.state_dict()
     assert config["architecture"] == name
-    assert f"{config['classifier']}.weight" in state and f"{config['first_conv']}.weight" in state
+    parts = [config[key] for key in ("classifier", "first_conv") if config[key]]
+    assert parts and all(f"{part}.weight" in state for part in parts)
+    model.reset_classifier(0)
+    assert model(torch.randn(1, *small(name))).shape == (1, model.num_features)
+
+
+@with_maps
+def test_gives_its_last_map_unpooled(name: str) -> None:
+    model = timm.create_model(name).eval()
     x = torch.randn(1, *small(name))
     maps = model.forward_features(x)
-    model.reset_classifier(0)
-    assert model(x).shape == (1, model.num_features)
     model.reset_classifier(0, "")
     assert model(x).shape == maps.shape
 
@@ -56,10 +83,16 @@ def test_every_parameter_has_a_gradient(name: str) -> None:
     out = model(torch.randn(2, *small(name)))
     assert out.shape == (2, 42) and torch.isfinite(out).all()
     out.mean().backward()
+    objective = default_registry().models[name].objective
+    if objective and any(p.grad is None for p in model.parameters()):  # heads of training only
+        loss, _ = resolve(objective, name)(model)(
+            torch.randn(2, *small(name)), torch.tensor([3, 4]), 0.5
+        )
+        loss.backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
-@named
+@with_maps
 def test_gives_features(name: str) -> None:
     model = timm.create_model(name, features_only=True).eval()
     maps = model(torch.randn(1, *small(name)))

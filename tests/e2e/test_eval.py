@@ -132,7 +132,7 @@ def test_text_says_the_error_and_names_what_was_skipped(run, weights, digits):
         (("--split", "val"), 1, "--split"),
         (("--device", "nonsense"), 2, "nonsense"),
         (("--batch-size", "0"), 2, "batch-size"),
-        (("--picture", "x.gif"), 2, "picture format"),
+        (("--picture", "x.xyz"), 2, "picture format"),
         (("--record", "."), 2, "--record"),
         (("--weights", "/no/such/file.safetensors"), 1, "file.safetensors"),
     ],

@@ -13,12 +13,12 @@ from torch.distributions import (
     Weibull,
     kl_divergence,
 )
+from zoo_plugins.common.attend import masked_softmax
 from zoo_plugins.common.chance import (
     categorical_kl,
     gumbel,
     log_weibull,
     masked_mean,
-    masked_softmax,
     normal_kl,
     weibull_gamma_kl,
 )

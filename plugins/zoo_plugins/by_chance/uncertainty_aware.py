@@ -159,6 +159,9 @@ def reference_keys(state: dict[str, Tensor], module: UncertaintyAware) -> dict[s
     found: dict[str, Tensor] = {}
     for key, tensor in state.items():
         part, _, kind = key.rpartition("_")
+        if not part or "." in kind:
+            found[key] = tensor  # none of theirs
+            continue
         weight = kind in ("w", "weight")
         name = f"{part.replace('_', '.')}.{'weight' if weight else 'bias'}"
         found[name] = tensor.t().contiguous() if weight else tensor

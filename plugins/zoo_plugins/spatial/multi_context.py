@@ -108,13 +108,13 @@ class MeanField(nn.Module):
 
 def carry_keys(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
     """The authors have a block and a head for each part; here they are planes of one."""
-    found = {key: tensor for key, tensor in state.items() if key.startswith("holistic.")}
+    found = dict(state)
     for kind in ("parts.conv_u", "parts.sp_conv", "heads"):
         block, _, layer = kind.partition(".")
         for what in ("weight", "bias"):
             tail = f"{layer}.{what}" if layer else what
             keys = [f"{block}.{i}.{tail}" for i in range(len(state))]
-            planes = [state[key] for key in keys if key in state]
+            planes = [found.pop(key) for key in keys if key in found]
             if planes:
                 found[f"{kind}.{what}"] = torch.cat(planes)
     return found

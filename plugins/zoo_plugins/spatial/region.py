@@ -177,8 +177,11 @@ def carry_keys(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tens
     for key, tensor in state.items():
         name, _, rest = key.partition("_conv.")
         layer, _, what = rest.partition(".")
+        if name.startswith("conv_1x1_group"):
+            continue  # never used
         if not rest:
-            continue  # conv_1x1_group, never used
+            found[key] = tensor
+            continue
         if name in ("collect", "interact") and (layer, what) == ("0", "weight"):
             tensor = tensor[..., tensor.shape[-1] // 2]
         found[f"{name}.{'conv' if layer == '0' else 'bn'}.{what}"] = tensor
