@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from zoo_plugins.recurrent.authors import AUTHORS_NAMES, from_authors
 from zoo_plugins.recurrent.ram import RecurrentAttention
 from zoo_plugins.recurrent.reinforce import Reinforce
 
 import zoo
-from zoo.errors import OptionError, WeightsMismatchError
+from zoo.errors import OptionError, UsageError, WeightsMismatchError
 
 SMALL = {"glimpse_hidden": 12, "location_hidden": 12, "hidden_size": 20, "patch_size": 4}
 
@@ -216,3 +217,21 @@ def test_named_models_are_built(name):
     assert again.in_chans == 3
     with pytest.raises(OptionError):
         zoo.create_model(name, channels=3, in_chans=1)
+
+
+@pytest.mark.parametrize(
+    ("image", "start", "message"),
+    [
+        (torch.rand(2, 1, 6, 28), None, "smaller than a glimpse"),
+        (torch.rand(2, 3, 28, 28), None, "shape"),
+        (torch.rand(1, 28, 28), None, "shape"),
+        (torch.rand(2, 1, 28, 28), torch.tensor([[0.0, 1.5], [0.0, 0.0]]), "reaches 1.5"),
+    ],
+)
+def test_what_cannot_be_looked_at(image: Tensor, start: Tensor | None, message: str) -> None:
+    model = zoo.create_model("ram_28").eval()
+    with pytest.raises(UsageError, match=message):
+        model.rollout(image, start)
+    sensor = zoo.create_attention("glimpse_sensor", 1)
+    with pytest.raises(UsageError, match=message):
+        sensor(image, torch.zeros(len(image), 2) if start is None else start)

@@ -13,7 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
+
+from zoo.errors import UsageError
 
 LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
 
@@ -158,6 +161,7 @@ class GlimpseSensor(nn.Module):
                 f"wider than {LARGEST_SIDE} pixels",
             )
         factory = {"device": device, "dtype": dtype}
+        self.channels = channels
         pixels = num_patches * channels * patch_size**2
         self.what_hidden = nn.Linear(pixels, what, **factory)
         self.where_hidden = nn.Linear(2, where, **factory)
@@ -178,7 +182,30 @@ class GlimpseSensor(nn.Module):
         return F.relu(what + self.where(F.relu(self.where_hidden(location))))
 
     def forward(self, image: Tensor, location: Tensor) -> Tensor:
+        """g; raises a `UsageError` for what cannot be looked at."""
+        check_view(image, location, self.channels, self.sides[0])
         return self.encode(self.retina(image, location), location)
+
+
+def check_view(image: Tensor, location: Tensor, channels: int, side: int) -> None:
+    """Refuse what cannot be looked at: other channels, a smaller image, a place outside it.
+
+    Places are read on the CPU only, and not while a graph is recorded: elsewhere it would wait.
+    """
+    check_shape("glimpse", "image", image, ("B", channels, "H", "W"))
+    if min(image.shape[2:]) < side:
+        raise UsageError(
+            f"an image of {image.shape[2]}x{image.shape[3]} pixels is smaller than a glimpse",
+            where="attention 'glimpse'",
+            remedy=f"images of at least {side}x{side}, or a smaller patch_size",
+        )
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if location.device.type == "cpu" and not recorded and bool((location.abs() > 1).any()):
+        raise UsageError(
+            f"a location reaches {float(location.abs().max()):g}, outside [-1, 1]",
+            where="attention 'glimpse'",
+            remedy="(x, y) in [-1, 1], the image's edges",
+        )
 
 
 def retina_and_glimpse(

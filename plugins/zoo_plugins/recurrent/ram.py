@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
 from zoo_plugins.recurrent.core import LocationNetwork, RecurrentCore, Rollout, log_density
-from zoo_plugins.recurrent.glimpse import GlimpseSensor
+from zoo_plugins.recurrent.glimpse import GlimpseSensor, check_view
 
 from zoo.viz.glimpses import GlimpsePath
 
@@ -165,6 +165,7 @@ class RecurrentAttention(nn.Module):
         std = self.std if std is None else std
         if start is None:
             start = _point(self.first_location, image).expand(image.shape[0], 2)
+        check_view(image, start, self.in_chans, self.sensor.sides[0])
         start = start.to(_location_dtype(start))
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
@@ -236,7 +237,8 @@ class RecurrentAttention(nn.Module):
 
     def _glance(self, image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
         def step(image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
-            return self.core(self.sensor(image, location), hidden)
+            pixels = self.sensor.retina(image, location)  # checked at the start of the rollout
+            return self.core(self.sensor.encode(pixels, location), hidden)
 
         if self.grad_checkpointing and torch.is_grad_enabled():
             return checkpoint(step, image, location, hidden, use_reentrant=False)
