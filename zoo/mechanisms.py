@@ -18,13 +18,18 @@ from zoo.targets import resolve
 
 
 def create_attention(
-    name: str, channels: int | None = None, *, registry: Registry | None = None, **options: Any
+    name: str,
+    channels: int | list[int] | None = None,
+    *,
+    registry: Registry | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Build an attention mechanism by name.
 
     Args:
         name: of the mechanism, or an alias (`zoo.list_attentions()`).
-        channels: C of the map; fills whatever the mechanism calls it.
+        channels: C of the map; fills whatever the mechanism calls it. A list is the mechanism's own
+            option `channels`, of several layers.
         **options: of the mechanism; the settings of the authors' code are accepted as they are.
 
     Returns:
@@ -37,9 +42,8 @@ def create_attention(
     """
     registry = registry or default_registry()
     spec = names.attention(name, registry)
-    if channels is not None and "channels" not in spec.channel_arguments:
-        if "channels" in option_names(resolve(spec.target, registry.owner(spec))):
-            options, channels = {**options, "channels": channels}, None  # an option like others
+    if isinstance(channels, list):  # of layers: the mechanism's own option of that name
+        options, channels = {**options, "channels": channels}, None
     module = build_attention(spec, registry, channels, options)
     return guard(module, spec, channels, {**spec.defaults, **options})
 
