@@ -21,7 +21,7 @@ from zoo_plugins.digits.source import Digits
 
 from zoo.cli import cli
 from zoo.data.resolve import open_data
-from zoo.errors import DataError
+from zoo.errors import DataError, OptionError
 from zoo.targets import resolve
 
 MNIST_SETS = [spec for spec in digits_plugin.DATASETS if spec.name.startswith("mnist_")]
@@ -148,6 +148,12 @@ class TestCanvas:
 
 
 class TestPairs:
+    def test_a_canvas_without_room_for_two_is_refused(self):
+        digits, index = flat_digits(8), torch.arange(8)
+        Pair(84).draw(digits, index, Draws(1, 0, index))
+        with pytest.raises(OptionError, match="too small for two digits"):
+            Pair(83).draw(digits, index, Draws(1, 0, index))
+
     def test_two_whole_digits_apart_and_named_from_left_to_right(self):
         digits, index = flat_digits(200), torch.arange(200)
         images, labels = Pair().draw(digits, index, Draws(1, 0, index))

@@ -14,6 +14,8 @@ from zoo_plugins.digits.canvas import others, paste
 from zoo_plugins.digits.draws import Draws
 from zoo_plugins.digits.source import Digits
 
+from zoo.errors import OptionError
+
 APART = 7  # pixels: a quarter of a digit, so that left and right are plain to see
 
 
@@ -45,6 +47,12 @@ class Pair:
 
     def _places(self, draws: Draws, side: int) -> Tensor:
         """(B, 2, 2) corners: the second is drawn from all places that the first leaves free."""
+        if self.size < 3 * side:  # else a digit in the middle could leave no place for another
+            raise OptionError(
+                f"size={self.size} is too small for two digits of {side} pixels",
+                where="data set of pairs",
+                remedy=f"size={3 * side} or more",
+            )
         room = self.size - side + 1
         first = draws.integers(room, 2)
         steps = torch.arange(room)
