@@ -66,6 +66,7 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
         return _call(build, plan.backbone, _timm_options(plan))
     target = resolve(spec.target, registry.owner(spec))
     config = {"architecture": spec.name, **_target_config(plan)}
+    # Where the target takes no size, only the attention that goes into it does.
     for_attention = () if "img_size" in option_names(target) else ("img_size",)
     build = partial(
         build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,

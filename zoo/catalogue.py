@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo import names, timm_index
 from zoo.registry import Registry, default_registry
-from zoo.specs import AttentionSpec, WeightsSpec
+from zoo.specs import MAPS, AttentionSpec, WeightsSpec
 
 
 def list_models(
@@ -96,9 +96,6 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
     """Stated weights of a model, the default first."""
     found = [w for (name, _), w in registry.weights.items() if name == model]
     return sorted(found, key=lambda w: not w.default)
-
-
-MAPS = ("map", "map_channels", "regulariser")
 
 
 def goes_into_backbones(spec: AttentionSpec) -> bool:

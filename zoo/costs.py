@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.errors import ZooError
 from zoo.mechanisms import build_attention
 from zoo.registry import Registry
-from zoo.specs import AttentionSpec
+from zoo.specs import MAPS, AttentionSpec
 
 CHANNELS, SIZE = 256, (28, 28)
 
@@ -54,7 +54,7 @@ def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
 
 
 def _sample(spec: AttentionSpec) -> Tensor | None:
-    if spec.contract in ("map", "map_channels", "regulariser"):
+    if spec.contract in MAPS:
         return torch.randn(1, CHANNELS, *SIZE)
     if spec.contract in ("tokens", "set") and not spec.example:
         return torch.randn(1, SIZE[0] * SIZE[1], CHANNELS)

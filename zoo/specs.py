@@ -41,6 +41,8 @@ CONTRACTS: dict[str, str] = {
     "gradient": "a transform of gradients",
 }
 
+MAPS = ("map", "map_channels", "regulariser")  # contracts of what takes one map
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 

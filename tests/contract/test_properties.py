@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.specs import MAPS, AttentionSpec
 
 REGISTRY = default_registry()
-MAPS = ("map", "map_channels", "regulariser")
 CHANNELS = 64
 MAPS_ALONE = [s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.role != "none"]
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 20))

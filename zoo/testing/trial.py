@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo import names
 from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.specs import MAPS, AttentionSpec
 from zoo.targets import resolve
 
 Attention = str | AttentionSpec
@@ -22,7 +22,6 @@ Inputs = tuple[Any, ...]
 CHANNELS = 64
 TOKENS = 64
 SIZES = ((8, 8), (7, 7), (5, 9), (14, 6), (2, 3))
-MAPS = ("map", "map_channels", "regulariser")
 SAMPLES: dict[str, tuple[tuple[int, ...], ...]] = {
     "tokens": ((TOKENS, CHANNELS),),
     "set": ((TOKENS, CHANNELS),),
