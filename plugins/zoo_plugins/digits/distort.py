@@ -1,9 +1,9 @@
 """Distorted digits: rotated (R); rotated, scaled and translated (RTS); projected (P); elastic (E).
 
 Jaderberg, Simonyan, Zisserman, Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015
-(arXiv 1506.02025). How far each distorts is as remembered of the paper: its text was not at hand. All
-four look up, for each pixel of the canvas, where in the digit it comes from: coordinates are pixels
-from the middle of each.
+(arXiv 1506.02025). How far each distorts is as remembered of the paper, whose text was not at hand.
+All four look up, for each pixel of the canvas, where in the digit it comes from: coordinates are
+pixels from the middle of each.
 """
 
 from __future__ import annotations
