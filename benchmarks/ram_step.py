@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.recurrent.glimpse import locate
 from zoo_plugins.recurrent.reinforce import Reinforce
+from zoo_plugins.recurrent.retina import locate
 
 import zoo
 
@@ -34,7 +34,7 @@ SETTINGS = {
 def looped_retina(sides: tuple[int, ...]):
     """What ports of RAM do: pad the batch for each patch size, then slice sample by sample."""
 
-    def retina(image: Tensor, location: Tensor) -> Tensor:
+    def retina(image: Tensor, location: Tensor, sums: None) -> Tensor:
         corners = locate(location, (image.shape[-2], image.shape[-1]))
         patches = []
         for side in sides:

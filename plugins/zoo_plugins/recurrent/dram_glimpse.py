@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_int, refuse
-from zoo_plugins.recurrent.glimpse import LARGEST_SIDE, crop_patches, locate
+from zoo_plugins.recurrent.retina import LARGEST_SIDE, crop_patches, locate
 
 NAME = "dram"
 KERNELS = (5, 3, 3)

@@ -15,91 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
+from zoo_plugins.recurrent.retina import LARGEST_SIDE, extract_glimpse, patch_sides, prefix_sums
 
 from zoo.errors import UsageError
-
-LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
-
-
-def locate(location: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixel coordinates (x, y) that `location` in [-1, 1] points at: trunc((l + 1) / 2 * size).
-
-    Args:
-        location: (..., 2) as (x, y); -1 is the first pixel's edge, 1 is one past the last pixel.
-        size: (H, W) of the image.
-
-    Returns:
-        int64 (..., 2). The port scales both axes by H; here x is scaled by W.
-    """
-    height, width = size
-    x, y = location.unbind(-1)
-    pixel = torch.stack(((x + 1.0) * width, (y + 1.0) * height), -1)
-    return (0.5 * pixel).to(torch.int64)
-
-
-def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
-    """One `side` x `side` patch around each centre, zero where it leaves the image.
-
-    The indices are clamped and what lies outside is masked, so the image is never padded or
-    copied, and no sample is looped over.
-
-    Args:
-        image: (B, C, H, W).
-        centre: int64 (..., B, 2) as (x, y); rows y - side//2 to y - side//2 + side are taken.
-
-    Returns:
-        (..., B, C, side, side). Differentiable in `image`.
-    """
-    height, width = image.shape[-2:]
-    offsets = torch.arange(side, device=image.device) - side // 2
-    x, y = centre[..., :1] + offsets, centre[..., 1:] + offsets
-    column, row = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    index = (row * width)[..., :, None] + column[..., None, :]
-    lead, channels = centre.shape[:-1], image.shape[1]
-    index = index.flatten(-2)[..., None, :].expand(*lead, channels, side * side)
-    pixels = image.flatten(2).expand(*lead, channels, height * width).gather(-1, index)
-    pixels = pixels.view(*lead, channels, side, side)
-    # Masked axis by axis and in place: one mask of the patch's size would cost as much again.
-    pixels.mul_((row == y).to(image.dtype)[..., None, :, None])
-    return pixels.mul_((column == x).to(image.dtype)[..., None, None, :])
-
-
-def patch_sides(patch_size: int, num_patches: int, scale: float) -> tuple[int, ...]:
-    """Sides of the patches of one glimpse in pixels: each is int(the one before * scale)."""
-    sides = [patch_size]
-    while len(sides) < num_patches and sides[-1] <= LARGEST_SIDE:
-        sides.append(int(sides[-1] * scale))
-    return tuple(sides)
-
-
-def extract_glimpse(image: Tensor, location: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """The retina rho(x, l): concentric patches, all reduced to the size of the first.
-
-    Wider patches are average-pooled (the paper resizes and does not say how).
-
-    Args:
-        image: (B, C, H, W). location: (..., B, 2) as (x, y) in [-1, 1].
-        sides: of the patches, in pixels; see `patch_sides`.
-
-    Returns:
-        (..., B, len(sides) * C * sides[0]^2), scale-major, then channel, row, column.
-        No gradient reaches `location`: the crop is an integer index.
-    """
-    centre = locate(location, (image.shape[-2], image.shape[-1]))
-    patches: list[Tensor] = []
-    for side in sides:
-        patch = crop_patches(image, centre, side)
-        if side != sides[0]:
-            pooled = _average(patch.flatten(0, -4), sides[0])
-            patch = pooled.unflatten(0, patch.shape[:-3])
-        patches.append(patch.flatten(-3))
-    return torch.cat(patches, -1) if len(patches) > 1 else patches[0]
-
-
-def _average(patch: Tensor, side: int) -> Tensor:
-    """Average-pool to `side`; where that does not divide, with windows of unequal width."""
-    window, rest = divmod(patch.shape[-1], side)
-    return F.adaptive_avg_pool2d(patch, side) if rest else F.avg_pool2d(patch, window)
 
 
 class GlimpseSensor(nn.Module):
@@ -170,9 +88,13 @@ class GlimpseSensor(nn.Module):
         for layer in (self.what_hidden, self.where_hidden, self.what, self.where):
             nn.init.kaiming_normal_(layer.weight)
 
-    def retina(self, image: Tensor, location: Tensor) -> Tensor:
+    def prepare(self, image: Tensor, glimpses: int) -> Tensor | None:
+        """What makes `glimpses` looks at each image cheaper, if anything does."""
+        return prefix_sums(image, self.sides, glimpses)
+
+    def retina(self, image: Tensor, location: Tensor, sums: Tensor | None = None) -> Tensor:
         """rho(x, l), flat; see `extract_glimpse`."""
-        return extract_glimpse(image, location, self.sides)
+        return extract_glimpse(image, location, self.sides, sums)
 
     def encode(self, pixels: Tensor, location: Tensor) -> Tensor:
         """g of the flat pixels that `retina` took at `location`."""

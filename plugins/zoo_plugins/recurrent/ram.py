@@ -167,9 +167,10 @@ class RecurrentAttention(nn.Module):
             start = _point(self.first_location, image).expand(image.shape[0], 2)
         check_view(image, start, self.in_chans, self.sensor.sides[0])
         start = start.to(_location_dtype(start))
+        sums = self.sensor.prepare(image, start[..., 0, 0].numel() * self.num_glimpses)
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
-            hidden = self._glance(image, location, hidden)
+            hidden = self._glance(image, sums, location, hidden)
             mean = self.locator(hidden.detach())
             sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
             location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
@@ -235,14 +236,16 @@ class RecurrentAttention(nn.Module):
     def no_weight_decay(self) -> set[str]:
         return set()
 
-    def _glance(self, image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
-        def step(image: Tensor, location: Tensor, hidden: Tensor | None) -> Tensor:
-            pixels = self.sensor.retina(image, location)  # checked at the start of the rollout
+    def _glance(
+        self, image: Tensor, sums: Tensor | None, location: Tensor, hidden: Tensor | None
+    ) -> Tensor:
+        def step(location: Tensor, hidden: Tensor | None) -> Tensor:
+            pixels = self.sensor.retina(image, location, sums)  # checked before the first glance
             return self.core(self.sensor.encode(pixels, location), hidden)
 
         if self.grad_checkpointing and torch.is_grad_enabled():
-            return checkpoint(step, image, location, hidden, use_reentrant=False)
-        return step(image, location, hidden)
+            return checkpoint(step, location, hidden, use_reentrant=False)
+        return step(location, hidden)
 
     def _features(self, episode: Rollout) -> Tensor:
         last = episode.hidden[-1]
