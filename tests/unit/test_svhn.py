@@ -55,6 +55,7 @@ def write_mat(path: Path, entries, *, compact: bool = True, libver: str = "earli
             letters = np.array([[ord(c)] for c in name], np.uint16)
             columns["name"].append(store(refs, f"n{i}", letters))
             box = refs.create_group(f"b{i}")
+            box.attrs["MATLAB_class"] = np.bytes_("struct")  # its header now has two parts
             columns["bbox"].append(box.ref)
             for field in FIELDS:
                 place = ("label", "left", "top", "width", "height").index(field)
@@ -115,8 +116,28 @@ class TestDigitStruct:
         write_mat(path, entries)
         content = read_digit_struct(path)
         with h5py.File(path) as file:
-            counts, values = digit_struct._slowly(file, file["digitStruct/bbox"][:, 0])
-        assert np.array_equal(counts, content.counts) and np.array_equal(values, content.values)
+            columns = (file[f"digitStruct/{key}"][:, 0] for key in ("name", "bbox"))
+            other = digit_struct._slowly(file, *columns)
+        assert other.names == content.names and np.array_equal(other.counts, content.counts)
+        assert np.array_equal(other.values, content.values)
+
+    def test_changed_bytes_are_an_error_of_the_project_or_harmless(self, tmp_path):
+        path = tmp_path / "digitStruct.mat"
+        write_mat(path, ENTRIES)
+        whole = path.read_bytes()
+        generator = np.random.default_rng(0)
+        refused = 0
+        for place in generator.choice(len(whole), 150, replace=False):
+            changed = bytearray(whole)
+            changed[place] ^= int(generator.integers(1, 256))
+            path.write_bytes(changed)
+            try:
+                content = read_digit_struct(path)
+            except DataError:
+                refused += 1
+            else:
+                assert len(content.counts) == len(content) and content.values.shape[1] == 5
+        assert refused
 
     @pytest.mark.parametrize("damage", ["absent", "text", "half", "empty", "other", "no field"])
     def test_what_is_no_digit_struct_is_one_error(self, tmp_path, damage):
@@ -145,13 +166,13 @@ class TestDigitStruct:
 
     @pytest.mark.slow
     def test_thousands_of_entries_take_seconds(self, tmp_path):
-        """A tenth of the training set, in a tenth of half a minute."""
+        """A tenth of the training set, in a tenth of ten seconds."""
         entries = [(f"{i}.png", [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]) for i in range(3340)]
         write_mat(tmp_path / "digitStruct.mat", entries)
         start = time.process_time()
         content = read_digit_struct(tmp_path / "digitStruct.mat")
         assert len(content) == 3340 and content.values[-1].tolist() == [6, 7, 8, 9, 10]
-        assert time.process_time() - start < 3
+        assert time.process_time() - start < 1
 
 
 @pytest.mark.filterwarnings("ignore:.*more than 5 digits")

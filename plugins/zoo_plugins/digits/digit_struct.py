@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from zoo_plugins.digits.hdf5_scalars import read_scalars
+from zoo_plugins.digits.hdf5_raw import FLOAT64, REFERENCE, UINT16, RawFile, Unusual
 
 from zoo.errors import DataError
 
+# What h5py raises on damaged files, and numpy on what is not laid out so.
+_BROKEN = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError)
 FIELDS = ("label", "left", "top", "width", "height")
 
 
@@ -51,7 +53,7 @@ def read_digit_struct(path: str | os.PathLike[str]) -> DigitStruct:
     try:
         with h5py.File(path, "r") as file:
             return _read(path, file, h5py)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+    except _BROKEN as error:
         raise DataError(
             f"cannot be read as digitStruct: {error}",
             where=str(path),
@@ -72,61 +74,68 @@ def _h5py(path: Path) -> Any:
 
 
 def _read(path: Path, file: Any, h5py: Any) -> DigitStruct:
-    names, boxes = (file[f"digitStruct/{key}"][:, 0] for key in ("name", "bbox"))
-    if len(names) != len(boxes):
-        raise ValueError(f"{len(names)} names, {len(boxes)} boxes")
-    parts = _quickly(path, file, h5py, boxes)
-    counts, values = parts if parts is not None else _slowly(file, boxes)
-    return DigitStruct(tuple(_text(file, name, h5py) for name in names), counts, values)
+    columns = [file[f"digitStruct/{key}"] for key in ("name", "bbox")]
+    if len(columns[0]) != len(columns[1]):
+        raise ValueError(f"{len(columns[0])} names, {len(columns[1])} boxes")
+    try:
+        names, boxes = (_addresses(column, h5py) for column in columns)
+        raw = RawFile(path, file.userblock_size)
+        return DigitStruct(_names(raw, names), *_digits(raw, boxes))
+    except Unusual:
+        return _slowly(file, *(column[:, 0] for column in columns))
 
 
-def _text(file: Any, reference: Any, h5py: Any) -> str:
-    found = h5py.h5r.dereference(reference, file.id)
-    letters = np.empty(found.shape, np.uint16)
-    found.read(h5py.h5s.ALL, h5py.h5s.ALL, letters, h5py.h5t.NATIVE_UINT16)
-    return letters.tobytes().decode("utf-16")
+def _addresses(column: Any, h5py: Any) -> NDArray[np.int64]:
+    """(N, 1) references of the file as the addresses that they are."""
+    found = np.empty(column.shape, np.int64)
+    column.id.read(h5py.h5s.ALL, h5py.h5s.ALL, found, h5py.h5t.STD_REF_OBJ)
+    return found[:, 0]
 
 
-def _quickly(path: Path, file: Any, h5py: Any, boxes: Any) -> Any:
-    """(counts, values) by h5py's low level; None where the file is not laid out as MATLAB's.
-
-    A field of one digit is its value, of several digits a list of references to their values.
-    """
-    every, reference = h5py.h5s.ALL, h5py.h5t.STD_REF_OBJ
-    numbers, addresses, counts = [], [], []
-    for box in boxes:
-        group = h5py.h5r.dereference(box, file.id)
-        fields = [h5py.h5d.open(group, field.encode()) for field in FIELDS]
-        count = fields[0].get_storage_size() // 8
-        several = fields[0].get_type().get_class() == h5py.h5t.REFERENCE
-        for found in fields:
-            if found.get_storage_size() != 8 * count:
-                return None
-            value, where = np.zeros((count, 1)), np.full((count, 1), -1, np.int64)
-            if several:
-                found.read(every, every, where, reference)
-            else:
-                found.read(every, every, value, h5py.h5t.NATIVE_DOUBLE)
-            numbers.append(value[:, 0])
-            addresses.append(where[:, 0])
-        counts.append(count)
-    flat, where = np.concatenate(numbers), np.concatenate(addresses)
-    scalars = read_scalars(path, where[where >= 0], file.userblock_size)
-    if scalars is None:
-        return None
-    flat[where >= 0] = scalars
-    return _table(np.array(counts, np.int64), flat)
+def _names(raw: RawFile, addresses: NDArray[np.int64]) -> tuple[str, ...]:
+    letters = raw.extents(addresses)
+    if not letters.are(UINT16).all():
+        raise Unusual
+    places = zip(letters.start.tolist(), letters.size.tolist(), strict=True)
+    return tuple(raw.bytes[at : at + size].tobytes().decode("utf-16-le") for at, size in places)
 
 
-def _table(counts: NDArray[np.int64], flat: NDArray[np.float64]) -> Any:
+def _digits(raw: RawFile, boxes: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(counts, values): a field of one digit is its value, of several a list of references."""
+    order = sorted(FIELDS)
+    members = raw.members(boxes, order)[:, [order.index(field) for field in FIELDS]]
+    fields = raw.extents(members.ravel())
+    several = fields.are(REFERENCE)
+    sizes = fields.size.reshape(members.shape)
+    if (sizes != sizes[:, :1]).any() or not (several | fields.are(FLOAT64)).all():
+        raise Unusual
+    lengths = fields.size // 8
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    words = raw.take(np.repeat(fields.start, lengths) + 8 * within, 8).view("<i8")[:, 0]
+    referred = np.repeat(several, lengths)
+    words[referred] = _scalars(raw, words[referred])
+    return _table(sizes[:, 0] // 8, words.view(np.float64))
+
+
+def _scalars(raw: RawFile, addresses: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The bits of the one number in each data set."""
+    found = raw.extents(addresses)
+    if not found.are(FLOAT64).all() or (found.size != 8).any():
+        raise Unusual
+    return raw.take(found.start, 8).view("<i8")[:, 0]
+
+
+def _table(
+    counts: NDArray[np.int64], flat: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Field after field of each image -> a row a digit."""
-    starts = np.repeat((np.cumsum(counts) - counts) * len(FIELDS), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    before = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(before, counts)
     steps = np.repeat(counts, counts)[:, None] * np.arange(len(FIELDS))
-    return counts, flat[(starts + within)[:, None] + steps]
+    return counts, flat[(np.repeat(before * len(FIELDS), counts) + within)[:, None] + steps]
 
 
-def _slowly(file: Any, boxes: Any) -> Any:
+def _slowly(file: Any, names: Any, boxes: Any) -> DigitStruct:
     """The same by h5py's usual interface, whatever the layout."""
     rows: list[NDArray[np.float64]] = []
     for box in boxes:
@@ -136,4 +145,6 @@ def _slowly(file: Any, boxes: Any) -> Any:
             for field in fields
         ]
         rows.append(np.array(columns).T)
-    return np.array([len(row) for row in rows], np.int64), np.concatenate(rows)
+    texts = tuple("".join(chr(letter) for letter in file[name][:, 0]) for name in names)
+    counts = np.array([len(row) for row in rows], np.int64)
+    return DigitStruct(texts, counts, np.concatenate(rows))

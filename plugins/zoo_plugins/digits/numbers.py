@@ -39,7 +39,7 @@ class Form:
 
     def cut(self, image: Image.Image, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
         """uint8 (size, size[, 3]) of the box (left, top, right, bottom), clipped to the image."""
-        crop = image.convert(self.mode).crop(grown(box, self.margin, image.size))
+        crop = image.crop(grown(box, self.margin, image.size)).convert(self.mode)
         resized = crop.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return np.array(resized, np.uint8)
 
