@@ -10,13 +10,16 @@ All heads are one linear layer, whose outputs are (length, digit 1, ..., digit N
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.baselines.classifier import FlatClassifier
 from zoo_plugins.common.options import check_int, check_share
 
-from zoo.errors import DataError, OptionError, UsageError
+from zoo.errors import OptionError, UsageError
+from zoo.sequences import LabelSequence
 
 OBJECTIVE = "sequence_cross_entropy"
 
@@ -67,11 +70,32 @@ class SequenceClassifier(FlatClassifier):
         length, digits = self.heads(self(image))
         if not self.length_classes:
             return F.log_softmax(digits, -1)
-        symbols = digits[..., : self.digit_classes - self.has_blank]
+        symbols = digits[..., : self.symbols]
         fewer = length.softmax(-1).cumsum(-1)[..., : self.digits].clamp(max=1.0)[..., None]
         tiny = torch.finfo(fewer.dtype).tiny
         blank, more = fewer.clamp_min(tiny).log(), (1 - fewer).clamp_min(tiny).log()
         return torch.cat((more + F.log_softmax(symbols, -1), blank), -1)
+
+    @property
+    def targets(self) -> LabelSequence:
+        """What the labels are, as `sequence` reads them."""
+        return LabelSequence(
+            length=self.digits,
+            num_classes=self.symbols + 1,
+            end=self.symbols,
+            each_place=True,
+            option="digits",
+        )
+
+    @property
+    def label_sequence(self) -> LabelSequence | None:
+        """`targets`; None with another number of classes than that of all heads."""
+        return self.targets if self.num_classes == self.outputs else None
+
+    @property
+    def symbols(self) -> int:
+        """Classes of a digit, without the blank."""
+        return self.digit_classes - self.has_blank
 
     @property
     def has_blank(self) -> bool:
@@ -99,8 +123,8 @@ class SequenceCrossEntropy:
                 f"{type(model).__name__} has no digit heads", where=f"objective {OBJECTIVE!r}"
             )
         self.model = model
-        symbols = model.digit_classes - model.has_blank
-        self.blank = symbols if blank is None else check_int(OBJECTIVE, "blank", blank, 0)
+        self.blank = model.symbols if blank is None else check_int(OBJECTIVE, "blank", blank, 0)
+        self.targets = replace(model.targets, end=self.blank)
         self.smoothing = check_share(OBJECTIVE, "label_smoothing", label_smoothing)
 
     def __call__(
@@ -123,26 +147,17 @@ class SequenceCrossEntropy:
     def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """How many sequences are wrong: one wrong digit, missing or too many, is enough."""
         assert isinstance(model, SequenceClassifier)
-        labels = self.labels(targets)
-        log_probs = model.sequence(images)
-        found = log_probs.argmax(-1)
-        found = found.where(found < log_probs.shape[-1] - 1, self.blank)
-        return {"val_error": (found != labels).any(1).sum().float()}
+        found = model.sequence(images).argmax(-1)
+        found = found.where(found != model.symbols, self.blank)
+        return {"val_error": self.targets.wrong(found, self.labels(targets)).sum().float()}
 
     def labels(self, targets: Tensor) -> Tensor:
         """(B, N) labels as the model has them.
 
         Raises:
-            DataError: sequences are longer than the model's.
+            DataError: sequences are longer than the model's, or have classes that it has not.
         """
-        labels, count = targets.reshape(len(targets), -1), self.model.digits
-        if bool((labels[:, count:] != self.blank).any()):
-            raise DataError(
-                f"a label has more than the model's {count} digits",
-                remedy=f"model_options.digits = {labels.shape[1]}",
-            )
-        missing = max(0, count - labels.shape[1])
-        return F.pad(labels, (0, missing), value=self.blank)[:, :count]
+        return self.targets.fit(targets)
 
     def _lengths(self, targets: Tensor) -> Tensor:
         count = (targets.reshape(len(targets), -1) != self.blank).sum(1)

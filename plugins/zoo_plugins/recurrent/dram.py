@@ -27,6 +27,7 @@ from zoo_plugins.recurrent.dram_combine import combine, log_mean
 from zoo_plugins.recurrent.dram_core import Episode, Reader
 from zoo_plugins.recurrent.dram_glimpse import LOST, NAME, GlimpseNetwork, check_filters
 
+from zoo.sequences import LabelSequence
 from zoo.viz.glimpses import GlimpsePath
 
 VARIANTS = ("paper", "port")
@@ -207,6 +208,19 @@ class DeepRecurrentAttention(nn.Module):
         """The prediction of eval mode, always (B, L, K)."""
         each = [self._predict(image, index) for index in range(len(self.readers))]
         return each[0] if len(each) == 1 else combine(*each, end=self.end_symbol)
+
+    @property
+    def targets(self) -> LabelSequence:
+        """What the labels are, of one target or several."""
+        end = self.num_classes - 1 if self.end_symbol else None
+        return LabelSequence(
+            length=self.num_targets, num_classes=self.num_classes, end=end, option="num_targets"
+        )
+
+    @property
+    def label_sequence(self) -> LabelSequence | None:
+        """`targets`, where there are several; one is a class like any classifier's."""
+        return self.targets if self.num_classes and self.num_targets > 1 else None
 
     def glimpses(self, image: Tensor) -> GlimpsePath:
         """Where the mean policy looks, reading forward: for pictures."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.options import (
     check_bool,
@@ -32,7 +31,7 @@ from zoo_plugins.common.options import (
 from zoo_plugins.recurrent.dram import DeepRecurrentAttention
 from zoo_plugins.recurrent.dram_core import Episode
 
-from zoo.errors import DataError, OptionError
+from zoo.errors import OptionError
 
 NAME = "sequence_reinforce"
 
@@ -133,23 +132,11 @@ class SequenceReinforce:
         Raises:
             DataError: sequences that do not fit, or classes that the model does not have.
         """
-        labels, count = targets.reshape(len(targets), -1), self.model.num_targets
-        extra = labels[:, count:]
-        fits = extra.shape[1] == 0 or (self._end is not None and bool((extra == self._end).all()))
-        missing = count - labels.shape[1]
-        if not fits or (missing > 0 and self._end is None):
-            raise DataError(
-                f"the labels have {labels.shape[1]} targets, the model {count}",
-                remedy=f"model_options.num_targets = {labels.shape[1]}",
-            )
-        if missing > 0:
-            assert self._end is not None
-            return F.pad(labels, (0, missing), value=self._end)
-        return labels[:, :count]
+        return self.model.targets.fit(targets)
 
     @property
     def _end(self) -> int | None:
-        return self.model.num_classes - 1 if self.model.end_symbol else None
+        return self.model.targets.end
 
     def _episode(self, images: Tensor, progress: float, reader: int) -> Episode:
         shape = (self.model.num_glimpses, self.samples, len(images), 2)
@@ -223,10 +210,7 @@ class SequenceReinforce:
 
     def _wrong(self, log_probs: Tensor, labels: Tensor) -> Tensor:
         """Which of the sequences (..., B, L, K) are not the labels (B, L)."""
-        right = log_probs.argmax(-1) == labels
-        if self._end is not None:
-            right = right | (_until((labels != self._end).T).T == 0)
-        return ~right.all(-1)
+        return self.model.targets.wrong(log_probs.argmax(-1), labels)
 
 
 def reverse(labels: Tensor, end: int | None) -> Tensor:
