@@ -273,7 +273,8 @@ class ModelSpec:
 class DatasetSpec:
     """A data set for `zoo eval --data NAME`: `target(root, split)` -> a map-style data set.
 
-    Items are (PIL image or uint8 array, class index). `root` is the folder given by the user.
+    Items are (PIL image or uint8 array, class index, or a sequence of these: int64 (L,)). `root` is
+    the folder given by the user.
     """
 
     name: str

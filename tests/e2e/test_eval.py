@@ -85,6 +85,21 @@ def test_two_processes_measure_what_one_does(run, weights, digits, tmp_path):
     assert json.loads(two.stdout) == other  # printed once
 
 
+def test_two_processes_count_sequences_as_one_does(run, tmp_path):
+    torch.manual_seed(0)
+    weights = tmp_path / "pairs.safetensors"
+    save_file(zoo.create_model("dram_mnist_pairs").state_dict(), weights)
+    arguments = ("dram_mnist_pairs", "--weights", weights, "--data", "mnist_pairs")
+    arguments += ("--limit", 40, "--batch-size", 7, "--workers", 0, "--json")
+    two = launch(*arguments, launcher=TORCHRUN)
+    assert two.returncode == 0, two.stderr
+    code, out, _ = run(*arguments)
+    one, other = json.loads(out), json.loads(two.stdout)
+    assert code == 0 and (one["processes"], other["processes"]) == (1, 2)
+    assert one["metrics"] == other["metrics"] and 0 < one["metrics"]["label_accuracy"] < 100
+    assert other["data"]["count"] == 40
+
+
 def test_strict_ends_both_processes(weights, digits):
     arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)
     two = launch(*arguments, "--workers", 0, "--strict", launcher=TORCHRUN)

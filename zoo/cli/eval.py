@@ -29,6 +29,8 @@ from zoo.cli import echo_json
 def command(as_json: bool, **given: Any) -> None:
     """Measure MODEL: top-1 and top-5 accuracy, with the model's own preprocessing.
 
+    Of a model that reads sequences, the whole sequences that are right, and the single labels.
+
     On several devices or hosts: torchrun --nproc-per-node N -m zoo eval MODEL ...
     """
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.

@@ -18,6 +18,7 @@ from zoo.evaluation.processes import is_main
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
+from zoo.sequences import label_classes, sequence_of
 from zoo.viz.canvas import picture_format
 from zoo.viz.glimpses import can_show
 
@@ -66,14 +67,15 @@ class Job:
 
     def _match(self, data: ImageData, model: nn.Module) -> ImageData:
         """The data set with the classes that the model has, where it can be read in two ways."""
-        classes = getattr(model, "num_classes", None)
-        if not isinstance(classes, int) or data.num_classes in (None, classes):
-            return data
-        if self.data is None:
+        classes, sequence = label_classes(model), sequence_of(model)
+        if self.data is None and (sequence or classes not in (None, data.num_classes)):
+            what = "reads sequences" if sequence else f"has {classes} classes"
             raise UsageError(
-                f"{self.model} has {classes} classes: say on which data",
+                f"{self.model} {what}: say on which data",
                 remedy=f"zoo eval {self.model} --data DIR",
             )
+        if sequence or classes is None or data.num_classes in (None, classes):
+            return data
         return self._open(classes)
 
     def _leave(

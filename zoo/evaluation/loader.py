@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.base import Items, describe
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
+from zoo.sequences import PAD
 
 
 @dataclass(slots=True)
 class Batch:
-    """pixels uint8 (B, H, W, C), labels int64 (B,); `skipped` as in `Tally`; B may be 0."""
+    """pixels uint8 (B, H, W, C); labels int64 (B,), or of sequences (B, M), the shorter of them
+    filled up with `PAD`; `skipped` as in `Counts`; B may be 0."""
 
     pixels: Tensor
     labels: Tensor
@@ -37,7 +41,7 @@ class _Decoded(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[int, Any, Any]:
         try:
             image, label = self.items[index]
-            return index, self.to_pixels(image), int(label)
+            return index, self.to_pixels(image), _label(label)
         except MemoryError:
             raise
         except Exception as error:  # decoders raise whatever they like on broken files
@@ -51,10 +55,25 @@ def collate(rows: Sequence[tuple[int, Any, Any]]) -> Batch:
     pixels = np.stack([p for _, p, _ in good]) if good else np.empty((0, 0, 0, 0), np.uint8)
     return Batch(
         torch.from_numpy(pixels),
-        torch.tensor([label for _, _, label in good], dtype=torch.int64),
+        _stacked([label for _, _, label in good]),
         [index for index, _, _ in good],
         [(index, *reason) for index, image, reason in rows if image is None],
     )
+
+
+def _label(label: Any) -> int | NDArray[np.int64]:
+    """A class index, or a sequence of them as int64 (M,)."""
+    if not np.ndim(label):
+        return int(label)
+    found = np.asarray(label)
+    return found.astype(np.int64, casting="same_kind") if found.size else np.empty(0, np.int64)
+
+
+def _stacked(labels: Sequence[int | NDArray[np.int64]]) -> Tensor:
+    if all(isinstance(label, int) for label in labels):
+        return torch.tensor(labels, dtype=torch.int64)
+    rows = [torch.from_numpy(np.atleast_1d(label)) for label in labels]
+    return pad_sequence(rows, batch_first=True, padding_value=PAD)
 
 
 def batches(

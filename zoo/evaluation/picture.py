@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.data.base import Items
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
+from zoo.sequences import LabelSequence, sequence_of
 from zoo.viz.canvas import save
 from zoo.viz.glimpses import GlimpsePath, can_show, draw
 
@@ -40,14 +43,25 @@ def save_glimpses(
         x = settings.normalise(torch.from_numpy(pixels), device)
         with torch.inference_mode():
             path: GlimpsePath = model.eval().glimpses(x)  # pyright: ignore[reportCallIssue]
-            predicted = model(x).argmax(1).tolist()
+            predicted = _read(model, x).tolist()
     finally:
         model.train(training)
-    captions = [f"{label}, read as {seen}" for label, seen in zip(labels, predicted, strict=True)]
+    text = partial(_text, sequence_of(model))
+    pairs = zip(labels, predicted, strict=True)
+    captions = [f"{text(label)}, read as {text(seen)}" for label, seen in pairs]
     save(draw(pixels, path, captions), file)
 
 
-def _first(data: Items, settings: Preprocessing, count: int) -> tuple[NDArray[np.uint8], list[int]]:
+def _read(model: Any, x: Tensor) -> Tensor:
+    """The classes that are seen: (B,), or of sequences (B, L)."""
+    return (model.sequence(x) if sequence_of(model) else model(x)).argmax(-1)
+
+
+def _text(sequence: LabelSequence | None, label: Any) -> str:
+    return sequence.text(np.ravel(label).tolist()) if sequence else str(label)
+
+
+def _first(data: Items, settings: Preprocessing, count: int) -> tuple[NDArray[np.uint8], list[Any]]:
     to_pixels, images, labels = ToPixels(settings), [], []
     for index in range(len(data)):
         if len(images) == count:
@@ -57,7 +71,7 @@ def _first(data: Items, settings: Preprocessing, count: int) -> tuple[NDArray[np
             images.append(to_pixels(image))
         except Exception:  # counted and named by the evaluation already
             continue
-        labels.append(int(label))
+        labels.append(np.asarray(label).tolist())
     if not images:
         raise DataError("no image can be read")
     return np.stack(images), labels

@@ -14,6 +14,7 @@ from zoo.errors import OptionError, ZooError
 from zoo.evaluation.device import autocast_dtype, find_device
 from zoo.evaluation.fold import Watch, rewrite, share_tensors
 from zoo.evaluation.preprocessing import Preprocessing
+from zoo.sequences import sequence_of
 
 _PROBE = 2  # images on which the forms of a model are compared
 # On a CPU, larger maps are mapped and cleared anew by the allocator at every use (glibc's bound is
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Predictor:
-    """uint8 (B, H, W, C) -> logits float32 (B, K), on the device.
+    """uint8 (B, H, W, C) -> logits float32 (B, K), or of sequences (B, L, K), on the device.
 
     The first call compares forms of the model on its first images, in float32: batch norms folded
     and channels-last, then channels-last alone; the first whose logits move by no more than
@@ -47,7 +48,7 @@ class Predictor:
         self.device = find_device(device)
         self.autocast = autocast_dtype(self.device, amp)
         self.form, self._part = "", 0
-        self._given = model
+        self._given, self.sequence = model, sequence_of(model)
         self._model = _on_device(model, self.device)
         floats = (p.dtype for p in self._model.parameters() if p.is_floating_point())
         self._dtype = next(floats, torch.float32)
@@ -76,9 +77,13 @@ class Predictor:
 
     def _logits(self, x: Tensor) -> Tensor:
         parts = x.split(self._part) if self._part else (x,)
-        return (
-            torch.cat([self._model(part) for part in parts]) if len(parts) > 1 else self._model(x)
-        )
+        model = self._forward
+        return torch.cat([model(part) for part in parts]) if len(parts) > 1 else model(x)
+
+    @property
+    def _forward(self) -> Any:
+        model: Any = self._model
+        return model.sequence if self.sequence else model
 
     def _choose(self, x: Tensor) -> Tensor | None:
         """Take the first form of the model that gives its logits; those of `x` in that form."""
@@ -103,7 +108,7 @@ class Predictor:
         try:
             # Not inference mode: its tensors have no version, which `Watch` compares.
             with torch.no_grad(), Watch(self._model) as seen:
-                logits: Any = self._model(x)
+                logits: Any = self._forward(x)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # timm asserts, torch raises RuntimeError, plugins as they like
@@ -111,8 +116,9 @@ class Predictor:
                 f"the model cannot take its input {tuple(x.shape[1:])}: {error}",
                 remedy="check input_size of model.pretrained_cfg",
             ) from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2:
-            raise OptionError("the model gives no logits (B, K)", remedy="num_classes > 0")
+        shape = "(B, L, K)" if self.sequence else "(B, K)"
+        if not isinstance(logits, Tensor) or logits.ndim != shape.count(",") + 1:
+            raise OptionError(f"the model gives no logits {shape}", remedy="num_classes > 0")
         if self.device.type == "cpu" and seen.largest:
             self._part = max(1, _LARGEST_MAP * len(x) // seen.largest)
         return logits, seen.pairs
@@ -123,7 +129,7 @@ def agrees(logits: Tensor, reference: Tensor) -> bool:
     if logits.shape != reference.shape or not torch.isfinite(logits).all():
         return False
     moved = float((logits - reference).abs().max())
-    same = torch.equal(logits.argmax(1), reference.argmax(1))
+    same = torch.equal(logits.argmax(-1), reference.argmax(-1))
     return same and moved <= tolerance(float(reference.abs().max()))
 
 

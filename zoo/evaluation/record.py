@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zoo.evaluation.metrics import Tally
+from zoo.errors import UsageError
+from zoo.evaluation.metrics import Counts
 from zoo.files import write_atomically
 from zoo.version import __version__
 
@@ -23,7 +24,8 @@ class Evaluation:
     """Accuracy in percent of the images that could be read, and how they were measured.
 
     Attributes:
-        data, split: what the data set is called. tally: the counts.
+        data, split: what the data set is called.
+        tally: the counts, a `Tally` of a classifier or a `SequenceTally`.
         preprocessing: the settings used, in timm's names.
         device, device_name, precision, form: where and how; see `Predictor`.
         batch_size, processes: of the run; neither changes the metrics.
@@ -32,7 +34,7 @@ class Evaluation:
 
     data: str
     split: str
-    tally: Tally
+    tally: Counts
     preprocessing: Mapping[str, Any]
     device: str
     device_name: str
@@ -44,12 +46,27 @@ class Evaluation:
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     @property
+    def metrics(self) -> dict[str, float]:
+        """In percent: `top1` and `top5`, or of sequences what the properties below say."""
+        return self.tally.metrics()
+
+    @property
     def top1(self) -> float:
-        return 100 * self.tally.top1 / self.tally.count
+        return self._metric("top1")
 
     @property
     def top5(self) -> float:
-        return 100 * self.tally.top5 / self.tally.count
+        return self._metric("top5")
+
+    @property
+    def sequence_accuracy(self) -> float:
+        """Sequences read without any error, of all."""
+        return self._metric("sequence_accuracy")
+
+    @property
+    def label_accuracy(self) -> float:
+        """Labels read rightly, each at its place, of all up to and with the end symbols."""
+        return self._metric("label_accuracy")
 
     @property
     def images_per_second(self) -> float:
@@ -59,6 +76,14 @@ class Evaluation:
     def skipped(self) -> list[tuple[str, str]]:
         """(what it is called, why) of images that could not be read."""
         return [(name, reason) for _, name, reason in self.tally.skipped]
+
+    def _metric(self, name: str) -> float:
+        metrics = self.metrics
+        if name not in metrics:
+            raise UsageError(
+                f"there is no {name} of this model", remedy=f"one of {', '.join(metrics)}"
+            )
+        return metrics[name]
 
     def remarks(self, most: int = 20) -> list[str]:
         """What a reader of the numbers must know: images left out, logits that are no numbers."""
@@ -78,8 +103,7 @@ class Evaluation:
         rows = {
             "model": model,
             "data": f"{self.data} {self.split}".strip() + f", {images}",
-            "top-1": f"{self.top1:.2f} %  (error {100 - self.top1:.2f} %)",
-            "top-5": f"{self.top5:.2f} %",
+            **self.tally.rows(),
             "images/s": f"{self.images_per_second:.1f} on {self.device_name}, {self.precision}",
         }
         return "\n".join(f"{key:<10}{value}" for key, value in rows.items() if value)
@@ -98,7 +122,7 @@ class Evaluation:
                 "skipped_images": [{"name": n, "reason": r} for n, r in self.skipped],
                 "limit": self.limit,
             },
-            "metrics": {"top1": self.top1, "top5": self.top5},
+            "metrics": self.metrics,
             "images_per_second": self.images_per_second,
             "seconds": self.tally.seconds,
             "device": self.device,

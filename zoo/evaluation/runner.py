@@ -6,15 +6,15 @@ import os
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zoo.data.base import ImageData, Items, adapt
 from zoo.errors import DataError, OptionError, ZooError
 from zoo.evaluation.device import device_name
+from zoo.evaluation.labels import LabelKind
 from zoo.evaluation.loader import Batch, batches, share
-from zoo.evaluation.metrics import Tally
+from zoo.evaluation.metrics import Counts
 from zoo.evaluation.predictor import Predictor
 from zoo.evaluation.preprocessing import Preprocessing
 from zoo.evaluation.processes import Processes, join
@@ -41,34 +41,41 @@ def evaluate(
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a classifier on a labelled data set.
 
+    Of a model that reads sequences (`zoo.sequences`): how many are right from the first label to
+    the last, and how many labels are, up to and with the end symbol.
+
     Under `torchrun` or `accelerate launch` each process takes every n-th batch, and all return
     the result of the whole.
 
     Args:
-        model: images to logits (B, K); it is neither moved nor changed.
-        dataset: `data[i]` is (PIL image or uint8 array, class index).
+        model: images to logits (B, K), or by its `sequence` to (B, L, K); it is neither moved nor
+            changed.
+        dataset: `data[i]` is (PIL image or uint8 array, class index, or a sequence of these, of
+            any length up to the model's if that has an end symbol).
         device: default CUDA if there is one, else the CPU.
         workers: processes that decode; default one a core (at most 8), none for data in memory.
         amp: see `autocast_dtype`. limit: only the first so many images.
         progress: draw a bar on stderr; default on a terminal only.
         strict: an image that cannot be read is an error; else it is left out, and named.
         preprocessing: default the model's own.
-        sink: called with (indices, logits, labels) of each batch of this process.
+        sink: called with (indices, logits, labels) of each batch of this process; sequences are
+            filled up to L with the end symbol.
 
     Raises:
-        DataError: the data set is empty, its classes are not the model's, no image can be read,
-        or (strict) one cannot. UsageError: the device. OptionError: a number below its least.
+        DataError: the data set is empty, its classes are not the model's, it has sequences and
+        the model one class or the reverse, a sequence does not fit, no image can be read, or
+        (strict) one cannot. UsageError: the device. OptionError: a number below its least.
     """
     _check_numbers(batch_size=batch_size, limit=limit, workers=workers)
     data = adapt(dataset)
-    classes = _check_classes(data, model)
-    _check_labels(data)
+    kind = LabelKind.of(model, data)
     count = len(data) if limit is None else min(limit, len(data))
     processes = join(device)
     predictor = Predictor(model, preprocessing, device=processes.device, amp=amp)
-    run = _Run(data, predictor, classes, strict, sink)
+    run = _Run(data, predictor, kind, strict, sink)
     tally = _everyone(
         processes,
+        kind.tally(),
         lambda: run.measure(
             share(count, batch_size, processes.rank, processes.count),
             _workers(workers, data, processes.count),
@@ -97,55 +104,50 @@ class _Run:
     """What stays the same from batch to batch."""
 
     def __init__(
-        self, data: ImageData, predictor: Predictor, classes: int, strict: bool, sink: Sink | None
+        self,
+        data: ImageData,
+        predictor: Predictor,
+        kind: LabelKind,
+        strict: bool,
+        sink: Sink | None,
     ) -> None:
-        self.data, self.predictor, self.classes = data, predictor, classes
+        self.data, self.predictor, self.kind = data, predictor, kind
         self.strict, self.sink = strict, sink
 
-    def measure(self, shares: list[range], workers: int, progress: bool | None) -> Tally:
-        tally, total = Tally(), sum(map(len, shares))
+    def measure(self, shares: list[range], workers: int, progress: bool | None) -> Counts:
+        tally, total = self.kind.tally(), sum(map(len, shares))
         start, cuda = time.perf_counter(), self.predictor.device.type == "cuda"
         with bar(self.data.name, total, progress) as show:
             for batch in batches(
                 self.data, self.predictor.settings, shares, workers=workers, pin_memory=cuda
             ):
                 self._count(batch, tally)
-                show(tally.count + len(tally.skipped), f"top-1 {_percent(tally)}")
+                show(tally.count + len(tally.skipped), tally.note())
         tally.seconds = time.perf_counter() - start
         return tally
 
-    def _count(self, batch: Batch, tally: Tally) -> None:
+    def _count(self, batch: Batch, tally: Counts) -> None:
         if batch.skipped and self.strict:
             _, name, reason = batch.skipped[0]
             raise DataError(f"cannot read {name}: {reason}", remedy="leave out --strict to skip it")
         tally.skipped += batch.skipped
         if not batch.indices:
             return
-        self._check_labels(batch)
+        labels = self.kind.check(batch.labels, batch.indices)
         logits = self.predictor(batch.pixels)
-        tally.update(logits, batch.labels.to(logits.device))
+        tally.update(logits, labels.to(logits.device))
         if self.sink is not None:
-            self.sink(batch.indices, logits, batch.labels)
-
-    def _check_labels(self, batch: Batch) -> None:
-        wrong = (batch.labels < 0) | (batch.labels >= self.classes)
-        if wrong.any():
-            at = int(wrong.nonzero()[0])
-            raise DataError(
-                f"image {batch.indices[at]} has label {int(batch.labels[at])}, "
-                f"and the model has classes 0 to {self.classes - 1}",
-                where=self.data.name,
-            )
+            self.sink(batch.indices, logits, labels)
 
 
-def _everyone(processes: Processes, measure: Callable[[], Tally]) -> Tally:
-    """Measure here and elsewhere; an error of one process is raised by all, so that none waits."""
-    outcome: Tally | ZooError
+def _everyone(processes: Processes, total: Counts, measure: Callable[[], Counts]) -> Counts:
+    """Measure here and elsewhere, and add to `total`; an error of one process is raised by all, so
+    that none waits."""
+    outcome: Counts | ZooError
     try:
         outcome = measure()
     except ZooError as error:
         outcome = error
-    total = Tally()
     for part in processes.gather(outcome):
         if isinstance(part, ZooError):
             raise part
@@ -160,38 +162,6 @@ def _check_numbers(**numbers: int | None) -> None:
             raise OptionError(f"{name}={value} is less than {least}")
 
 
-def _check_labels(data: ImageData) -> None:
-    """Refuse sequences of labels before all images have been gone through in vain."""
-    try:
-        _, label = data[0]
-    except Exception:  # an image that cannot be read is named later
-        return
-    if np.ndim(label) > 0:
-        raise DataError(
-            f"an image has {np.size(label)} labels, where one class is measured",
-            where=data.name,
-            remedy="zoo train RECIPE measures sequences on its held-out images",
-        )
-
-
-def _check_classes(data: ImageData, model: nn.Module) -> int:
-    """The model's number of classes; an error unless the data set has as many."""
-    if not len(data):
-        raise DataError("the data set is empty", where=data.name)
-    classes = getattr(model, "num_classes", None)
-    if not isinstance(classes, int):
-        classes = data.num_classes
-    if not classes:
-        raise OptionError("the model has no classifier", remedy="create it with num_classes > 0")
-    if data.num_classes is not None and data.num_classes != classes:
-        raise DataError(
-            f"the data set has {data.num_classes} classes and the model {classes}",
-            where=data.name,
-            remedy="a data set of the model's classes, or weights trained on these",
-        )
-    return classes
-
-
 def _workers(asked: int | None, data: ImageData, processes: int) -> int:
     if asked is not None:
         return asked
@@ -204,7 +174,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _percent(tally: Tally) -> str:
-    return f"{100 * tally.top1 / tally.count:.2f} %" if tally.count else ""
