@@ -377,6 +377,17 @@ def test_checkpoints_hold_data_only(tmp_path):
         ("lr = 3e-3", "lr = 0", "optimizer.lr"),
         ("lr = 3e-3", 'lr = "fast"', "optimizer.lr"),
         ("holdout = 40", "holdouts = 40", "unknown key data.holdouts"),
+        ("holdout = 40", "holdout = true", "data.holdout = True is not of type int or list of int"),
+        ("holdout = 40", "holdout = -1", "data.holdout"),
+        ("holdout = 40", "holdout = [20, 20]", "data.holdout .* not one number for each"),
+        ("holdout = 40", "holdout = []", "data.holdout"),
+        ("holdout = 40", "holdout = [2.5]", "data.holdout"),
+        ("holdout = 40", "holdout_seed = -1", "data.holdout_seed"),
+        ("holdout = 40", 'splits = "train"', "data.splits = 'train' is not of type list of str"),
+        ("holdout = 40", 'splits = ["train", "test"]', "data.splits"),
+        ("holdout = 40", 'splits = ["train", "train"]', "data.splits"),
+        ("lr = 3e-3", "lr = 3e-3\ndrops = [0.5, 1.5]", "optimizer.drops"),
+        ("std = [0.2, 0.1]", "std = [0.2, 0.1]\n[weights]\na = 1", "weights = .* not of type str"),
         ("batch_size = 32", "batch_size = 0", "batch_size"),
         ("batch_size = 32", "batch_size = true", "batch_size"),
         ("[data]", "[date]", "unknown key date"),
@@ -414,6 +425,21 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(
     with pytest.raises(error, match=named):
         training.train(read_recipe(recipe), tmp_path / "out", data=data)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_of_today_has_the_digest_of_its_run_of_yesterday(recipe):
+    """Keys that were added since then change nothing where they are not used."""
+    settings = read_recipe(recipe)
+    assert settings.digest == "4438f35dad95fcae25e91c31fcd63903717cd31d75f9bb4403a42c2b6ccc70d4"
+    several = replace(settings, data=replace(settings.data, splits=["train", "extra"]))
+    assert several.digest != settings.digest
+
+
+def test_a_split_that_is_not_there_is_named_as_recipes_do(recipe, data, tmp_path):
+    recipe.write_text(RECIPE.replace("holdout = 40", 'splits = ["train", "extra"]'))
+    with pytest.raises(DataError, match="no split 'extra'") as caught:
+        training.train(read_recipe(recipe), tmp_path / "out", data=data)
+    assert "data.splits" in caught.value.remedy and "--split" not in caught.value.remedy
 
 
 def test_absent_files_and_devices_are_named(recipe, data, tmp_path):

@@ -9,12 +9,14 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import ConcatDataset
 
 from zoo.errors import DataError, RecipeError, UnknownNameError
 from zoo.registry import default_registry
 from zoo.targets import resolve
+from zoo.training.joined import join
 from zoo.training.noise import mislabel
-from zoo.training.recipe import Recipe
+from zoo.training.recipe import Data, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class TrainingData:
 
 
 def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
-    """The training split of the recipe's data set, without the part that is held out.
+    """The training splits of the recipe's data set, without the part that is held out.
 
     That part is drawn with `data.holdout_seed`, whatever else is random; where images are made on
     the fly, they are made once for it, of things (digits) that training never shows.
@@ -109,31 +111,46 @@ def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
         its images are not all of one size. RecipeError: too many are held out.
     """
     settings = recipe.data
-    dataset = _open(settings.name, root)
-    order = torch.randperm(
-        len(dataset), generator=torch.Generator().manual_seed(settings.holdout_seed)
-    )
-    held, kept = order[: settings.holdout], order[settings.holdout :]
-    if not len(kept):
-        raise RecipeError(
-            f"data.holdout = {settings.holdout} leaves none of {len(dataset)} images to train on"
-        )
-    if isinstance(dataset, Drawable):
+    parts = [_open(settings.name, root, split) for split in settings.splits or ("train",)]
+    held, kept = _divide([len(part) for part in parts], settings)
+    if isinstance(parts[0], Drawable):
         if settings.label_noise:
             raise RecipeError("data.label_noise is not for images that are drawn on the fly")
+        dataset = join(parts)
         # Where nothing is held out, one image still tells the shape.
         held_out = _draw_all(dataset.subset(held if len(held) else kept[:1]), settings.holdout_seed)
         classes = dataset.num_classes or int(held_out.labels.max()) + 1
         source = Drawn(dataset.subset(kept), recipe.seed)
         channels = held_out.images.shape[1]
         return TrainingData(source, held_out[: len(held)], channels, classes)
-    images = _in_memory(dataset, settings.name)
+    images = _in_memory(ConcatDataset(parts), torch.cat((held, kept)), settings.name)
+    held_out, train = images[: len(held)], images[len(held) :]
     classes = int(images.labels.max()) + 1
-    train = images[kept]
     if settings.label_noise:
         labels = mislabel(train.labels, settings.label_noise, classes, recipe.seed)
         train = Images(train.images, labels)
-    return TrainingData(train, images[held], images.images.shape[1], classes)
+    return TrainingData(train, held_out, images.images.shape[1], classes)
+
+
+def _divide(sizes: list[int], settings: Data) -> tuple[Tensor, Tensor]:
+    """Which of all images are held out, and which are trained on, both in random order."""
+    generator = torch.Generator().manual_seed(settings.holdout_seed)
+    if isinstance(settings.holdout, int):
+        sizes, counts = [sum(sizes)], [settings.holdout]
+    else:
+        counts = settings.holdout
+    held, kept, start = [], [], 0
+    for size, count in zip(sizes, counts, strict=True):
+        order = start + torch.randperm(size, generator=generator)
+        if count >= size:
+            raise RecipeError(
+                f"data.holdout = {count} leaves none of {size} images to train on",
+                remedy=f"less than {size}",
+            )
+        held.append(order[:count])
+        kept.append(order[count:])
+        start += size
+    return torch.cat(held), torch.cat(kept)
 
 
 def _draw_all(data: Drawable, seed: int) -> Images:
@@ -143,7 +160,7 @@ def _draw_all(data: Drawable, seed: int) -> Images:
     return Images(torch.cat(images), torch.cat(labels))
 
 
-def _open(name: str, root: Path | None) -> Any:
+def _open(name: str, root: Path | None, split: str) -> Any:
     registry = default_registry()
     spec = registry.datasets.get(name)
     if spec is None:
@@ -152,16 +169,26 @@ def _open(name: str, root: Path | None) -> Any:
             where="data.name",
             remedy=f"one of {', '.join(sorted(registry.datasets)) or 'none: see zoo plugins'}",
         )
-    return resolve(spec.target, registry.owner(spec))(root, "train")
+    try:
+        return resolve(spec.target, registry.owner(spec))(root, split)
+    except DataError as error:  # which names the option of `zoo eval` where a split is absent
+        remedy = error.remedy.replace("--split ", "data.splits of ")
+        raise DataError(error.what, where=error.where, remedy=remedy) from error
 
 
-def _in_memory(dataset: Any, name: str) -> Images:
-    pairs = [dataset[i] for i in range(len(dataset))]
-    images = [_channels_first(image) for image, _ in pairs]
-    if len({image.shape for image in images}) != 1:
-        raise DataError(f"the images of {name} are not all of one size", where=name)
-    labels = np.array([label for _, label in pairs], dtype=np.int64)
-    return Images(torch.stack(images), torch.from_numpy(labels))
+def _in_memory(dataset: Any, order: Tensor, name: str) -> Images:
+    """All images in this order; read one by one, so that they are in memory only once."""
+    place = order.argsort().tolist()
+    images, labels = torch.empty(0, dtype=torch.uint8), [0] * len(place)
+    for number in range(len(place)):
+        image, labels[place[number]] = dataset[number]
+        pixels = _channels_first(image)
+        if not number:
+            images = pixels.new_empty(len(place), *pixels.shape)
+        if pixels.shape != images.shape[1:]:
+            raise DataError(f"the images of {name} are not all of one size", where=name)
+        images[place[number]] = pixels
+    return Images(images, torch.from_numpy(np.array(labels, dtype=np.int64)))
 
 
 def _channels_first(image: Any) -> Tensor:

@@ -6,29 +6,36 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from zoo.data.splits import synonyms
 from zoo.errors import RecipeError
 
 T = TypeVar("T")
 NEWER = {
-    "": ("amp", "channels_last"), "data": ("label_noise",), "optimizer": ("drops", "fused"),
+    "": ("amp", "channels_last"), "data": ("label_noise", "splits"),
+    "optimizer": ("drops", "fused"),
     "augment": ("crop", "flip"),
 }  # fmt: skip
+_TEST = synonyms("test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Which images: `holdout` of the training images are drawn with `holdout_seed` and kept for
-    validation. The test set is never read. `label_noise` is the share of the others that get a
-    wrong label."""
+    """Which images: those of `splits` together; none named is `train`. The test set is never read.
+
+    `holdout` of them are drawn with `holdout_seed` and kept for validation: a number of all, or a
+    list with one for each split. `label_noise` is the share of the others that get a wrong label.
+    """
 
     name: str
-    holdout: int = 0
+    splits: list[str] = field(default_factory=list[str])
+    holdout: int | list[int] = 0
     holdout_seed: int = 0
     label_noise: float = 0.0
 
@@ -113,6 +120,39 @@ class Recipe:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _at_least(least: int) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value >= least, f"{least} or more"
+
+
+def _is_new(splits: list[str]) -> bool:
+    return len(set(splits)) == len(splits) and not set(splits) & set(_TEST)
+
+
+_ANGLE = lambda value: 0 <= value < 90, "from 0 to less than 90"
+BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": _at_least(1),
+    "batch_size": _at_least(1),
+    "validate_every": _at_least(1),
+    "seed": _at_least(0),
+    "ema_decay": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
+    "data.splits": (_is_new, "each split once, and never the test set"),
+    "data.holdout": (
+        lambda value: min(value if isinstance(value, list) else [value], default=0) >= 0,
+        "0 or more",
+    ),
+    "data.holdout_seed": _at_least(0),
+    "data.label_noise": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
+    "optimizer.lr": (lambda value: 0 < value < float("inf"), "more than 0"),
+    "optimizer.weight_decay": (lambda value: 0 <= value < float("inf"), "0 or more"),
+    "optimizer.warmup": (lambda value: 0 < value < 1, "between 0 and 1"),
+    "optimizer.clip_norm": (lambda value: 0 <= value < float("inf"), "0 or more; 0 is none"),
+    "optimizer.drops": (
+        lambda value: all(0 < share < 1 for share in value),
+        "shares of the steps, between 0 and 1",
+    ),
+}
+
+
 def read_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe; one `RecipeError` names the first wrong key."""
     path = Path(path)
@@ -153,35 +193,40 @@ def _value(hint: Any, value: Any, path: str, key: str) -> Any:
         if not isinstance(value, dict):
             raise RecipeError(f"{key} is not a table", where=path, remedy=f"[{key}]")
         return _build(hint, value, path, f"{key}.")
-    allowed: Any = get_origin(hint) or hint
-    if allowed is float and type(value) is int:
+    if hint is float and type(value) is int:
         value = float(value)
-    if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
-        raise RecipeError(f"{key} = {value!r} is not of type {allowed.__name__}", where=path)
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if not any(_is_of(kind, value) for kind in kinds):
+        names = " or ".join(_kind_name(kind) for kind in kinds)
+        raise RecipeError(f"{key} = {value!r} is not of type {names}", where=path)
     return value
 
 
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether a value is of a plain type, or a list of one; true and false are no numbers."""
+    base: Any = get_origin(kind) or kind
+    if base is list and isinstance(value, list):
+        return all(_is_of(get_args(kind)[0], item) for item in cast(list[Any], value))
+    return isinstance(value, base) and (base is bool or not isinstance(value, bool))
+
+
+def _kind_name(kind: Any) -> str:
+    base: Any = get_origin(kind) or kind
+    return f"list of {get_args(kind)[0].__name__}" if base is list else base.__name__
+
+
 def _check_bounds(recipe: Recipe, path: str) -> None:
-    r = recipe
-    bounds = {
-        "epochs": r.epochs >= 1,
-        "batch_size": r.batch_size >= 1,
-        "validate_every": r.validate_every >= 1,
-        "seed": r.seed >= 0,
-        "ema_decay": 0 <= r.ema_decay < 1,
-        "data.holdout": r.data.holdout >= 0,
-        "data.label_noise": 0 <= r.data.label_noise < 1,
-        "optimizer.lr": 0 < r.optimizer.lr < float("inf"),
-        "optimizer.weight_decay": 0 <= r.optimizer.weight_decay < float("inf"),
-        "optimizer.warmup": 0 < r.optimizer.warmup < 1,
-        "optimizer.clip_norm": 0 <= r.optimizer.clip_norm < float("inf"),
-        "optimizer.drops": all(_is_share(drop) for drop in r.optimizer.drops),
-    }
-    bounds |= {f"augment.{k}": 0 <= v < 90 for k, v in dataclasses.asdict(r.augment).items()}
-    wrong = [key for key, good in bounds.items() if not good]
-    if wrong:
-        raise RecipeError(f"{wrong[0]} is out of range", where=path)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value < 1
+    values = dataclasses.asdict(recipe)
+    bounds = {**BOUNDS, **{f"augment.{key}": _ANGLE for key in values["augment"]}}
+    for key, (fits, allowed) in bounds.items():
+        table, _, last = key.rpartition(".")
+        value = (values[table] if table else values)[last]
+        if not fits(value):
+            raise RecipeError(f"{key} = {value!r} is out of range", where=path, remedy=allowed)
+    splits, holdout = recipe.data.splits, recipe.data.holdout
+    if isinstance(holdout, list) and len(holdout) != max(1, len(splits)):
+        raise RecipeError(
+            f"data.holdout = {holdout} is not one number for each of data.splits = {splits}",
+            where=path,
+            remedy="a list as long, or one number: that many of all together",
+        )

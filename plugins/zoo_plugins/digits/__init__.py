@@ -46,6 +46,7 @@ DATASETS = (
     ),
     _numbers("svhn_numbers32", SVHN_LICENSE),
     _numbers("svhn_numbers54", SVHN_LICENSE),
+    _numbers("svhn_numbers64", SVHN_LICENSE),
     _numbers("synthetic_numbers32"),
     _numbers("synthetic_numbers54"),
 )

@@ -62,6 +62,7 @@ class Form:
 
 SEED = Form()  # 32 x 32, grey
 PAPER = Form(size=64, view=54, margin=0.3)  # Goodfellow et al. 2013 and Ba et al. 2015
+WHOLE = Form(size=64, view=64, margin=0.3, mode="RGB")  # Jaderberg et al. 2015
 
 
 def grown(

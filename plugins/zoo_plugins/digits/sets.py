@@ -13,7 +13,7 @@ from zoo_plugins.digits import ADDITION_CLASSES
 from zoo_plugins.digits.canvas import Canvas
 from zoo_plugins.digits.distort import Distorted
 from zoo_plugins.digits.drawn import Drawn
-from zoo_plugins.digits.numbers import PAPER, SEED
+from zoo_plugins.digits.numbers import PAPER, SEED, WHOLE
 from zoo_plugins.digits.pairs import Pair
 from zoo_plugins.digits.svhn import CroppedDigits, FullNumbers
 from zoo_plugins.digits.synthetic import SyntheticNumbers
@@ -31,6 +31,7 @@ mnist_addition = partial(Drawn, "mnist_addition", Pair(add=True), ADDITION_CLASS
 
 svhn_numbers32 = partial(FullNumbers, "svhn_numbers32", SEED)
 svhn_numbers54 = partial(FullNumbers, "svhn_numbers54", PAPER)
+svhn_numbers64 = partial(FullNumbers, "svhn_numbers64", WHOLE)
 svhn_cropped = CroppedDigits
 synthetic_numbers32 = partial(SyntheticNumbers, "synthetic_numbers32", SEED)
 synthetic_numbers54 = partial(SyntheticNumbers, "synthetic_numbers54", PAPER)
