@@ -19,7 +19,7 @@ import timm
 import torch
 from torch import Tensor
 
-from zoo.insertion.insert import Target, insert
+from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.mechanisms import build_attention, option_names
 from zoo.registry import default_registry

@@ -20,7 +20,7 @@ from zoo import hub
 from zoo.describe import describe
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
-from zoo.insertion.insert import Target, insert
+from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan

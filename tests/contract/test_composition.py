@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import zoo
 from zoo.catalogue import goes_into_backbones
 from zoo.errors import IncompatibleBackboneError, OptionError, UnknownNameError, UsageError
-from zoo.insertion.insert import Target, insert
+from zoo.insertion import Target, insert
 from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec

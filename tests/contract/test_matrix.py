@@ -25,7 +25,7 @@ from zoo.catalogue import goes_into_backbones
 from zoo.errors import ZooError
 from zoo.files import write_atomically
 from zoo.init_mode import SkipInit
-from zoo.insertion.insert import Target, insert
+from zoo.insertion import Target, insert
 from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec

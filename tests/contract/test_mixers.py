@@ -14,7 +14,7 @@ from torch import nn
 import zoo
 from zoo.catalogue import goes_into_backbones
 from zoo.errors import IncompatibleBackboneError
-from zoo.insertion.insert import Target, insert
+from zoo.insertion import Target, insert
 from zoo.mechanisms import build_attention, option_names
 from zoo.registry import default_registry
 from zoo.specs import AttentionSpec

@@ -59,7 +59,7 @@ def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSp
         return spec
     return changed(
         spec, target=f"{spec.target}.token_mixer", contract="tokens", role="replace_mixer",
-        identity="residual", needs_size=False, channel_arguments=("dim",),
+        identity="residual", needs_size=False, default_sites="all", channel_arguments=("dim",),
     )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""Attention in the place of a block's convolution, or of a transformer's softmax attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace as changed
+
+from torch import nn
+
+from zoo.errors import IncompatibleBackboneError
+from zoo.insertion import attach, mixers
+from zoo.insertion.families import conv_sites
+from zoo.insertion.forms import AddedBranch
+from zoo.insertion.request import Request
+from zoo.insertion.sites import Site
+
+
+def replace_convolutions(request: Request) -> list[str]:
+    """Put one module in the place of each chosen convolution, or beside it (`residual`)."""
+    model = request.target.model
+    followers = {site.path: (site, names) for site, names in conv_sites(model)}
+    if not followers:
+        raise request.no_place()
+    chosen = _choose(request, [site for site, _ in followers.values()])
+    for site in chosen:
+        conv = model.get_submodule(site.path)
+        assert isinstance(conv, nn.Conv2d)
+        attention = request.make(site, **_geometry(conv))
+        if request.insertion == "residual":
+            attach.beside(conv, AddedBranch(attention))
+            continue
+        attach.set_module(model, site.path, attention)
+        for name in () if request.spec.keeps_norm else followers[site.path][1]:
+            attach.set_module(model, name, nn.Identity())
+    return [site.path for site in chosen]
+
+
+def replace_mixers(request: Request) -> list[str]:
+    """Put one module in the place of each chosen softmax attention, or beside it (`residual`)."""
+    target = request.target
+    places, grid = mixers.mixer_sites(target.model), mixers.grid_of(target.model)
+    if not places or grid is None:
+        raise request.no_place()
+    if request.spec.needs_size and grid.prefix:
+        raise IncompatibleBackboneError(
+            f"{request.spec.name} needs a grid of tokens, and {target.name} has {grid.prefix} more",
+            remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '
+            "takes these",
+        )
+    chosen = _choose(request, places)
+    for site in chosen:
+        more = mixers.geometry(target.model.get_submodule(site.path))
+        mixer = request.make(changed(site, size=grid.size), **more)
+        mixers.put(target.model, site, mixer, request.insertion)
+    return [site.path for site in chosen]
+
+
+def _choose(request: Request, places: list[Site]) -> list[Site]:
+    """Those that are named, whatever they cost; else the attention's own choice."""
+    if request.sites not in (None, ("block",)):
+        return request.named(places)
+    return request.affordable(request.by_default(places))
+
+
+def _geometry(conv: nn.Conv2d) -> dict[str, int]:
+    return {
+        "in_channels": conv.in_channels,
+        "stride": conv.stride[0],
+        "dilation": conv.dilation[0],
+        "groups": conv.groups,
+    }
