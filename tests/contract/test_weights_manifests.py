@@ -11,13 +11,16 @@ import torch
 
 import zoo
 from zoo import manifests, timm_index
+from zoo.errors import WeightsNotFoundError
 from zoo.names import parse
 from zoo.registry import default_registry
 from zoo.specs import WeightsSpec
+from zoo.training.recipe import read_recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "weights" / "zoo_weights"
 PATHS = sorted(FOLDER.glob("*.toml"))
 SPECS = [manifests.read(path) for path in PATHS]
+UNPUBLISHED = [spec for spec in SPECS if spec.kind == "unpublished"]
 PUBLISHED = {spec.model: spec for spec in SPECS if spec.kind == "published"}
 
 
@@ -36,6 +39,20 @@ def test_a_model_has_one_default() -> None:
     for model in {spec.model for spec in SPECS}:
         defaults = [spec.tag for spec in SPECS if spec.model == model and spec.default]
         assert len(defaults) == 1, model
+
+
+@pytest.mark.parametrize("spec", UNPUBLISHED, ids=lambda spec: f"{spec.model}.{spec.tag}")
+def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) -> None:
+    recipe = read_recipe(FOLDER.parents[1] / spec.recipe)
+    assert recipe.model == spec.model and spec.recipe in spec.notes
+    channels = recipe.model_options.get("in_chans", spec.input["input_size"][0])
+    assert spec.input["input_size"][0] == channels
+    assert ("synthetic" in spec.data) == recipe.data.name.startswith("synthetic")
+    asked = [f"{spec.model}.{spec.tag}", *([spec.model] if spec.default else [])]
+    for name in asked:
+        with pytest.raises(WeightsNotFoundError, match="not published") as caught:
+            zoo.create_model(name, pretrained=True)
+        assert caught.value.remedy == f"zoo train {spec.recipe}"
 
 
 def test_a_wrong_manifest_does_not_hide_the_others(tmp_path: Path) -> None:
