@@ -10,7 +10,7 @@ Nothing else tells it from others: any plugin's model may have them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -128,6 +128,21 @@ def sequence_of(model: nn.Module) -> LabelSequence | None:
     """What sequences the model reads, None if it gives one class."""
     found = getattr(model, "label_sequence", None)
     return found if isinstance(found, LabelSequence) else None
+
+
+def seen(model: nn.Module, images: Tensor) -> list[str]:
+    """What the model reads in each image, for captions: its class, or its sequence of them."""
+    sequence = sequence_of(model)
+    predict: Callable[[Tensor], Tensor] = model.sequence if sequence else model  # pyright: ignore[reportAssignmentType]
+    return [label_text(model, row) for row in predict(images).argmax(-1).tolist()]
+
+
+def label_text(model: nn.Module, label: int | Sequence[int]) -> str:
+    """A label of the model's data, for captions."""
+    sequence = sequence_of(model)
+    if isinstance(label, int):
+        return sequence.text([label]) if sequence else str(label)
+    return sequence.text(label) if sequence else " ".join(map(str, label))
 
 
 def label_classes(model: nn.Module) -> int | None:

@@ -7,11 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class Items(Protocol):
-    """A map-style data set: `data[i]` is (PIL image or uint8 array, class index)."""
+    """A map-style data set: `data[i]` is (PIL image or uint8 array, class index or several)."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> tuple[Any, int]: ...
+    def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
 
 
 @runtime_checkable

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.data.base import Items
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
-from zoo.sequences import LabelSequence, sequence_of
+from zoo.sequences import label_text, seen
 from zoo.viz.canvas import save
 from zoo.viz.glimpses import GlimpsePath, can_show, draw
 
@@ -43,22 +42,12 @@ def save_glimpses(
         x = settings.normalise(torch.from_numpy(pixels), device)
         with torch.inference_mode():
             path: GlimpsePath = model.eval().glimpses(x)  # pyright: ignore[reportCallIssue]
-            predicted = _read(model, x).tolist()
+            predicted = seen(model, x)
     finally:
         model.train(training)
-    text = partial(_text, sequence_of(model))
     pairs = zip(labels, predicted, strict=True)
-    captions = [f"{text(label)}, read as {text(seen)}" for label, seen in pairs]
+    captions = [f"{label_text(model, label)}, read as {found}" for label, found in pairs]
     save(draw(pixels, path, captions), file)
-
-
-def _read(model: Any, x: Tensor) -> Tensor:
-    """The classes that are seen: (B,), or of sequences (B, L)."""
-    return (model.sequence(x) if sequence_of(model) else model(x)).argmax(-1)
-
-
-def _text(sequence: LabelSequence | None, label: Any) -> str:
-    return sequence.text(np.ravel(label).tolist()) if sequence else str(label)
 
 
 def _first(data: Items, settings: Preprocessing, count: int) -> tuple[NDArray[np.uint8], list[Any]]:

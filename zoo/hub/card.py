@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.hub.records import is_accuracy
+
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?\Z")
 
 
@@ -83,7 +85,7 @@ def _metadata(facts: Facts) -> str:
             dataset_type=record["data"]["name"],
             dataset_name=record["data"]["name"],
             dataset_split=record["data"].get("split"),
-            metric_type="accuracy" if key.startswith("top") else key,
+            metric_type="accuracy" if is_accuracy(key) else key,
             metric_name=key,
             metric_value=value,
             source_name="zoo eval",

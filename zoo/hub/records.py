@@ -57,7 +57,12 @@ def _is_count(data: Mapping[str, Any]) -> bool:
 def _is_metric(key: Any, value: Any) -> bool:
     if type(value) not in (int, float) or not math.isfinite(value):
         return False
-    return 0 <= value <= 100 or not str(key).startswith("top")
+    return 0 <= value <= 100 or not is_accuracy(str(key))
+
+
+def is_accuracy(key: str) -> bool:
+    """Whether a metric is a share of what is right, in percent."""
+    return key.startswith("top") or key.endswith("_accuracy")
 
 
 def check(records: Sequence[Mapping[str, Any]], model: str, sha256: str) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.preprocessing import Preprocessing, ToPixels
+from zoo.sequences import seen, sequence_of
 from zoo.viz import glimpses, maps, outlines, sites
 
 
@@ -64,7 +65,7 @@ def can_be_shown(model: nn.Module) -> bool:
 
 def _drawn(model: Any, pixels: Any, settings: Preprocessing, channels: int) -> list[Image.Image]:
     x = settings.normalise(torch.from_numpy(pixels), next(model.parameters()).device)
-    captions = _captions(model(x))
+    captions = _captions(model, x)
     if glimpses.can_show(model):
         return glimpses.frames(pixels, model.glimpses(x), captions)
     if outlines.can_outline(model):
@@ -75,12 +76,13 @@ def _drawn(model: Any, pixels: Any, settings: Preprocessing, channels: int) -> l
     return [maps.draw(pixels, found, captions, channels=channels)]
 
 
-def _captions(logits: Any) -> list[str]:
-    """The class that was seen, of a classifier; of a sequence its classes in order."""
-    if not isinstance(logits, Tensor):
-        return []
-    seen = logits.argmax(-1).flatten(1) if logits.ndim > 2 else logits.argmax(1, keepdim=True)
-    return [f"class {' '.join(map(str, row))}" for row in seen.tolist()]
+def _captions(model: nn.Module, x: Tensor) -> list[str]:
+    """The class that is seen, of a classifier; of a model that reads sequences, the sequence."""
+    if sequence_of(model):
+        return [f"reads {text}" for text in seen(model, x)]
+    logits = model(x)
+    is_classifier = isinstance(logits, Tensor) and logits.ndim == 2
+    return [f"class {index}" for index in logits.argmax(1).tolist()] if is_classifier else []
 
 
 def _read(file: str | os.PathLike[str], to_pixels: ToPixels) -> NDArray[np.uint8]:
