@@ -88,6 +88,7 @@ class Recipe:
         amp: bfloat16 where autocast allows it, in training; measured in float32.
         channels_last: memory format of model and images.
         validate_every: epochs between measurements on the held-out images.
+        save_half: save the weights in float16, half as large; they are loaded as float32 again.
         objective: options of the model's objective.
         notes: evidence for the reader; nothing depends on it.
     """
@@ -100,6 +101,7 @@ class Recipe:
     amp: bool = False
     channels_last: bool = False
     validate_every: int = 1
+    save_half: bool = False
     weights: str = ""
     notes: str = ""
     data: Data
@@ -112,7 +114,7 @@ class Recipe:
     def digest(self) -> str:
         """What a checkpoint must agree with: sha256 of all that decides the result."""
         content = dataclasses.asdict(self)
-        del content["notes"]
+        del content["notes"], content["save_half"]
         for table, keys in NEWER.items():  # a run that began before there were these goes on
             part = content[table] if table else content
             for key in [key for key in keys if not part[key]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
 from zoo.evaluation.processes import Processes, join
@@ -151,9 +151,8 @@ def _save(trainer: Trainer, out: Path) -> None:
     Raises:
         CheckpointError: a file cannot be written (a full disk); the last whole ones stay.
     """
-    weights = {k: v.detach().cpu().contiguous() for k, v in trainer.averaged.state_dict().items()}
     try:
-        write_atomically(out / WEIGHTS, to_safetensors(weights))
+        write_atomically(out / WEIGHTS, to_safetensors(_weights(trainer)))
         write_atomically(out / CURVE, _csv(trainer.curve))
         save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
     except OSError as error:
@@ -162,6 +161,13 @@ def _save(trainer: Trainer, out: Path) -> None:
             where=str(out),
             remedy="make room and call again: the run goes on from its last checkpoint",
         ) from error
+
+
+def _weights(trainer: Trainer) -> dict[str, Tensor]:
+    state = trainer.averaged.state_dict()
+    if trainer.recipe.save_half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
 
 def _csv(rows: list[dict[str, float]]) -> bytes:
