@@ -2,7 +2,7 @@
 
 Jaderberg, Simonyan, Zisserman, Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015
 (arXiv 1506.02025). The appendix was not at hand: how far R, RTS and P distort is what independent
-preparations of the paper's data use (angles, scales, 42 x 42, corners by 5 pixels); E is from memory.
+preparations of the paper's data use (angles, scales, the canvas, 5 pixels); E is from memory.
 All four look up, for each pixel of the canvas, where in the digit it comes from: coordinates are
 pixels from the middle of each.
 """
