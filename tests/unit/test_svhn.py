@@ -359,6 +359,8 @@ class TestCropped:
     def test_damage_and_absence_are_named(self, tmp_path, monkeypatch):
         with pytest.raises(DataError, match="test_32x32.mat"):
             sets.svhn_cropped(tmp_path)
+        with pytest.raises(DataError, match="train_32x32.mat"):
+            sets.svhn_cropped(tmp_path, "train")
         (tmp_path / "test_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file" * 20)
         with pytest.raises(DataError, match="cropped digits"):
             sets.svhn_cropped(tmp_path)

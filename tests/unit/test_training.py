@@ -383,6 +383,7 @@ def test_checkpoints_hold_data_only(tmp_path):
         ("holdout = 40", "holdout = []", "data.holdout"),
         ("holdout = 40", "holdout = [2.5]", "data.holdout"),
         ("holdout = 40", "holdout_seed = -1", "data.holdout_seed"),
+        ("seed = 3", f"seed = {2**64}", "seed"),
         ("holdout = 40", 'splits = "train"', "data.splits = 'train' is not of type list of str"),
         ("holdout = 40", 'splits = ["train", "test"]', "data.splits"),
         ("holdout = 40", 'splits = ["train", "train"]', "data.splits"),
@@ -435,6 +436,24 @@ def test_a_recipe_of_today_has_the_digest_of_its_run_of_yesterday(recipe):
     assert several.digest != settings.digest
 
 
+def test_sequences_of_labels_are_refused_by_a_classifier(recipe, data, tmp_path):
+    text = RECIPE.replace('"mnist"', '"mnist_pairs"').replace(
+        "num_glimpses = 3", "image_size = 100"
+    )
+    text = text.replace('"ram_mnist"', '"cnn2_mnist"').replace("hidden_size = 32", "")
+    recipe.write_text(text.replace("std = [0.2, 0.1]", ""))
+    with pytest.raises(RecipeError, match="2 labels each"):
+        training.train(read_recipe(recipe), tmp_path / "out", data=data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_refused_before_data_are_read(recipe, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / training.CHECKPOINT).write_bytes(b"half")
+    with pytest.raises(CheckpointError):
+        training.train(read_recipe(recipe), tmp_path / "out", data=tmp_path / "absent")
+
+
 def test_a_split_that_is_not_there_is_named_as_recipes_do(recipe, data, tmp_path):
     recipe.write_text(RECIPE.replace("holdout = 40", 'splits = ["train", "extra"]'))
     with pytest.raises(DataError, match="no split 'extra'") as caught:
@@ -453,8 +472,12 @@ def test_absent_files_and_devices_are_named(recipe, data, tmp_path):
 
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(recipe, data, tmp_path):
     recipe.write_text(RECIPE.replace("lr = 3e-3", "lr = 1e30").replace("clip_norm = 5.0", ""))
+    settings, out = read_recipe(recipe), tmp_path / "out"
+    training.train(settings, out, data=data, limit_steps=1)
+    before = (out / training.CHECKPOINT).read_bytes()
     with pytest.raises(RecipeError, match="no longer finite"):
-        training.train(read_recipe(recipe), tmp_path / "out", data=data)
+        training.train(settings, out, data=data)
+    assert (out / training.CHECKPOINT).read_bytes() == before
 
 
 def test_no_augmentation_is_the_identity_and_any_moves_pixels_a_little():

@@ -36,12 +36,23 @@ class CrossEntropy:
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        check_single(targets)
         logits = self.model(images).float()
         loss = F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
         return loss, {"train_error": 100 * errors(logits, targets) / len(targets)}
 
     def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return {"val_error": errors(model(images), targets)}
+
+
+def check_single(targets: Tensor) -> None:
+    """Refuse sequences of labels, for an objective of one class an image."""
+    if targets.ndim != 1:
+        raise RecipeError(
+            f"the images have {targets.shape[1]} labels each, the model gives one class",
+            where="data.name",
+            remedy="data with one label an image, or a model that reads sequences",
+        )
 
 
 def errors(logits: Tensor, targets: Tensor) -> Tensor:

@@ -126,6 +126,9 @@ def _at_least(least: int) -> tuple[Callable[[Any], bool], str]:
     return lambda value: value >= least, f"{least} or more"
 
 
+_SEED = lambda value: 0 <= value < 2**32, "a whole number from 0 to less than 2**32"
+
+
 def _is_new(splits: list[str]) -> bool:
     return len(set(splits)) == len(splits) and not set(splits) & set(_TEST)
 
@@ -135,14 +138,14 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": _at_least(1),
     "batch_size": _at_least(1),
     "validate_every": _at_least(1),
-    "seed": _at_least(0),
+    "seed": _SEED,
     "ema_decay": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
     "data.splits": (_is_new, "each split once, and never the test set"),
     "data.holdout": (
         lambda value: min(value if isinstance(value, list) else [value], default=0) >= 0,
         "0 or more",
     ),
-    "data.holdout_seed": _at_least(0),
+    "data.holdout_seed": _SEED,
     "data.label_noise": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
     "optimizer.lr": (lambda value: 0 < value < float("inf"), "more than 0"),
     "optimizer.weight_decay": (lambda value: 0 <= value < float("inf"), "0 or more"),

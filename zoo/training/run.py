@@ -49,10 +49,11 @@ def train(
         report: called after each step with the trainer and what is known.
     """
     processes = join(_device(device))
-    trainer = _trainer(recipe, data, processes)
     path = out / CHECKPOINT
-    if path.exists():
-        trainer.load_state_dict(load_checkpoint(path, recipe.digest))
+    state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
+    trainer = _trainer(recipe, data, processes)
+    if state:
+        trainer.load_state_dict(state)
     saved = time.monotonic()
     for row in trainer.run(limit_steps):
         if processes.rank:

@@ -171,7 +171,9 @@ class CroppedDigits:
     ) -> None:
         self.name = "svhn_cropped"
         self.num_classes: int | None = 10
-        folder = _first(root, lambda f: any((f / _mat(s)).is_file() for s in SPLITS), _mat("test"))
+        folder = _first(
+            root, lambda f: any((f / _mat(s)).is_file() for s in SPLITS), _mat(split or "test")
+        )
         there = [s for s in SPLITS if (folder / _mat(s)).is_file()]
         self.split = choose(there, split, folder, preferred=SPLITS)
         self.images, self.labels = _read_cropped(folder / _mat(self.split))
