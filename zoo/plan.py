@@ -74,7 +74,14 @@ def make_plan(
         plan = changed(plan, base=registry.backbones.get(plan.backbone))
     plan = changed(plan, replace=replace, weights=_weights(plan, registry, pretrained, weights))
     form = insertion or _default_form(plan)
-    return changed(plan, insertion=form)  # pyright: ignore[reportArgumentType]
+    return changed(plan, insertion=form, options=_all_options(plan))  # pyright: ignore[reportArgumentType]
+
+
+def _all_options(plan: Plan) -> dict[str, Any]:
+    """The model's defaults, what its weights were trained with, and what is asked for."""
+    own = plan.spec.defaults if plan.spec else {}
+    trained = plan.weights.options if isinstance(plan.weights, WeightsSpec) else {}
+    return {**own, **trained, **plan.options}
 
 
 def _parts(
@@ -122,7 +129,7 @@ def _named(
         backbone=backbone,
         attention_options={**spec.attention_options, **more, **attention_options},
         sites=sites if sites is not None else read.pop("sites", spec.sites),
-        options={**spec.defaults, **read, **options},
+        options={**read, **options},
     )
 
 

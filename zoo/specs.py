@@ -300,6 +300,8 @@ class WeightsSpec:
         path: of a bundled file, as `"package:file"`.
         sha256: of the file, if known; else the Hub's digest of that commit is used.
         num_classes, input: what the file was trained for (timm's names of the settings).
+        options: of the model, where they differ from its defaults: `create_model` gives it these,
+            unless it is called with others.
         insertion: the form that the attention had in training.
         default: the tag that `pretrained=True` takes.
         metrics, data, license, recipe, notes: evidence.

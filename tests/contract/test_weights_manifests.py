@@ -21,6 +21,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "weights" / "zoo_weights"
 PATHS = sorted(FOLDER.glob("*.toml"))
 SPECS = [manifests.read(path) for path in PATHS]
 UNPUBLISHED = [spec for spec in SPECS if spec.kind == "unpublished"]
+BUNDLED = [spec for spec in SPECS if spec.kind == "bundled"]
 PUBLISHED = {spec.model: spec for spec in SPECS if spec.kind == "published"}
 
 
@@ -53,6 +54,20 @@ def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) ->
         with pytest.raises(WeightsNotFoundError, match="not published") as caught:
             zoo.create_model(name, pretrained=True)
         assert caught.value.remedy == f"zoo train {spec.recipe}"
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: f"{spec.model}.{spec.tag}")
+def test_bundled_weights_bring_the_options_they_were_trained_with(spec: WeightsSpec) -> None:
+    recipe = read_recipe(FOLDER.parents[1] / spec.recipe)
+    options = zoo.create_model(f"{spec.model}.{spec.tag}", pretrained=True).zoo_config["options"]
+    assert {**recipe.model_options, **spec.options}.items() <= options.items()
+
+
+def test_options_of_the_call_win_over_those_of_the_weights() -> None:
+    spec = next(spec for spec in BUNDLED if spec.options)
+    name, value = next((k, v) for k, v in spec.options.items() if isinstance(v, int))
+    model = zoo.create_model(spec.model, weights=spec.tag, **{name: value + 1})
+    assert getattr(model, name) == value + 1
 
 
 def test_a_wrong_manifest_does_not_hide_the_others(tmp_path: Path) -> None:
