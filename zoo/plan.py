@@ -165,13 +165,14 @@ def _weights(
     if isinstance(asked, str) and asked.startswith("hf-hub:"):
         return open_hub_model(asked)[2]
     tag = str(asked or plan.tag)
-    stated = [w for w in weights_of(plan.name, registry) if tag in ("", w.tag)]
+    stated = weights_of(plan.name, registry)
     if plan.spec is not None and plan.backbone != plan.spec.backbone:
         stated = []
-    for spec in stated:
+    wanted = [w for w in stated if tag in ("", w.tag)]
+    for spec in wanted:
         if spec.kind != "unpublished":
             return spec
-    return _warm_start(plan, tag, stated)
+    return _warm_start(plan, tag, wanted or stated)
 
 
 def _warm_start(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsSpec:
@@ -189,14 +190,16 @@ def _warm_start(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsS
 
 
 def _no_weights(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsNotFoundError:
+    """`stated` are the weights of that tag, or if there are none, of any."""
     what = f"{plan.name}.{tag}" if tag else plan.name
-    if stated:
+    if any(tag in ("", w.tag) for w in stated):
         recipe = stated[0].recipe
         return WeightsNotFoundError(
             f"the weights {what} are not published",
             remedy=f"zoo train {recipe}" if recipe else "pretrained=False, and train it",
         )
-    known = ", ".join(_tags(plan.backbone)) if plan.backbone and tag else ""
+    tags = [w.tag for w in stated if w.kind != "unpublished"]
+    known = ", ".join(dict.fromkeys((*tags, *_tags(plan.backbone)))) if tag else ""
     return WeightsNotFoundError(
         f"there are no weights {what}" if tag else f"{what} has no weights",
         remedy=f"one of the tags {known}" if known else "pretrained=False, and train it",

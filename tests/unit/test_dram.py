@@ -258,5 +258,7 @@ def test_an_objective_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 def test_an_image_of_other_channels_is_refused() -> None:
     with pytest.raises(UsageError, match="image"):
         small()(torch.rand(1, 3, 40, 40))
+    with pytest.raises(UsageError, match="smaller than a glimpse"):
+        zoo.create_model("dram_mnist_pairs")(torch.rand(1, 1, 11, 100))
     with pytest.raises(UsageError, match="40, 40"):
         small("dram_svhn", wiring="port", image_size=40)(torch.rand(1, 1, 41, 40))

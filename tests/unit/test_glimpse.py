@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zoo_plugins.recurrent.glimpse import GlimpseSensor
 from zoo_plugins.recurrent.retina import extract_glimpse, locate, patch_sides, prefix_sums
 
-from zoo.errors import OptionError
+from zoo.errors import OptionError, UsageError
 
 
 def naive(image: torch.Tensor, location: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
@@ -84,6 +84,21 @@ def test_location_has_a_gradient_through_the_where_branch_only():
     assert location.grad is not None and location.grad.abs().sum() > 0
     pixels = sensor.retina(torch.rand(2, 1, 12, 12), location)
     assert not pixels.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        (torch.full((2, 2), float("nan")), "nan"),
+        (torch.full((2, 2), 1.5), "1.5"),
+        (torch.zeros(2, 3), r"\(2, 3\)"),
+        (torch.zeros(3, 2), r"\(3, 2\)"),
+        (torch.zeros(2), r"\(2,\)"),
+    ],
+)
+def test_places_that_are_none_are_refused(location, named):
+    with pytest.raises(UsageError, match=named):
+        GlimpseSensor(1)(torch.rand(2, 1, 28, 28), location)
 
 
 @pytest.mark.parametrize(

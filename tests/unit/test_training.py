@@ -21,7 +21,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from zoo_plugins.digits import sets
+from zoo_plugins.recurrent.reinforce import Reinforce
 
+import zoo
 from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, UnknownNameError
 from zoo.evaluation.processes import Processes
@@ -447,11 +449,37 @@ def test_sequences_of_labels_are_refused_by_a_classifier(recipe, data, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+def test_reinforcement_of_one_class_refuses_sequences():
+    model = zoo.create_model("ram_mnist", num_glimpses=2)
+    with pytest.raises(RecipeError, match="2 labels each"):
+        Reinforce(model)(torch.rand(3, 1, 28, 28), torch.zeros(3, 2, dtype=torch.int64), 0.5)
+
+
+def test_weights_in_half_precision_load_as_they_were(recipe, uninterrupted, data, tmp_path):
+    recipe.write_text(RECIPE.replace("epochs", "save_half = true\nepochs"))
+    settings = read_recipe(recipe)
+    training.train(settings, tmp_path / "half", data=data)
+    whole = load_file(uninterrupted / "model.safetensors")
+    half = load_file(tmp_path / "half" / "model.safetensors")
+    assert {v.dtype for v in half.values()} == {torch.float16}
+    assert all(torch.equal(whole[k].half(), v) for k, v in half.items())
+    model = zoo.create_model(
+        "ram_mnist", weights=tmp_path / "half" / "model.safetensors", **settings.model_options
+    )
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
 def test_a_checkpoint_is_refused_before_data_are_read(recipe, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / training.CHECKPOINT).write_bytes(b"half")
     with pytest.raises(CheckpointError):
         training.train(read_recipe(recipe), tmp_path / "out", data=tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_be_is_refused_before_data_are_read(recipe, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="file"):
+        training.train(read_recipe(recipe), tmp_path / "file" / "out", data=tmp_path / "absent")
 
 
 def test_a_split_that_is_not_there_is_named_as_recipes_do(recipe, data, tmp_path):

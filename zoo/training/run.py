@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,7 @@ def train(
         limit_steps: stop, resumable, after so many steps of this call.
         report: called after each step with the trainer and what is known.
     """
+    _check_folder(out)
     processes = join(_device(device))
     path = out / CHECKPOINT
     state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
@@ -66,6 +68,17 @@ def train(
     if not processes.rank:
         _save(trainer, out)
     return trainer
+
+
+def _check_folder(out: Path) -> None:
+    """Before anything is computed, not when the first checkpoint is due; nothing is made yet."""
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise CheckpointError(
+            f"nothing can be written under {there}",
+            where=str(out),
+            remedy="a folder for the run that can be written: --out DIR",
+        )
 
 
 def _device(name: str) -> torch.device:

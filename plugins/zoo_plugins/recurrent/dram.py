@@ -26,6 +26,7 @@ from zoo_plugins.common.options import (
 from zoo_plugins.recurrent.dram_combine import combine, log_mean
 from zoo_plugins.recurrent.dram_core import Episode, Reader
 from zoo_plugins.recurrent.dram_glimpse import LOST, NAME, GlimpseNetwork, check_filters
+from zoo_plugins.recurrent.retina import check_size
 
 from zoo.sequences import LabelSequence
 from zoo.viz.glimpses import GlimpsePath
@@ -292,6 +293,8 @@ class DeepRecurrentAttention(nn.Module):
             self.glimpse.check(patches)
         size = self.image_size if self.variant == "port" and self.image_size else ("H", "W")
         check_shape(NAME, "image", image, ("B", self.in_chans, *size))
+        if patches is None:
+            check_size(image, self.in_chans, self.glimpse.sides[0])
 
 
 def _image_size(

@@ -13,11 +13,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
-from zoo_plugins.recurrent.retina import LARGEST_SIDE, extract_glimpse, patch_sides, prefix_sums
-
-from zoo.errors import UsageError
+from zoo_plugins.recurrent.retina import (
+    LARGEST_SIDE,
+    check_view,
+    extract_glimpse,
+    patch_sides,
+    prefix_sums,
+)
 
 
 class GlimpseSensor(nn.Module):
@@ -107,27 +110,6 @@ class GlimpseSensor(nn.Module):
         """g; raises a `UsageError` for what cannot be looked at."""
         check_view(image, location, self.channels, self.sides[0])
         return self.encode(self.retina(image, location), location)
-
-
-def check_view(image: Tensor, location: Tensor, channels: int, side: int) -> None:
-    """Refuse what cannot be looked at: other channels, a smaller image, a place outside it.
-
-    Places are read on the CPU only, and not while a graph is recorded: elsewhere it would wait.
-    """
-    check_shape("glimpse", "image", image, ("B", channels, "H", "W"))
-    if min(image.shape[2:]) < side:
-        raise UsageError(
-            f"an image of {image.shape[2]}x{image.shape[3]} pixels is smaller than a glimpse",
-            where="attention 'glimpse'",
-            remedy=f"images of at least {side}x{side}, or a smaller patch_size",
-        )
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if location.device.type == "cpu" and not recorded and bool((location.abs() > 1).any()):
-        raise UsageError(
-            f"a location reaches {float(location.abs().max()):g}, outside [-1, 1]",
-            where="attention 'glimpse'",
-            remedy="(x, y) in [-1, 1], the image's edges",
-        )
 
 
 def retina_and_glimpse(

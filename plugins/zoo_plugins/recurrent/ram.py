@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from zoo_plugins.common.options import agree, check_choice, check_int, check_number, refuse
 from zoo_plugins.recurrent.core import LocationNetwork, RecurrentCore, Rollout, log_density
-from zoo_plugins.recurrent.glimpse import GlimpseSensor, check_view
+from zoo_plugins.recurrent.glimpse import GlimpseSensor
+from zoo_plugins.recurrent.retina import check_view
 
 from zoo.viz.glimpses import GlimpsePath
 
@@ -167,7 +168,7 @@ class RecurrentAttention(nn.Module):
             start = _point(self.first_location, image).expand(image.shape[0], 2)
         check_view(image, start, self.in_chans, self.sensor.sides[0])
         start = start.to(_location_dtype(start))
-        sums = self.sensor.prepare(image, start[..., 0, 0].numel() * self.num_glimpses)
+        sums = self.sensor.prepare(image, math.prod(start.shape[:-2]) * self.num_glimpses)
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
             hidden = self._glance(image, sums, location, hidden)

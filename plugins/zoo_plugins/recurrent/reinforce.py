@@ -17,6 +17,7 @@ from zoo_plugins.recurrent.core import Rollout
 from zoo_plugins.recurrent.ram import RecurrentAttention
 
 from zoo.errors import OptionError
+from zoo.training.objective import check_single
 
 NEVER_BELOW = -4.0  # log-likelihoods are cut here, so that no single image rules a batch
 
@@ -77,6 +78,7 @@ class Reinforce:
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(loss, what to log) of a batch, `progress` of the training (0 to 1) being done."""
+        check_single(targets)
         episode = self._episode(images, progress)
         logits = self.model.classifier(episode.hidden)
         loss = self._cross_entropy(logits, targets)

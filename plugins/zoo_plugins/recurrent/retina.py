@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from zoo_plugins.common.inputs import check_shape
+
+from zoo.errors import UsageError
 
 LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
 DEAREST = 8.0  # pixels cropped and averaged in the time that one pixel's running sums take
@@ -52,6 +55,38 @@ def crop_patches(image: Tensor, centre: Tensor, side: int) -> Tensor:
     # Masked axis by axis and in place: one mask of the patch's size would cost as much again.
     pixels.mul_((row == y).to(image.dtype)[..., None, :, None])
     return pixels.mul_((column == x).to(image.dtype)[..., None, None, :])
+
+
+def check_view(image: Tensor, location: Tensor, channels: int, side: int) -> None:
+    """Refuse what cannot be looked at: other channels, a smaller image, a place outside it.
+
+    Places are read on the CPU only, and not while a graph is recorded: elsewhere it would wait.
+    """
+    check_size(image, channels, side)
+    if location.ndim < 2 or location.shape[-2:] != (len(image), 2):
+        raise UsageError(
+            f"locations have shape {tuple(location.shape)}",
+            where="attention 'glimpse'",
+            remedy=f"(..., {len(image)}, 2): (x, y) for each image",
+        )
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if location.device.type == "cpu" and not recorded and not bool((location.abs() <= 1).all()):
+        raise UsageError(
+            f"a location is {location.abs().max().item():g} from the middle, outside [-1, 1]",
+            where="attention 'glimpse'",
+            remedy="(x, y) in [-1, 1], the image's edges",
+        )
+
+
+def check_size(image: Tensor, channels: int, side: int) -> None:
+    """Refuse images of other channels, or smaller than the finest patch."""
+    check_shape("glimpse", "image", image, ("B", channels, "H", "W"))
+    if min(image.shape[2:]) < side:
+        raise UsageError(
+            f"an image of {image.shape[2]}x{image.shape[3]} pixels is smaller than a glimpse",
+            where="attention 'glimpse'",
+            remedy=f"images of at least {side}x{side}, or a smaller patch_size",
+        )
 
 
 def gather_grid(image: Tensor, row: Tensor, column: Tensor) -> Tensor:
