@@ -72,7 +72,7 @@ def check_view(image: Tensor, location: Tensor, channels: int, side: int) -> Non
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
     if location.device.type == "cpu" and not recorded and not bool((location.abs() <= 1).all()):
         raise UsageError(
-            f"a location is {location.abs().max().item():g} from the middle, outside [-1, 1]",
+            f"a location reaches {location.abs().max().item():g}, outside [-1, 1]",
             where="attention 'glimpse'",
             remedy="(x, y) in [-1, 1], the image's edges",
         )
