@@ -126,6 +126,6 @@ def _paper(paper: Any) -> Mapping[str, Any] | None:
 def _weights(w: WeightsSpec) -> Mapping[str, Any]:
     keys = (
         "tag", "kind", "default", "repository", "revision", "sha256", "num_classes", "insertion",
-        "metrics", "data", "license", "recipe", "notes",
+        "dataset", "metrics", "data", "license", "recipe", "notes",
     )  # fmt: skip
     return {key: getattr(w, key) for key in keys}

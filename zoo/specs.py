@@ -304,6 +304,7 @@ class WeightsSpec:
             unless it is called with others.
         insertion: the form that the attention had in training.
         default: the tag that `pretrained=True` takes.
+        dataset: name of the data set that it is measured on; `zoo eval` takes it unless told.
         metrics, data, license, recipe, notes: evidence.
     """
 
@@ -320,6 +321,7 @@ class WeightsSpec:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     insertion: Insertion = "plain"
     default: bool = False
+    dataset: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     data: str = ""
     license: str = ""

@@ -63,6 +63,12 @@ def test_bundled_weights_bring_the_options_they_were_trained_with(spec: WeightsS
     assert {**recipe.model_options, **spec.options}.items() <= options.items()
 
 
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.recipe], ids=lambda s: s.model)
+def test_weights_are_measured_on_the_data_of_their_recipe(spec: WeightsSpec) -> None:
+    assert spec.dataset == read_recipe(FOLDER.parents[1] / spec.recipe).data.name
+    assert spec.dataset in default_registry().datasets
+
+
 def test_options_of_the_call_win_over_those_of_the_weights() -> None:
     spec = next(spec for spec in BUNDLED if "mc_samples" in spec.options)
     model = zoo.create_model(spec.model, weights=spec.tag, mc_samples=2)

@@ -326,7 +326,8 @@ def call(monkeypatch, capsys, name: str, folder: Any, *arguments: Any) -> tuple[
 
 
 def test_the_command(monkeypatch, capsys, weights, tmp_path) -> None:
-    name, more = "dram_mnist_pairs", ("--data", "mnist_pairs", "--limit", 9)
+    """On the data that the model's own weights are measured on, since none is named."""
+    name, more = "dram_mnist_pairs", ("--limit", 9)
     picture = tmp_path / "p.png"
     code, out, _ = call(monkeypatch, capsys, name, weights, *more, "--picture", picture)
     assert code == 0 and "of 18" in out and "9 images" in out and picture.stat().st_size
@@ -335,13 +336,13 @@ def test_the_command(monkeypatch, capsys, weights, tmp_path) -> None:
     record = json.loads(out)
     assert record["metrics"].keys() == {"sequence_accuracy", "label_accuracy"}
     assert f"{record['metrics']['sequence_accuracy']:.2f}" == shown
-    assert record["data"]["count"] == 9
+    assert (record["data"]["name"], record["data"]["count"]) == ("mnist_pairs", 9)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("dram_mnist_pairs", (), "reads sequences: say on which data"),
+        ("stn_svhn_multi", (), "on which data"),
         ("dram_mnist_pairs", ("--data", "mnist"), "one label"),
         ("dram_mnist_pairs", ("--data", "synthetic_numbers32"), "11 classes and the model 10"),
         ("cnn_svhn_grey", ("--data", "mnist"), "one label"),

@@ -12,7 +12,9 @@ from zoo.cli import echo_json
 
 @click.command()
 @click.argument("model")
-@click.option("--data", metavar="NAME|DIR", help="Data set, or folder of images or parquet files.")
+@click.option("--data", metavar="NAME|DIR",
+              help="Data set, or folder of images or parquet files; default what the weights are "
+              "measured on.")  # fmt: skip
 @click.option("--split", help="Part of the data; default validation, else test, else train.")
 @click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from zoo.catalogue import weights_of
 from zoo.data.base import ImageData
 from zoo.errors import UsageError
 from zoo.evaluation.picture import save_glimpses
@@ -18,11 +19,12 @@ from zoo.evaluation.processes import is_main
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
+from zoo.plan import make_plan
+from zoo.registry import default_registry
 from zoo.sequences import label_classes, sequence_of
+from zoo.specs import WeightsSpec
 from zoo.viz.canvas import picture_format
 from zoo.viz.glimpses import can_show
-
-DEFAULT_DATA = "mnist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +65,27 @@ class Job:
     def _open(self, num_classes: int | None) -> ImageData:
         from zoo.data.resolve import open_data
 
-        return open_data(self.data or DEFAULT_DATA, self.split, num_classes=num_classes)
+        return open_data(self.data or self._own_data(), self.split, num_classes=num_classes)
+
+    def _own_data(self) -> str:
+        """The data set that the weights, or else the model's default ones, are measured on."""
+        found: WeightsSpec | None = None
+        if not self.model.startswith("hf-hub:"):
+            plan = make_plan(self.model, default_registry())
+            stated = weights_of(plan.name, default_registry())
+            tag = self.weights or plan.tag
+            found = next((w for w in stated if w.tag == tag), stated[0] if stated else None)
+        if found is None or not found.dataset:
+            raise UsageError(
+                f"{self.model} does not say on which data it is measured",
+                remedy=f"zoo eval {self.model} --data NAME, or a folder of images",
+            )
+        return found.dataset
 
     def _match(self, data: ImageData, model: nn.Module) -> ImageData:
         """The data set with the classes that the model has, where it can be read in two ways."""
-        classes, sequence = label_classes(model), sequence_of(model)
-        if self.data is None and (sequence or classes not in (None, data.num_classes)):
-            what = "reads sequences" if sequence else f"has {classes} classes"
-            raise UsageError(
-                f"{self.model} {what}: say on which data",
-                remedy=f"zoo eval {self.model} --data DIR",
-            )
-        if sequence or classes is None or data.num_classes in (None, classes):
+        classes = label_classes(model)
+        if sequence_of(model) or classes is None or data.num_classes in (None, classes):
             return data
         return self._open(classes)
 
