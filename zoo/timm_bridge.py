@@ -70,14 +70,14 @@ def _create(
 
 
 def _configs(read: names.ModelName) -> dict[str, Any]:
-    """timm's settings of a model, one for each tag of its weights."""
+    """timm's settings of a model, one for each tag of weights that there are."""
     base = _settings(read)
     rows: dict[str, Any] = {}
     for weights in weights_of(read.name, default_registry()):
-        row = {**base, **weights.input, "num_classes": weights.num_classes}
         if weights.kind != "unpublished":
+            row = {**base, **weights.input, "num_classes": weights.num_classes}
             row["hf_hub_id"] = weights.repository or f"bundled/{read.name}"
-        rows[f"{read.name}.{weights.tag}"] = row
+            rows[f"{read.name}.{weights.tag}"] = row
     return rows or {read.name: base}
 
 
