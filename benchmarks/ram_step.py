@@ -59,7 +59,7 @@ SETTINGS = {
 def looped_retina(sides: tuple[int, ...]):
     """What ports of RAM do: pad the batch for each patch size, then slice sample by sample."""
 
-    def retina(image: Tensor, location: Tensor, sums: None) -> Tensor:
+    def retina(image: Tensor, location: Tensor, integral: None) -> Tensor:
         corners = locate(location, (image.shape[-2], image.shape[-1]))
         patches = []
         for side in sides:

@@ -1,7 +1,7 @@
 """Every attention in every kind of backbone: it works, or it is refused with the reason.
 
-`python tests/contract/test_matrix.py [BACKBONE...]` runs the pairs (all of them take the better
-part of an hour) and writes what each did into `benchmarks/composition.json` and `.md`. Pairs that
+`python tests/contract/test_matrix.py [BACKBONE...]` runs the pairs (all of them take an
+hour or more) and writes what each did into `benchmarks/composition.json` and `.md`. Pairs that
 are there are left out, so that a run can be taken up again; `--again` runs them anew.
 """
 

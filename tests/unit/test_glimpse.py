@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo_plugins.recurrent.glimpse import GlimpseSensor
-from zoo_plugins.recurrent.retina import extract_glimpse, locate, patch_sides, prefix_sums
+from zoo_plugins.recurrent.retina import extract_glimpse, integral_image, locate, patch_sides
 
 from zoo.errors import OptionError, UsageError
 
@@ -51,16 +51,16 @@ def test_extraction_is_the_naive_crop(size, channels, patch, num_patches, scale,
     expected = naive(image, location, sides)
     weight = torch.rand(expected.shape, generator=generator, dtype=torch.float64)
     wanted = torch.autograd.grad((expected * weight).sum(), image)[0]
-    for sums in (None, prefix_sums(image, (1, 1000), 1)):
-        found = extract_glimpse(image, location, sides, sums)
+    for integral in (None, integral_image(image, (1, 1000), 1)):
+        found = extract_glimpse(image, location, sides, integral)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(torch.autograd.grad((found * weight).sum(), image)[0], wanted)
 
 
 def test_running_sums_are_made_where_the_crops_cost_more():
-    assert prefix_sums(torch.rand(2, 1, 100, 100), (12, 24, 48, 96), 8) is not None
-    assert prefix_sums(torch.rand(2, 1, 1000, 1000), (12, 24, 48), 8) is None
-    assert prefix_sums(torch.rand(2, 1, 28, 28), (8,), 6) is None  # nothing to average
+    assert integral_image(torch.rand(2, 1, 100, 100), (12, 24, 48, 96), 8) is not None
+    assert integral_image(torch.rand(2, 1, 1000, 1000), (12, 24, 48), 8) is None
+    assert integral_image(torch.rand(2, 1, 28, 28), (8,), 6) is None  # nothing to average
 
 
 def test_several_episodes_share_one_image_batch():

@@ -18,8 +18,8 @@ from zoo_plugins.recurrent.retina import (
     LARGEST_SIDE,
     check_view,
     extract_glimpse,
+    integral_image,
     patch_sides,
-    prefix_sums,
 )
 
 
@@ -93,11 +93,11 @@ class GlimpseSensor(nn.Module):
 
     def prepare(self, image: Tensor, glimpses: int) -> Tensor | None:
         """What makes `glimpses` looks at each image cheaper, if anything does."""
-        return prefix_sums(image, self.sides, glimpses)
+        return integral_image(image, self.sides, glimpses)
 
-    def retina(self, image: Tensor, location: Tensor, sums: Tensor | None = None) -> Tensor:
+    def retina(self, image: Tensor, location: Tensor, integral: Tensor | None = None) -> Tensor:
         """rho(x, l), flat; see `extract_glimpse`."""
-        return extract_glimpse(image, location, self.sides, sums)
+        return extract_glimpse(image, location, self.sides, integral)
 
     def encode(self, pixels: Tensor, location: Tensor) -> Tensor:
         """g of the flat pixels that `retina` took at `location`."""

@@ -168,10 +168,10 @@ class RecurrentAttention(nn.Module):
             start = _point(self.first_location, image).expand(image.shape[0], 2)
         check_view(image, start, self.in_chans, self.sensor.sides[0])
         start = start.to(_location_dtype(start))
-        sums = self.sensor.prepare(image, math.prod(start.shape[:-2]) * self.num_glimpses)
+        integral = self.sensor.prepare(image, math.prod(start.shape[:-2]) * self.num_glimpses)
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
-            hidden = self._glance(image, sums, location, hidden)
+            hidden = self._glance(image, integral, location, hidden)
             mean = self.locator(hidden.detach())
             sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
             location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
@@ -238,10 +238,12 @@ class RecurrentAttention(nn.Module):
         return set()
 
     def _glance(
-        self, image: Tensor, sums: Tensor | None, location: Tensor, hidden: Tensor | None
+        self, image: Tensor, integral: Tensor | None, location: Tensor, hidden: Tensor | None
     ) -> Tensor:
         def step(location: Tensor, hidden: Tensor | None) -> Tensor:
-            pixels = self.sensor.retina(image, location, sums)  # checked before the first glance
+            pixels = self.sensor.retina(
+                image, location, integral
+            )  # checked before the first glance
             return self.core(self.sensor.encode(pixels, location), hidden)
 
         if self.grad_checkpointing and torch.is_grad_enabled():

@@ -15,7 +15,7 @@ from zoo_plugins.common.inputs import check_shape
 from zoo.errors import UsageError
 
 LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
-DEAREST = 8.0  # pixels cropped and averaged in the time that one pixel's running sums take
+PIXELS_CROPPED = 8.0  # for each pixel of the image: from here on its integral image is cheaper
 
 
 def locate(location: Tensor, size: tuple[int, int]) -> Tensor:
@@ -108,7 +108,7 @@ def patch_sides(patch_size: int, num_patches: int, scale: float) -> tuple[int, .
 
 
 def extract_glimpse(
-    image: Tensor, location: Tensor, sides: tuple[int, ...], sums: Tensor | None = None
+    image: Tensor, location: Tensor, sides: tuple[int, ...], integral: Tensor | None = None
 ) -> Tensor:
     """The retina rho(x, l): concentric patches, all reduced to the size of the first.
 
@@ -117,7 +117,7 @@ def extract_glimpse(
     Args:
         image: (B, C, H, W). location: (..., B, 2) as (x, y) in [-1, 1].
         sides: of the patches, in pixels; see `patch_sides`.
-        sums: what `prefix_sums` made of this image; the result is the same but for rounding.
+        integral: what `integral_image` made of this image; the result is the same but for rounding.
 
     Returns:
         (..., B, len(sides) * C * sides[0]^2), scale-major, then channel, row, column.
@@ -128,8 +128,8 @@ def extract_glimpse(
     for side in sides:
         if side == sides[0]:
             patch = crop_patches(image, centre, side)
-        elif sums is not None:
-            patch = average_patches(sums, centre, side, sides[0]).to(image.dtype)
+        elif integral is not None:
+            patch = average_patches(integral, centre, side, sides[0]).to(image.dtype)
         else:
             patch = crop_patches(image, centre, side)
             pooled = _average(patch.flatten(0, -4), sides[0])
@@ -144,30 +144,29 @@ def _average(patch: Tensor, side: int) -> Tensor:
     return F.adaptive_avg_pool2d(patch, side) if rest else F.avg_pool2d(patch, window)
 
 
-def prefix_sums(image: Tensor, sides: tuple[int, ...], glimpses: int) -> Tensor | None:
+def integral_image(image: Tensor, sides: tuple[int, ...], glimpses: int) -> Tensor | None:
     """Sums of each image over all rows above and columns left of each pixel, itself included.
 
-    With them any average costs four reads, whatever its window: made once for an image, they
-    replace the crops of all wider patches of all `glimpses`. None where the crops are cheaper.
-    Only on the CPU: elsewhere crops are not what takes the time, and a running sum is not
-    deterministic on CUDA.
+    With it any average costs four reads, whatever its window: made once for an image, it replaces
+    the crops of all wider patches of all `glimpses`. None where the crops are cheaper, and off the
+    CPU, where this was not measured and a running sum is not deterministic.
 
     Returns:
         float64 (B, C, H, W), since float32 would lose the digits that a difference needs.
     """
     cropped = glimpses * sum(side**2 for side in sides if side != sides[0])
-    if image.device.type != "cpu" or cropped < DEAREST * image.shape[-2] * image.shape[-1]:
+    if image.device.type != "cpu" or cropped < PIXELS_CROPPED * image.shape[-2] * image.shape[-1]:
         return None
     return image.cumsum(-1, dtype=torch.float64).cumsum(-2)
 
 
-def average_patches(sums: Tensor, centre: Tensor, side: int, size: int) -> Tensor:
-    """The patch of `crop_patches`, averaged to `size` x `size`, from `prefix_sums`.
+def average_patches(integral: Tensor, centre: Tensor, side: int, size: int) -> Tensor:
+    """The patch of `crop_patches`, averaged to `size` x `size`, from `integral_image`.
 
     Windows are those of adaptive pooling: floor(i side/size) to ceil((i + 1) side/size).
 
     Args:
-        sums: (B, C, H, W). centre: int64 (..., B, 2) as (x, y).
+        integral: (B, C, H, W). centre: int64 (..., B, 2) as (x, y).
 
     Returns:
         float64 (..., B, C, size, size).
@@ -175,17 +174,19 @@ def average_patches(sums: Tensor, centre: Tensor, side: int, size: int) -> Tenso
     first = [i * side // size for i in range(size)]
     last = [-(-(i + 1) * side // size) for i in range(size)]
     edges = sorted({*first, *last})
-    area = torch.tensor([b - a for a, b in zip(first, last, strict=True)], device=sums.device)
-    corners = _sums_before(sums, centre, torch.tensor(edges, device=sums.device) - side // 2)
+    area = torch.tensor([b - a for a, b in zip(first, last, strict=True)], device=integral.device)
+    corners = _sums_before(
+        integral, centre, torch.tensor(edges, device=integral.device) - side // 2
+    )
     below, above = ([edges.index(edge) for edge in ends] for ends in (first, last))
     strips = corners[..., above, :] - corners[..., below, :]
     return (strips[..., above] - strips[..., below]) / (area[:, None] * area)
 
 
-def _sums_before(sums: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
+def _sums_before(integral: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
     """Sum over all pixels above and left of each pair of (y, x) edges: (..., B, C, N, N)."""
-    height, width = sums.shape[-2:]
+    height, width = integral.shape[-2:]
     x, y = centre[..., :1] + offsets, centre[..., 1:] + offsets
     column, row = (x - 1).clamp(0, width - 1), (y - 1).clamp(0, height - 1)
-    found = gather_grid(sums, row, column)
+    found = gather_grid(integral, row, column)
     return found * (y > 0)[..., None, :, None] * (x > 0)[..., None, None, :]
