@@ -33,10 +33,10 @@ from mechanisms_table import table
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from zoo.files import write_atomically
-from zoo.mechanisms import build_attention
+from zoo.build.attention import build_attention
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.registry.specs import AttentionSpec
+from zoo.runtime.files import write_atomically
 
 Run = Callable[[Tensor], Tensor]
 REGISTRY = default_registry()
@@ -49,7 +49,7 @@ SLOW, VERY_SLOW = 0.12, 0.4  # seconds for one image, forward: then the batch is
 def contenders(spec: AttentionSpec, channels: int, size: tuple[int, int]) -> dict[str, Any]:
     """Name -> (module, function of it and the map), ours first."""
     torch.manual_seed(0)
-    options = {"feat_size": size} if spec.needs_size else {}
+    options = {"feat_size": size} if spec.insertion.needs_size else {}
     ours = _shaken(build_attention(spec, REGISTRY, channels, options))
     found: dict[str, Any] = {"ours": (ours, lambda m, x: m(x))}
     if spec.name in FORMULAS:
@@ -142,7 +142,9 @@ def measure(
     one = torch.randn(1, *shape)
     check_same(found, one)
     each = min(seconds(forward(*found["ours"]), one) for _ in range(2))
-    batch = min(most, 1 if each > VERY_SLOW else 2 if each > SLOW or spec.quadratic else 8)
+    batch = min(
+        most, 1 if each > VERY_SLOW else 2 if each > SLOW or spec.insertion.quadratic else 8
+    )
     x = torch.randn(batch, *shape)
     row: dict[str, Any] = {"batch": batch}
     for name, direction in (("forward", forward), ("backward", backward)):
@@ -176,7 +178,9 @@ def main() -> None:
         "threads": torch.get_num_threads(), "machine": platform.machine(),
         "torch": torch.__version__, "dtype": "float32",
     }  # fmt: skip
-    specs = [s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.role != "none"]
+    specs = [
+        s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.insertion.role != "none"
+    ]
     for spec in sorted(specs, key=lambda s: s.name):
         for shape in SHAPES if not args.names or spec.name in args.names else ():
             rows, key = record["rows"].setdefault(spec.name, {}), "x".join(map(str, shape))

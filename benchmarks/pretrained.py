@@ -35,9 +35,9 @@ def child(who: str, name: str) -> dict[str, Any]:
     import timm
     import torch
 
-    import zoo.factory
+    import zoo.build.create
 
-    creators = {"zoo": zoo.factory.create_model, "timm": timm.create_model}
+    creators = {"zoo": zoo.build.create.create_model, "timm": timm.create_model}
     if who == "zoo":
         zoo.list_models()
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))

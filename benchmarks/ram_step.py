@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from zoo_plugins.recurrent.reinforce import Reinforce
-from zoo_plugins.recurrent.retina import locate
+from zoo_plugins.mechanisms.hard.retina import locate
+from zoo_plugins.networks.ram.reinforce import Reinforce
 
 import zoo
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 
 Step = Callable[[Tensor, Tensor], float]
 

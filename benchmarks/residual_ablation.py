@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 from zoo.training.recipe import Recipe, read_recipe
 from zoo.training.run import train
 

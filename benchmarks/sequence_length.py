@@ -86,7 +86,7 @@ def build(row: Row, side: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """The module, and an input of side^2 positions."""
     torch.manual_seed(0)
     options = dict(row.options)
-    if default_registry().attentions[row.name].needs_size:
+    if default_registry().attentions[row.name].insertion.needs_size:
         options["feat_size"] = (side, side)
     module = zoo.create_attention(row.name, CHANNELS, **options)
     shapes = {

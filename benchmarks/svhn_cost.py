@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ import timm
 import torch
 from torch import Tensor
 
+from zoo.build.attention import build_attention
 from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
-from zoo.mechanisms import build_attention, option_names
 from zoo.registry import default_registry
-from zoo.targets import resolve
+from zoo.registry.options import option_names
+from zoo.registry.targets import resolve
 
 BACKBONE = "vit_small_patch16_224"
 SHARPNESS = (1.0, 2.5, 5.0)

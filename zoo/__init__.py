@@ -9,59 +9,78 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zoo.runtime.moved import find_moved
+from zoo.runtime.old_names import OLD_NAMES
 from zoo.version import __version__
 
 if TYPE_CHECKING:
     from zoo import errors, testing
-    from zoo.catalogue import (
+    from zoo.build.create import create_attention, create_model
+    from zoo.errors import ZooError
+    from zoo.registry import Registry
+    from zoo.registry.catalogue import (
         attention_info,
         list_attentions,
         list_backbones,
         list_models,
         model_info,
     )
-    from zoo.errors import ZooError
-    from zoo.factory import create_attention, create_model
-    from zoo.hookspecs import hookimpl
-    from zoo.registry import Registry
-    from zoo.specs import (
+    from zoo.registry.hookspecs import hookimpl
+    from zoo.registry.specs import (
         AttentionSpec,
         BackboneSpec,
         DatasetSpec,
+        Insertion,
         ModelSpec,
+        OptionNames,
         Paper,
+        Provenance,
+        Trial,
         WeightsSpec,
+        Width,
     )
 
 _HOMES = {
-    "attention_info": "zoo.catalogue",
-    "list_attentions": "zoo.catalogue",
-    "list_backbones": "zoo.catalogue",
-    "list_models": "zoo.catalogue",
-    "model_info": "zoo.catalogue",
+    "attention_info": "zoo.registry.catalogue",
+    "list_attentions": "zoo.registry.catalogue",
+    "list_backbones": "zoo.registry.catalogue",
+    "list_models": "zoo.registry.catalogue",
+    "model_info": "zoo.registry.catalogue",
     "ZooError": "zoo.errors",
-    "create_attention": "zoo.factory",
-    "create_model": "zoo.factory",
-    "hookimpl": "zoo.hookspecs",
+    "create_attention": "zoo.build.create",
+    "create_model": "zoo.build.create",
+    "hookimpl": "zoo.registry.hookspecs",
     "Registry": "zoo.registry",
-    "AttentionSpec": "zoo.specs",
-    "BackboneSpec": "zoo.specs",
-    "DatasetSpec": "zoo.specs",
-    "ModelSpec": "zoo.specs",
-    "Paper": "zoo.specs",
-    "WeightsSpec": "zoo.specs",
+    "AttentionSpec": "zoo.registry.specs",
+    "BackboneSpec": "zoo.registry.specs",
+    "DatasetSpec": "zoo.registry.specs",
+    "ModelSpec": "zoo.registry.specs",
+    "Paper": "zoo.registry.specs",
+    "Insertion": "zoo.registry.specs",
+    "OptionNames": "zoo.registry.specs",
+    "Provenance": "zoo.registry.specs",
+    "Trial": "zoo.registry.specs",
+    "Width": "zoo.registry.specs",
+    "WeightsSpec": "zoo.registry.specs",
 }
 
 _MODULES = ("errors", "testing")
+
+find_moved(OLD_NAMES)
 
 __all__ = [
     "AttentionSpec",
     "BackboneSpec",
     "DatasetSpec",
+    "Insertion",
     "ModelSpec",
+    "OptionNames",
     "Paper",
+    "Provenance",
     "Registry",
+    "Trial",
     "WeightsSpec",
+    "Width",
     "ZooError",
     "__version__",
     "attention_info",

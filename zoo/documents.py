@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from zoo.catalogue import weights_of
-from zoo.costs import Cost, cost
+from zoo.build.costs import Cost, cost
 from zoo.registry import Registry
-from zoo.specs import CONTRACTS, AttentionSpec, ModelSpec
+from zoo.registry.catalogue import weights_of
+from zoo.registry.specs import CONTRACTS, AttentionSpec, ModelSpec
 
 HEAD = """\
 # Mechanisms
@@ -68,7 +68,11 @@ def _models(registry: Registry) -> str:
         ))
         for spec in sorted(registry.models.values(), key=lambda s: (s.family, s.name))
     ]  # fmt: skip
-    notes = [f"- `{s.name}`: {s.notes}" for _, s in sorted(registry.models.items()) if s.notes]
+    notes = [
+        f"- `{s.name}`: {s.provenance.notes}"
+        for _, s in sorted(registry.models.items())
+        if s.provenance.notes
+    ]
     table = [_line(head), "|" + "---|" * len(head), *rows]
     return "\n".join(["## Named models", "", *table, "", "Departures and choices:\n", *notes, ""])
 
@@ -87,7 +91,7 @@ def _family(family: str, specs: Sequence[AttentionSpec], registry: Registry) -> 
     lines = [f"## {family.replace('_', ' ').capitalize()}", "", _line(COLUMNS)]
     lines.append("|" + "---|" * 4 + "---:|" * 3 + "---|" * 2)
     lines += [_line(_cells(spec, cost(spec, registry))) for spec in specs]
-    notes = [f"- `{spec.name}`: {spec.notes}" for spec in specs if spec.notes]
+    notes = [f"- `{spec.name}`: {spec.provenance.notes}" for spec in specs if spec.provenance.notes]
     return "\n".join([*lines, "", *(["Departures and choices:\n", *notes, ""] if notes else [])])
 
 
@@ -96,7 +100,7 @@ def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
     return (
         ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
         f"`{spec.contract}`",
-        ROLES[spec.role],
+        ROLES[spec.insertion.role],
         _start(spec),
         *(f"{figure:,}" for figure in figures),
         *("-" for _ in range(3 - len(figures))),
@@ -106,22 +110,22 @@ def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
 
 
 def _start(spec: AttentionSpec) -> str:
-    if spec.role == "none":
+    if spec.insertion.role == "none":
         return "-"
-    return "residual" if spec.role == "replace_conv" else spec.identity
+    return "residual" if spec.insertion.role == "replace_conv" else spec.insertion.identity
 
 
 def checked_against(spec: AttentionSpec | ModelSpec) -> str:
     """What the mechanism's outputs and gradients are compared with; `-` if nothing is stated."""
-    if not spec.verified:
+    if not spec.provenance.verified:
         return "-"
-    if spec.verified != "cases":
+    if spec.provenance.verified != "cases":
         return "the equations"
-    return SOURCES.get(spec.reference, "the equations")
+    return SOURCES.get(spec.provenance.reference, "the equations")
 
 
 def _paper(spec: AttentionSpec | ModelSpec) -> str:
-    paper = spec.paper
+    paper = spec.provenance.paper
     if paper is None:
         return "-"
     title = f"[{paper.title}]({paper.url})" if paper.url else paper.title

@@ -16,11 +16,10 @@ from typing import Any
 from timm.models import generate_default_cfgs, get_pretrained_cfg, is_model, register_model
 from torch import nn
 
-from zoo import names
-from zoo.catalogue import weights_of
+from zoo.build.create import create_model
 from zoo.errors import UnknownNameError, UsageError
-from zoo.factory import create_model
-from zoo.registry import default_registry
+from zoo.registry import default_registry, names
+from zoo.registry.catalogue import weights_of
 
 default_cfgs: dict[str, Any] = {}
 

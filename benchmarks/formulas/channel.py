@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.channel.double_attention import DoubleAttention
-from zoo_plugins.channel.fca import FrequencyChannelAttention
-from zoo_plugins.channel.hoga import HighOrderGroupAttention
-from zoo_plugins.channel.parnet import ParNet
-from zoo_plugins.channel.psa import PyramidSqueezeAttention
-from zoo_plugins.channel.soca import SecondOrderChannelAttention
-from zoo_plugins.channel.split_attention import SplitAttention
+from zoo_plugins.mechanisms.channel.double_attention import DoubleAttention
+from zoo_plugins.mechanisms.channel.fca import FrequencyChannelAttention
+from zoo_plugins.mechanisms.channel.hoga import HighOrderGroupAttention
+from zoo_plugins.mechanisms.channel.parnet import ParNet
+from zoo_plugins.mechanisms.channel.psa import PyramidSqueezeAttention
+from zoo_plugins.mechanisms.channel.soca import SecondOrderChannelAttention
+from zoo_plugins.mechanisms.channel.split_attention import SplitAttention
 
 
 def se(m: nn.Module, x: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.mixed.attention_branch import AttentionBranch
-from zoo_plugins.mixed.bam import Bam
-from zoo_plugins.mixed.cbam import Cbam, ChannelGate, ConvNorm, SpatialGate
-from zoo_plugins.mixed.cot import ContextualTransformer
-from zoo_plugins.mixed.harmonious import Harmonious
-from zoo_plugins.mixed.residual_mask import ResidualMask
-from zoo_plugins.mixed.shuffle_attention import ShuffleAttention
-from zoo_plugins.mixed.triplet import TripletAttention
+from zoo_plugins.mechanisms.mixed.attention_branch import AttentionBranch
+from zoo_plugins.mechanisms.mixed.bam import Bam
+from zoo_plugins.mechanisms.mixed.cbam import Cbam, ChannelGate, ConvNorm, SpatialGate
+from zoo_plugins.mechanisms.mixed.cot import ContextualTransformer
+from zoo_plugins.mechanisms.mixed.harmonious import Harmonious
+from zoo_plugins.mechanisms.mixed.residual_mask import ResidualMask
+from zoo_plugins.mechanisms.mixed.shuffle_attention import ShuffleAttention
+from zoo_plugins.mechanisms.mixed.triplet import TripletAttention
 
 from formulas.channel import dual_attention_channel
 from formulas.spatial import dual_attention_position

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.self_attention.axial import AxialAttention, AxialBlock
-from zoo_plugins.self_attention.criss_cross import CrissCross
-from zoo_plugins.self_attention.efficient import EfficientAttention
-from zoo_plugins.self_attention.ema_unit import EPS, EMAUnit
-from zoo_plugins.self_attention.external import ExternalAttention
-from zoo_plugins.self_attention.lambda_layer import LambdaLayer
-from zoo_plugins.self_attention.non_local_sparse import NonLocalSparse
-from zoo_plugins.self_attention.stand_alone import StandAlone
+from zoo_plugins.mechanisms.self_attention.axial import AxialAttention, AxialBlock
+from zoo_plugins.mechanisms.self_attention.criss_cross import CrissCross
+from zoo_plugins.mechanisms.self_attention.efficient import EfficientAttention
+from zoo_plugins.mechanisms.self_attention.ema_unit import EPS, EMAUnit
+from zoo_plugins.mechanisms.self_attention.external import ExternalAttention
+from zoo_plugins.mechanisms.self_attention.lambda_layer import LambdaLayer
+from zoo_plugins.mechanisms.self_attention.non_local_sparse import NonLocalSparse
+from zoo_plugins.mechanisms.self_attention.stand_alone import StandAlone
 
 
 def non_local(m: nn.Module, x: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.arithmetic.adl import AttentionDropout
-from zoo_plugins.spatial.picanet_global import PicanetGlobal
-from zoo_plugins.spatial.picanet_local import PicanetLocal
-from zoo_plugins.spatial.sge import SpatialGroupEnhance
-from zoo_plugins.spatial.span import SpanBlock
-from zoo_plugins.spatial.spatial_spectral import MASK_SCALE, SpatialSpectral
-from zoo_plugins.spatial_transformer.spatial_transformer import SpatialTransformer
+from zoo_plugins.mechanisms.arithmetic.adl import AttentionDropout
+from zoo_plugins.mechanisms.spatial.picanet_global import PicanetGlobal
+from zoo_plugins.mechanisms.spatial.picanet_local import PicanetLocal
+from zoo_plugins.mechanisms.spatial.sge import SpatialGroupEnhance
+from zoo_plugins.mechanisms.spatial.span import SpanBlock
+from zoo_plugins.mechanisms.spatial.spatial_spectral import MASK_SCALE, SpatialSpectral
+from zoo_plugins.mechanisms.spatial_transformer.spatial_transformer import SpatialTransformer
 
 
 def dual_attention_position(m: nn.Module, x: Tensor) -> Tensor:

@@ -18,9 +18,10 @@ class Sound(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight.sigmoid()
 
-    def init_identity(self) -> None:
+    def init_identity(self) -> float:
         with torch.no_grad():
             self.weight.zero_()
+        return 0.5
 
 
 class WrongShape(Sound):
@@ -91,8 +92,8 @@ class TakesAnything(Sound):
 
 
 class NoIdentity(Sound):
-    def init_identity(self) -> None:
-        pass
+    def init_identity(self) -> float:
+        return 0.5
 
 
 class StuckIdentity(Sound):
@@ -103,10 +104,11 @@ class StuckIdentity(Sound):
     def forward(self, x: Tensor) -> Tensor:
         return x * (self.weight * self.factor).sigmoid()
 
-    def init_identity(self) -> None:
+    def init_identity(self) -> float:
         with torch.no_grad():
             self.weight.zero_()
             self.factor.zero_()
+        return 0.5
 
 
 class IgnoresMask(Sound):

@@ -11,16 +11,18 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.catalogue import goes_into_backbones
+from zoo.build.attention import build_attention
 from zoo.errors import IncompatibleBackboneError, OptionError, UnknownNameError, UsageError
 from zoo.insertion import Target, insert
-from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.registry.catalogue import goes_into_backbones
+from zoo.registry.specs import AttentionSpec
 
 REGISTRY = default_registry()
 MIXES = [
-    s for s in REGISTRY.attentions.values() if goes_into_backbones(s) and s.role != "replace_mixer"
+    s
+    for s in REGISTRY.attentions.values()
+    if goes_into_backbones(s) and s.insertion.role != "replace_mixer"
 ]
 BACKBONES = (
     "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "regnety_008", "efficientnet_b0",
@@ -51,7 +53,7 @@ def put(model: nn.Module, spec: AttentionSpec, name: str, size: int, form: str) 
 
 
 def warm_form(spec: AttentionSpec) -> str:
-    return spec.identity if spec.role == "refine" else "residual"
+    return spec.insertion.identity if spec.insertion.role == "refine" else "residual"
 
 
 def assert_same(found: Tensor, expected: Tensor) -> None:
@@ -62,11 +64,11 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
 def test_goes_into_resnet18(spec: AttentionSpec) -> None:
     model = zoo.create_model(f"{spec.name}_resnet18", num_classes=7, img_size=64)
     plain = timm.create_model("resnet18", num_classes=7).state_dict()
-    if spec.role == "refine":
+    if spec.insertion.role == "refine":
         assert plain.keys() <= model.state_dict().keys()
     assert model.default_cfg["input_size"] == (3, 64, 64)
     model(torch.randn(2, 3, 64, 64)).sum().backward()
-    other = 64 if spec.needs_size else 96
+    other = 64 if spec.insertion.needs_size else 96
     assert model.eval()(torch.randn(1, 3, other, other)).shape == (1, 7)
     assert model.forward_head(model.forward_features(torch.randn(1, 3, 64, 64))).shape == (1, 7)
 

@@ -6,7 +6,7 @@ import pytest
 
 from zoo import testing
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.registry.specs import AttentionSpec
 from zoo.testing import trial
 
 ATTENTIONS = list(default_registry().attentions.values())
@@ -16,7 +16,7 @@ def applies(spec: AttentionSpec, check: testing.Check) -> bool:
     if check in (testing.check_sizes, testing.check_channels_last):
         return spec.contract in testing.MAPS
     if check is testing.check_identity_start:
-        return spec.identity == "exact"
+        return spec.insertion.identity == "exact"
     return check is not testing.check_mask or spec.masked
 
 

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.registry.specs import AttentionSpec
 from zoo.testing.trial import MAPS, build, sample
 
 SPECS = [
-    s for s in default_registry().attentions.values() if s.contract in MAPS and s.role != "none"
+    s
+    for s in default_registry().attentions.values()
+    if s.contract in MAPS and s.insertion.role != "none"
 ]
 QUICK = ("se", "cbam", "double_attention", "non_local", "stand_alone", "halo")
 

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 import zoo
+from zoo.build.guard import RANKS
 from zoo.errors import UsageError
-from zoo.guard import RANKS
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
-from zoo.targets import resolve
+from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
 from zoo.testing.trial import MAPS, sample
 
 CHANNELS = 64
 CHANNEL_NAMES = {"channels", "in_channels", "out_channels", "dim", "device", "dtype"}
 GUARDED = [s for s in default_registry().attentions.values() if s.contract in RANKS]
-PLAIN = [s for s in GUARDED if not s.example]
+PLAIN = [s for s in GUARDED if not s.trial.example]
 by_name = pytest.mark.parametrize("spec", PLAIN, ids=lambda spec: spec.name)
 WRONG: dict[str, Any] = {
     "a vector": torch.randn(2, CHANNELS),
@@ -35,7 +35,7 @@ WRONG: dict[str, Any] = {
 
 
 def made(spec: AttentionSpec, size: tuple[int, int] = (8, 8)) -> nn.Module:
-    options = {"feat_size": size} if spec.needs_size else {}
+    options = {"feat_size": size} if spec.insertion.needs_size else {}
     torch.manual_seed(0)
     return zoo.create_attention(spec.name, CHANNELS, **options).eval()
 
@@ -51,7 +51,7 @@ def test_a_wrong_input_is_refused_by_name(spec: AttentionSpec) -> None:
 
 @by_name
 def test_an_option_of_no_sense_is_refused_or_harmless(spec: AttentionSpec) -> None:
-    fixed = {"feat_size": (4, 4)} if spec.needs_size else {}
+    fixed = {"feat_size": (4, 4)} if spec.insertion.needs_size else {}
     inputs = sample(spec, batch=1, size=(4, 4))
     target = resolve(spec.target, default_registry().owner(spec))
     for name in inspect.signature(target).parameters.keys() - CHANNEL_NAMES:

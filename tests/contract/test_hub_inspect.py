@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save, save_file
 
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
 from zoo.hub import local_file
-from zoo.safetensors_file import DTYPES, inspect, tensors
+from zoo.weights.safetensors_file import DTYPES, inspect, tensors
 
 
 @pytest.fixture(autouse=True)

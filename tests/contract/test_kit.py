@@ -35,7 +35,8 @@ FAULTS = {
 def spec(name: str) -> zoo.AttentionSpec:
     masked = name == "IgnoresMask"
     return zoo.AttentionSpec(
-        name=name.lower(), target=f"faulty_attentions:{name}", identity="exact", identity_gate=0.5,
+        name=name.lower(), target=f"faulty_attentions:{name}",
+        insertion=zoo.Insertion(identity="exact"),
         contract="tokens" if masked else "map", masked=masked,
     )  # fmt: skip
 
@@ -80,9 +81,9 @@ def test_a_plugin_with_a_missing_target_is_found(
 
 def test_a_plugin_that_imports_torch_is_found() -> None:
     with pytest.raises(AssertionError, match="imports timm torch"):
-        testing.check_plugin("zoo_plugins.channel.se")
+        testing.check_plugin("zoo_plugins.mechanisms.channel.se")
 
 
-@pytest.mark.parametrize("name", ["zoo_plugins.channel", "zoo_plugins.mixed"])
+@pytest.mark.parametrize("name", ["zoo_plugins.mechanisms.channel", "zoo_plugins.mechanisms.mixed"])
 def test_first_party_plugins_conform(name: str) -> None:
     testing.check_plugin(name)

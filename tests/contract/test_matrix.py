@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.catalogue import goes_into_backbones
+from zoo.build.attention import build_attention
+from zoo.build.init_mode import SkipInit
 from zoo.errors import ZooError
-from zoo.files import write_atomically
-from zoo.init_mode import SkipInit
 from zoo.insertion import Target, insert
-from zoo.mechanisms import build_attention
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
+from zoo.registry.catalogue import goes_into_backbones
+from zoo.registry.specs import AttentionSpec
+from zoo.runtime.files import write_atomically
 
 REGISTRY = default_registry()
 SPECS = sorted(
@@ -74,7 +74,7 @@ def check_runs(name: str, backbone: str) -> None:
     options = {"img_size": size, **BACKBONES[backbone]}
     model = zoo.create_model(f"{name}_{backbone}", num_classes=5, **options)
     sizes = [(size, size)]
-    if backbone not in FIXED and not REGISTRY.attentions[name].needs_size:
+    if backbone not in FIXED and not REGISTRY.attentions[name].insertion.needs_size:
         sizes.append(OTHER_SIZE)
     for each in sizes:
         model(torch.randn(2, 3, *each)).sum().backward()
@@ -115,7 +115,7 @@ def check_warm_start(spec: AttentionSpec, backbone: str) -> None:
     def build(channels: int, **more: object) -> nn.Module:
         return build_attention(spec, REGISTRY, channels, more)
 
-    form = spec.identity if spec.role == "refine" else "residual"
+    form = spec.insertion.identity if spec.insertion.role == "refine" else "residual"
     insert(target, spec, build, insertion=form)
     assert plain.state_dict().keys() <= model.state_dict().keys()
     assert (run(model.eval(), x) - expected).abs().max() <= 1e-4 * expected.abs().max()

@@ -12,18 +12,19 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.catalogue import goes_into_backbones
+from zoo.build.attention import build_attention
 from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import Target, insert
-from zoo.mechanisms import build_attention, option_names
 from zoo.registry import default_registry
-from zoo.specs import AttentionSpec
-from zoo.targets import resolve
+from zoo.registry.catalogue import goes_into_backbones
+from zoo.registry.options import option_names
+from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
 
 MIXERS = [
     s
     for s in default_registry().attentions.values()
-    if s.role == "replace_mixer" and goes_into_backbones(s)
+    if s.insertion.role == "replace_mixer" and goes_into_backbones(s)
 ]
 SMALL = {"img_size": 64, "depth": 2, "num_classes": 5}
 GRID = {"class_token": False, "global_pool": "avg"}
@@ -32,7 +33,7 @@ by_name = pytest.mark.parametrize("spec", MIXERS, ids=lambda spec: spec.name)
 
 def options(spec: AttentionSpec) -> dict[str, object]:
     """A mixer that needs a grid of tokens cannot have a class token beside it."""
-    return {**SMALL, **(GRID if spec.needs_size else {})}
+    return {**SMALL, **(GRID if spec.insertion.needs_size else {})}
 
 
 @by_name
@@ -65,7 +66,7 @@ def test_a_warm_start_moves_no_logit_and_learns(spec: AttentionSpec) -> None:
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(x), torch.tensor([1, 3])).backward()
         optimizer.step()
-    own = [n for n in before if spec.identity == "exact" or n.startswith("attn.")]
+    own = [n for n in before if spec.insertion.identity == "exact" or n.startswith("attn.")]
     assert any(not torch.equal(mixer.get_parameter(name), before[name]) for name in own)
 
 
@@ -76,7 +77,7 @@ def _insert(model: nn.Module, spec: AttentionSpec) -> list[str]:
         return build_attention(spec, default_registry(), channels, given)
 
     target = Target(model=model, name="vit_tiny_patch16_224", img_size=(64, 64), in_chans=3)
-    return insert(target, spec, build, insertion=spec.identity)
+    return insert(target, spec, build, insertion=spec.insertion.identity)
 
 
 def test_where_there_is_no_such_attention() -> None:

@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from zoo.mechanisms import build_attention
+from zoo.build.attention import build_attention
 from zoo.registry import default_registry
-from zoo.specs import MAPS, AttentionSpec
+from zoo.registry.specs import MAPS, AttentionSpec
 
 REGISTRY = default_registry()
 CHANNELS = 64
-MAPS_ALONE = [s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.role != "none"]
+MAPS_ALONE = [
+    s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.insertion.role != "none"
+]
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 20))
 few = settings(
     max_examples=8, derandomize=True, database=None, deadline=None,
@@ -26,7 +28,7 @@ by_name = pytest.mark.parametrize("spec", MAPS_ALONE, ids=lambda spec: spec.name
 
 
 def made(spec: AttentionSpec, size: tuple[int, int], **options: Any) -> nn.Module:
-    if spec.needs_size:
+    if spec.insertion.needs_size:
         options["feat_size"] = size
     torch.manual_seed(0)
     return build_attention(spec, REGISTRY, CHANNELS, options).eval()

@@ -18,7 +18,7 @@ import zoo
 import zoo.timm_bridge
 from zoo.errors import UsageError
 from zoo.registry import default_registry
-from zoo.targets import resolve
+from zoo.registry.targets import resolve
 
 ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_attention_56
     "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",

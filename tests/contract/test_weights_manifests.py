@@ -10,12 +10,12 @@ import timm
 import torch
 
 import zoo
-from zoo import manifests, timm_index
 from zoo.errors import WeightsNotFoundError
-from zoo.names import parse
-from zoo.registry import default_registry
-from zoo.specs import WeightsSpec
+from zoo.registry import default_registry, timm_index
+from zoo.registry.names import parse
+from zoo.registry.specs import WeightsSpec
 from zoo.training.recipe import read_recipe
+from zoo.weights import manifests
 
 FOLDER = Path(__file__).resolve().parents[2] / "weights" / "zoo_weights"
 PATHS = sorted(FOLDER.glob("*.toml"))

@@ -8,7 +8,7 @@ import torch
 import zoo
 from zoo.data.mnist import MNIST
 from zoo.evaluation import evaluate
-from zoo.evaluation.device import autocast_dtype
+from zoo.runtime.device import autocast_dtype
 
 pytestmark = [
     pytest.mark.gpu,

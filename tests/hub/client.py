@@ -78,7 +78,7 @@ class Client:
 def pull(repository: str, revision: str = "main", filename: str = "model.safetensors",
          sha256: str = "", read: bool = False, **options: Any) -> dict[str, Any]:  # fmt: skip
     from zoo.hub import Request, pull
-    from zoo.safetensors_file import inspect
+    from zoo.weights.safetensors_file import inspect
 
     request = Request(repository=repository, revision=revision, filename=filename, sha256=sha256)
     with pull(request, **options) as file:

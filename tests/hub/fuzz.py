@@ -27,7 +27,7 @@ def _on_file(use: Callable[[Path], object], content: bytes) -> None:
 def safetensors(content: bytes) -> None:
     """Header and tensors of a file."""
     from zoo.hub import local_file
-    from zoo.safetensors_file import tensors
+    from zoo.weights.safetensors_file import tensors
 
     def use(path: Path) -> None:
         with local_file(path) as file:
@@ -47,7 +47,7 @@ def config(content: bytes) -> None:
 
 def manifest(content: bytes) -> None:
     """A manifest; one that is read can be written and is then the same."""
-    from zoo import manifests
+    from zoo.weights import manifests
 
     def use(path: Path) -> None:
         spec = manifests.read(path)
@@ -73,8 +73,8 @@ def recipe(content: bytes) -> None:
 
 def name(content: bytes) -> None:
     """A model's name."""
-    from zoo.names import parse
     from zoo.registry import default_registry
+    from zoo.registry.names import parse
 
     parse(content.decode("utf-8", "replace"), default_registry())
 

@@ -17,8 +17,8 @@ PACKAGES = {
     "zoo_weights": "weights/zoo_weights",
 }
 WHERE = """
-import json, zoo, zoo_plugins.channel, zoo_weights
-print(json.dumps([zoo.__file__, zoo_plugins.channel.__file__, zoo_weights.__file__]))
+import json, zoo, zoo_plugins.mechanisms.channel, zoo_weights
+print(json.dumps([zoo.__file__, zoo_plugins.mechanisms.channel.__file__, zoo_weights.__file__]))
 """
 
 

@@ -13,7 +13,7 @@ import torch
 from small_run import RECIPE, assert_same_result, command
 
 from zoo.errors import CheckpointError, RecipeError
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.recipe import read_recipe

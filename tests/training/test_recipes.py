@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from small_run import RECIPE
-from zoo_plugins.recurrent.reinforce import Reinforce
+from zoo_plugins.networks.ram.reinforce import Reinforce
 
 import zoo
 from zoo.errors import DataError, OptionError, RecipeError, UnknownNameError
-from zoo.names import parse
 from zoo.registry import default_registry
+from zoo.registry.names import parse
 from zoo.training import run as training
 from zoo.training.recipe import read_recipe
 

@@ -19,7 +19,7 @@ from small_run import RECIPE, assert_same_result, command, read_curve
 import zoo
 from zoo.cli import cli
 from zoo.errors import RecipeError
-from zoo.evaluation.processes import Processes
+from zoo.runtime.processes import Processes
 from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint
 from zoo.training.recipe import read_recipe

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_run import RECIPE, assert_same_result
-from zoo_plugins.digits import sets
+from zoo_plugins.datasets.canvases import sets
 
 from zoo.training import run as training
 from zoo.training.augment import augment

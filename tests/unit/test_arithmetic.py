@@ -64,7 +64,7 @@ def test_reverse_saliency_refuses_a_prediction_of_another_size() -> None:
     ],
 )
 def test_mirror_at_a_middle_line_is_a_flip(line: tuple[float, ...], flipped: tuple[int]) -> None:
-    from zoo_plugins.arithmetic.mirror import mirror_grid
+    from zoo_plugins.mechanisms.arithmetic.mirror import mirror_grid
 
     module: Any = zoo.create_attention("mirror", 3)
     x = torch.rand(1, 3, 5, 8)
@@ -73,7 +73,7 @@ def test_mirror_at_a_middle_line_is_a_flip(line: tuple[float, ...], flipped: tup
 
 
 def test_mirror_at_the_diagonal_transposes() -> None:
-    from zoo_plugins.arithmetic.mirror import mirror_grid
+    from zoo_plugins.mechanisms.arithmetic.mirror import mirror_grid
 
     module: Any = zoo.create_attention("mirror", 2)
     x = torch.rand(1, 2, 6, 6)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from zoo_plugins.class_based.attention_branch_resnet import AttentionBranchLoss
+from zoo_plugins.networks.attention_branch.resnet import AttentionBranchLoss
 
 import zoo
 from zoo.errors import OptionError
-from zoo.reference.keymaps import carry_over, map_keys
 from zoo.registry import default_registry
+from zoo.weights.keymaps import carry_over, map_keys
 
 
 @pytest.fixture(scope="module")
@@ -91,5 +91,5 @@ def test_the_authors_names_are_carried_over(model: Any) -> None:
     theirs = {re.sub(r"^layer3\.attention\.", "", k): v for k, v in model.state_dict().items()}
     assert "att_conv3.weight" in theirs and "bn_att3.running_var" in theirs
     network: Any = zoo.create_model("abn_resnet18", num_classes=4).eval()
-    carry_over(map_keys(spec.key_map, theirs, network, "class_based"), network)
+    carry_over(map_keys(spec.provenance.key_map, theirs, network, "class_based"), network)
     torch.testing.assert_close(network(images()), model(images()))

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from zoo_plugins.baselines.cnn11 import Cnn11, LocallyConnected, Maxout
-from zoo_plugins.baselines.sequence import SequenceCrossEntropy
-from zoo_plugins.baselines.svhn_grey import ContrastNorm
+from zoo_plugins.networks.baselines.cnn11 import Cnn11, LocallyConnected, Maxout
+from zoo_plugins.networks.baselines.sequence import SequenceCrossEntropy
+from zoo_plugins.networks.baselines.svhn_grey import ContrastNorm
 
 import zoo
 from zoo.errors import DataError, OptionError, UsageError

@@ -7,10 +7,9 @@ import json
 import pytest
 
 import zoo
-from zoo import timm_index
-from zoo.catalogue import goes_into_backbones
 from zoo.errors import UnknownNameError
-from zoo.registry import default_registry
+from zoo.registry import default_registry, timm_index
+from zoo.registry.catalogue import goes_into_backbones
 
 
 def test_lists_are_sorted_and_without_repeats() -> None:

@@ -13,8 +13,9 @@ from torch.distributions import (
     Weibull,
     kl_divergence,
 )
-from zoo_plugins.common.attend import masked_softmax
-from zoo_plugins.common.chance import (
+
+from zoo.sdk.attend import masked_softmax
+from zoo.sdk.chance import (
     categorical_kl,
     gumbel,
     log_weibull,

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.channel.fca import dct_image
-from zoo_plugins.channel.soca import covariance_pool
-from zoo_plugins.spatial.neighbourhood import neighbours, weighted_sum
+from zoo_plugins.mechanisms.channel.fca import dct_image
+from zoo_plugins.mechanisms.channel.soca import covariance_pool
+from zoo_plugins.mechanisms.spatial.neighbourhood import neighbours, weighted_sum
 
 import zoo
 from zoo.errors import OptionError

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import zoo
+from zoo.build.attention import build_attention
 from zoo.cli.convert import command
-from zoo.convert import convert
 from zoo.errors import (
     CorruptWeightsError,
     OptionError,
@@ -32,11 +32,11 @@ from zoo.errors import (
     WeightsNotFoundError,
     ZooError,
 )
-from zoo.mechanisms import build_attention
 from zoo.reference.cases import read_case
-from zoo.reference.keymaps import carry_over, map_keys
+from zoo.reference.convert import convert
 from zoo.reference.models import draw
 from zoo.registry import default_registry
+from zoo.weights.keymaps import carry_over, map_keys
 
 CASES = Path(__file__).parents[1] / "reference" / "cases"
 ENTRIES = {e["name"]: e for e in json.loads((CASES / "models.json").read_text())["models"]}
@@ -142,7 +142,7 @@ def test_every_mechanism(path: Path, tmp_path: Path, out: Path) -> None:
     spec = default_registry().attentions[done.name]
     torch.manual_seed(0)
     module = build_attention(spec, default_registry(), None, case.config)
-    carry_over(map_keys(spec.key_map, case.state, module, ""), module)
+    carry_over(map_keys(spec.provenance.key_map, case.state, module, ""), module)
     converted = load_file(out)
     assert converted.keys() == module.state_dict().keys()
     for key, tensor in module.state_dict().items():

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from zoo_plugins.reinforcement.dasnet import DasNet, FilterPolicy
-from zoo_plugins.reinforcement.dasnet_network import DasNetwork
-from zoo_plugins.reinforcement.dasnet_search import PolicySearch
-from zoo_plugins.reinforcement.dasnet_snes import Snes, utilities
+from zoo_plugins.mechanisms.reinforcement.dasnet import DasNet, FilterPolicy
+from zoo_plugins.mechanisms.reinforcement.dasnet_snes import Snes, utilities
+from zoo_plugins.networks.dasnet.network import DasNetwork
+from zoo_plugins.networks.dasnet.search import PolicySearch
 
 import zoo
 from zoo.errors import OptionError, UsageError

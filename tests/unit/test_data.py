@@ -261,7 +261,7 @@ class TestNames:
             write_idx(folder / f"{stem}-images-idx3-ubyte", np.zeros((2, 28, 28)))
             write_idx(folder / f"{stem}-labels-idx1-ubyte", np.array([4, 7]))
         spec = registry.datasets["fashion_mnist"]
-        from zoo.targets import resolve
+        from zoo.registry.targets import resolve
 
         data = resolve(spec.target, "test")(tmp_path, None)
         assert (data.name, data.split, len(data), data[1][1]) == ("fashion_mnist", "test", 2, 7)
@@ -281,7 +281,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", sorted(spec.name for spec in zoo.data.DATASETS))
     def test_every_name_is_a_set_or_one_clear_error(self, name, tmp_path, registry):
-        from zoo.targets import resolve
+        from zoo.registry.targets import resolve
 
         try:
             data = resolve(registry.datasets[name].target, "test")(tmp_path / "absent", "test")

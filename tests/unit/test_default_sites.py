@@ -6,11 +6,11 @@ import pytest
 import timm
 
 import zoo
-from zoo.catalogue import attention_info
 from zoo.errors import SpecError
 from zoo.insertion.families import conv_sites
 from zoo.insertion.sites import in_last_stage
-from zoo.specs import AttentionSpec
+from zoo.registry.catalogue import attention_info
+from zoo.registry.specs import AttentionSpec
 
 
 def sites(name: str, **options: object) -> list[str]:

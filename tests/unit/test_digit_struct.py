@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from svhn_files import ENTRIES, write_mat
-from zoo_plugins.digits import digit_struct
-from zoo_plugins.digits.digit_struct import read_digit_struct
+from zoo_plugins.datasets.house_numbers import digit_struct
+from zoo_plugins.datasets.house_numbers.digit_struct import read_digit_struct
 
 from zoo.errors import DataError
 

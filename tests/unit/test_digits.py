@@ -11,18 +11,18 @@ import torch
 import torch.nn.functional as F
 import zoo_plugins.digits as digits_plugin
 from click.testing import CliRunner
-from zoo_plugins.digits import sets
-from zoo_plugins.digits.canvas import Canvas, paste
-from zoo_plugins.digits.distort import CORNERS, Distorted, _homography, _pixels, _spline
-from zoo_plugins.digits.draws import Draws
-from zoo_plugins.digits.pairs import APART, Pair
-from zoo_plugins.digits.sampling import sample
-from zoo_plugins.digits.source import Digits
+from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.datasets.canvases.canvas import Canvas, paste
+from zoo_plugins.datasets.canvases.distort import CORNERS, Distorted, _homography, _pixels, _spline
+from zoo_plugins.datasets.canvases.draws import Draws
+from zoo_plugins.datasets.canvases.pairs import APART, Pair
+from zoo_plugins.datasets.canvases.sampling import sample
+from zoo_plugins.datasets.canvases.source import Digits
 
 from zoo.cli import cli
 from zoo.data.resolve import open_data
 from zoo.errors import DataError, OptionError
-from zoo.targets import resolve
+from zoo.registry.targets import resolve
 
 MNIST_SETS = [spec for spec in digits_plugin.DATASETS if spec.name.startswith("mnist_")]
 DRAWN = [*MNIST_SETS, *(s for s in digits_plugin.DATASETS if s.name.startswith("synthetic_"))]

@@ -15,8 +15,8 @@ import pytest
 
 from zoo.cli import COMMANDS
 from zoo.documents import mechanisms
-from zoo.files import write_atomically
 from zoo.registry import default_registry
+from zoo.runtime.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")}

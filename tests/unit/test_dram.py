@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoo_plugins.recurrent.dram_combine import combine
-from zoo_plugins.recurrent.dram_glimpse import GlimpseNetwork
-from zoo_plugins.recurrent.dram_reinforce import SequenceReinforce, reverse
+from zoo_plugins.networks.dram.combine import combine
+from zoo_plugins.networks.dram.glimpse import GlimpseNetwork
+from zoo_plugins.networks.dram.reinforce import SequenceReinforce, reverse
 
 import zoo
 from zoo.errors import DataError, OptionError, UsageError

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from zoo_plugins.recurrent.canvases import make_canvases, windows
-from zoo_plugins.recurrent.dvan import diversity_loss
-from zoo_plugins.recurrent.dvan_network import DiversifiedAttentionLoss
+from zoo_plugins.mechanisms.recurrent.dvan import diversity_loss
+from zoo_plugins.networks.dvan.canvases import make_canvases, windows
+from zoo_plugins.networks.dvan.network import DiversifiedAttentionLoss
 
 import zoo
 from zoo.errors import OptionError, UsageError

@@ -17,16 +17,16 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from zoo.data.folder import ImageFolder
 from zoo.data.mnist import MNIST
+from zoo.data.preprocessing import ToPixels
 from zoo.errors import DataError, OptionError, UsageError, ZooError, ZooWarning
 from zoo.evaluation import Evaluation, Preprocessing, evaluate, write_record
-from zoo.evaluation import device as devices
 from zoo.evaluation.loader import share
 from zoo.evaluation.metrics import Tally, rank_of
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.predictor import Predictor, agrees
-from zoo.evaluation.preprocessing import ToPixels
-from zoo.viz.canvas import GAP, SIDE
-from zoo.viz.glimpses import GlimpsePath, draw
+from zoo.explain.canvas import GAP, SIDE
+from zoo.explain.glimpses import GlimpsePath, draw
+from zoo.runtime import device as devices
 
 
 class Noise:

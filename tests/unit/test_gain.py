@@ -10,9 +10,9 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from zoo_plugins.class_based.gain import Guidance, attention_mining
-from zoo_plugins.class_based.gain_resnet import GuidedAttentionLoss
-from zoo_plugins.class_based.grad_cam import grad_cam, min_max
+from zoo_plugins.mechanisms.class_based.gain import Guidance, attention_mining
+from zoo_plugins.mechanisms.class_based.grad_cam import grad_cam, min_max
+from zoo_plugins.networks.gain.resnet import GuidedAttentionLoss
 
 import zoo
 from zoo.errors import OptionError, UsageError

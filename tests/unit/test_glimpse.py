@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoo_plugins.recurrent.glimpse import GlimpseSensor
-from zoo_plugins.recurrent.retina import extract_glimpse, integral_image, locate, patch_sides
+from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
+from zoo_plugins.mechanisms.hard.retina import extract_glimpse, integral_image, locate, patch_sides
 
 from zoo.errors import OptionError, UsageError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.spatial.region_construction import (
+from zoo_plugins.mechanisms.spatial.region_construction import (
     boundary_between,
     region_attention,
     region_map,
@@ -124,7 +124,7 @@ def test_pyramid_feature_normalises_by_the_batch_if_asked() -> None:
 
 
 def test_style_pooling_is_mean_and_deviation_of_windows() -> None:
-    from zoo_plugins.spatial.spatial_attention_pyramid import style_pool
+    from zoo_plugins.mechanisms.spatial.spatial_attention_pyramid import style_pool
 
     x = torch.randn(2, 3, 7, 8) + 5
     found = style_pool(x, (3, 3), 2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.logical.kalman_filtering import KalmanFilteringAttention
+from zoo_plugins.mechanisms.logical.kalman_filtering import KalmanFilteringAttention
 
 import zoo
 from zoo.errors import OptionError, UsageError

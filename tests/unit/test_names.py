@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo import names, timm_index
 from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError
-from zoo.registry import Registry, default_registry
+from zoo.registry import Registry, default_registry, names, timm_index
 
 TIMM_OWNS = (
     "eca_resnet33ts", "eca_resnext26ts", "eca_nfnet_l0", "bat_resnext26ts", "lambda_resnet26t",

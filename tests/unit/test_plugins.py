@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import zoo
-from zoo import plugins
-from zoo.plugins import Plugin, describe, discover
+from zoo.registry import plugins
+from zoo.registry.plugins import Plugin, describe, discover
+from zoo.version import DISTRIBUTION
+
+ROOT = Path(__file__).parents[2]
 
 
 def row(item: object) -> Plugin:
@@ -21,16 +26,17 @@ def row(item: object) -> Plugin:
 def installed(monkeypatch: pytest.MonkeyPatch, *points: Any) -> list[Plugin]:
     """The rows of entry points that a fake environment has."""
     monkeypatch.setattr(plugins, "entry_points", lambda group: list(points))
-    return [plugin for plugin in discover() if not plugin.first_party]
+    return [plugin for plugin in discover() if plugin.distribution != DISTRIBUTION]
 
 
 def point(name: str, value: str) -> EntryPoint:
     return EntryPoint(name, value, plugins.GROUP)
 
 
-def test_first_party_plugins_load_by_the_same_door() -> None:
-    rows = {plugin.name: plugin for plugin in discover() if plugin.first_party}
-    assert rows.keys() == plugins.FIRST_PARTY.keys()
+def test_the_zoos_own_plugins_are_the_entry_points_of_its_distribution() -> None:
+    rows = {plugin.name: plugin for plugin in discover() if plugin.distribution == DISTRIBUTION}
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert rows.keys() == stated["project"]["entry-points"][plugins.GROUP].keys()
     assert {plugin.status for plugin in rows.values()} == {"ok"}
 
 
@@ -80,7 +86,7 @@ def test_a_second_plugin_of_one_name_leaves_the_first(monkeypatch: pytest.Monkey
 
 
 def test_one_object_under_two_names_is_one_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = installed(monkeypatch, point("again", "zoo_plugins.channel"))
+    (found,) = installed(monkeypatch, point("again", "zoo_plugins.mechanisms.channel"))
     assert "same object as plugin zoo-channel" in found.problems[0]
 
 
@@ -115,7 +121,7 @@ def test_unreadable_metadata_leaves_out_that_distribution(monkeypatch: pytest.Mo
     )
     monkeypatch.setattr(plugins, "entry_points", fail)
     monkeypatch.setattr(plugins, "distributions", lambda: [Unreadable(), readable])
-    assert [plugin.name for plugin in discover() if not plugin.first_party] == ["odd"]
+    assert [plugin.name for plugin in discover() if plugin.distribution != DISTRIBUTION] == ["odd"]
 
 
 @pytest.mark.parametrize(

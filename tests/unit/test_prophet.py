@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from zoo_plugins.logical.prophet import deviation, noun_phrase_spans, span_means
+from zoo_plugins.mechanisms.logical.prophet import deviation, noun_phrase_spans, span_means
 
 import zoo
 

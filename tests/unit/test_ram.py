@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.recurrent.authors import AUTHORS_NAMES, from_authors
-from zoo_plugins.recurrent.ram import RecurrentAttention
-from zoo_plugins.recurrent.reinforce import Reinforce
+from zoo_plugins.networks.ram.authors import AUTHORS_NAMES, from_authors
+from zoo_plugins.networks.ram.ram import RecurrentAttention
+from zoo_plugins.networks.ram.reinforce import Reinforce
 
 import zoo
 from zoo.errors import OptionError, UsageError, WeightsMismatchError

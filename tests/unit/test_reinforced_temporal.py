@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from zoo_plugins.reinforcement.policy import bernoulli_log_prob, policy_loss
+from zoo_plugins.mechanisms.reinforcement.policy import bernoulli_log_prob, policy_loss
 
 import zoo
 

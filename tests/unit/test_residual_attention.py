@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from zoo_plugins.networks.residual_attention.mask import AttentionModule
+from zoo_plugins.networks.residual_attention.network import ResidualAttentionNetwork
+from zoo_plugins.networks.residual_attention.options import read_options
+from zoo_plugins.networks.residual_attention.units import Units
 from zoo_plugins.residual_attention import MODELS
-from zoo_plugins.residual_attention.mask import AttentionModule
-from zoo_plugins.residual_attention.network import ResidualAttentionNetwork
-from zoo_plugins.residual_attention.options import read_options
-from zoo_plugins.residual_attention.units import Units
 
 import zoo
-from zoo.convert import convert
 from zoo.errors import OptionError, UsageError, WeightsMismatchError
+from zoo.reference.convert import convert
 from zoo.reference.models import draw
 
 CASES = Path(__file__).parents[1] / "reference" / "cases" / "models.json"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from zoo.cli import cli
 from zoo.errors import DataError, OptionError, UsageError
-from zoo.viz.maps import GAP, SIDE, draw
+from zoo.explain.maps import GAP, SIDE, draw
 
 NETWORK = "residual_attention_56_cifar"
 

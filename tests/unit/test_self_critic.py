@@ -9,7 +9,7 @@ import pytest
 import torch
 from timm.layers import SEModule
 from torch import Tensor
-from zoo_plugins.reinforcement.self_critic import self_critic_reward
+from zoo_plugins.mechanisms.reinforcement.self_critic import self_critic_reward
 
 import zoo
 from zoo.errors import OptionError, UsageError

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_exact_match
-from zoo_plugins.baselines.sequence import SequenceCrossEntropy
-from zoo_plugins.digits import sets
-from zoo_plugins.recurrent.dram_reinforce import SequenceReinforce
+from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.networks.baselines.sequence import SequenceCrossEntropy
+from zoo_plugins.networks.dram.reinforce import SequenceReinforce
 
 import zoo
 from zoo.cli import main
+from zoo.data.sequences import PAD, LabelSequence
 from zoo.errors import DataError, UsageError
 from zoo.evaluation import Preprocessing, evaluate
 from zoo.evaluation.metrics import SequenceTally
 from zoo.evaluation.picture import save_glimpses
-from zoo.sequences import PAD, LabelSequence
 
 NO_END = LabelSequence(length=3, num_classes=4)
 STOPS = LabelSequence(length=3, num_classes=4, end=3)
@@ -294,7 +294,7 @@ def test_what_training_and_evaluation_call_wrong(name: str, options: Any, data: 
 
 
 def _pixels(settings: Preprocessing, image: Any) -> torch.Tensor:
-    from zoo.evaluation.preprocessing import ToPixels
+    from zoo.data.preprocessing import ToPixels
 
     return settings.normalise(torch.from_numpy(ToPixels(settings)(image))[None])
 

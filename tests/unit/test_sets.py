@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
-from zoo_plugins.multimodal.fourier import interleaved_features, stacked_features
-from zoo_plugins.multimodal.perceiver_authors import from_authors
+from zoo_plugins.mechanisms.multimodal.fourier import interleaved_features, stacked_features
+from zoo_plugins.mechanisms.multimodal.perceiver_authors import from_authors
 
 import zoo
 from zoo.errors import OptionError, UsageError

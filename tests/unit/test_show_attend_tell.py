@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.logical.caption_authors import from_authors, reference_call
-from zoo_plugins.logical.caption_losses import doubly_stochastic, reinforced, soft_loss
+from zoo_plugins.mechanisms.logical.caption_authors import from_authors, reference_call
+from zoo_plugins.mechanisms.logical.caption_losses import doubly_stochastic, reinforced, soft_loss
 
 import zoo
 from zoo.errors import OptionError
-from zoo.reference.keymaps import carry_over
+from zoo.weights.keymaps import carry_over
 
 DIM, STATE, WORDS, VOCAB, STEPS, BATCH, PLACES = 6, 5, 4, 7, 4, 3, 8
 

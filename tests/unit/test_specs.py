@@ -17,7 +17,7 @@ TARGET = "package.module:Class"
 
 def test_an_attention_needs_only_a_name_and_a_target() -> None:
     spec = zoo.AttentionSpec(name="gate", target=TARGET)
-    assert (spec.contract, spec.role, spec.identity, spec.kind) == (
+    assert (spec.contract, spec.insertion.role, spec.insertion.identity, spec.kind) == (
         "map", "refine", "residual", "soft",
     )  # fmt: skip
 
@@ -25,7 +25,9 @@ def test_an_attention_needs_only_a_name_and_a_target() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        zoo.AttentionSpec(name="gate", target=TARGET, defaults={"reduction": 4}),
+        zoo.AttentionSpec(
+            name="gate", target=TARGET, options=zoo.OptionNames(defaults={"reduction": 4})
+        ),
         zoo.BackboneSpec(name="net", target=TARGET),
         zoo.ModelSpec(name="gate_net", attention="gate", backbone="net"),
         zoo.DatasetSpec(name="digits", target=TARGET),
@@ -54,16 +56,12 @@ def test_specs_are_frozen_and_can_be_pickled_and_replaced(spec: Any) -> None:
         ({"target": None}, "None"),
         ({"aliases": "abc"}, "tuple of strings"),
         ({"aliases": ("G",)}, "'G'"),
-        ({"variants": ["a"]}, "tuple of strings"),
-        ({"dead_parameters": "bias"}, "tuple of strings"),
-        ({"defaults": 3}, "mapping"),
-        ({"role": "decorate"}, "'refine', 'replace_conv'"),
         ({"kind": "medium"}, "'soft', 'hard'"),
         ({"contract": "map->map"}, "'map'"),
-        ({"identity": "perfect"}, "'exact', 'residual'"),
-        ({"placement": "everywhere"}, "'block'"),
-        ({"identity_gate": 0}, "identity_gate=0"),
-        ({"identity_gate": float("nan")}, "identity_gate=nan"),
+        ({"insertion": "exact"}, "zoo.Insertion(...)"),
+        ({"role": "refine"}, "insertion=zoo.Insertion(role=...)"),
+        ({"paper": None}, "provenance=zoo.Provenance(paper=...)"),
+        ({"colour": "red"}, "no field 'colour'"),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, Any], said: str) -> None:
@@ -75,6 +73,11 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: zoo.Trial(dead_parameters="bias"), "tuple of strings"),  # pyright: ignore
+        (lambda: zoo.OptionNames(defaults=3), "mapping"),  # pyright: ignore
+        (lambda: zoo.Insertion(role="decorate"), "'refine', 'replace_conv'"),  # pyright: ignore
+        (lambda: zoo.Insertion(identity="perfect"), "'exact', 'residual'"),  # pyright: ignore
+        (lambda: zoo.Insertion(placement="everywhere"), "'block'"),  # pyright: ignore
         (lambda: zoo.ModelSpec(name="net"), "a target, or an attention and a backbone"),
         (lambda: zoo.ModelSpec(name="net", attention="se"), "an attention and a backbone"),
         (lambda: zoo.ModelSpec(name="net", target="net"), "package.module:attribute"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from zoo_plugins.spatial_transformer.warp import TRANSFORMS, Warp
+from zoo_plugins.mechanisms.spatial_transformer.warp import TRANSFORMS, Warp
 
 import zoo
 from zoo.errors import OptionError, UsageError

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 from svhn_files import ENTRIES, make_images, write_mat
-from zoo_plugins.digits import sets
-from zoo_plugins.digits.numbers import BLANK, PAPER, Form, grown, union
+from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.datasets.house_numbers.numbers import BLANK, PAPER, Form, grown, union
 
 from zoo.errors import DataError, ZooWarning
 
@@ -152,7 +152,7 @@ class TestSynthetic:
         assert (spread > 15).float().mean() > 0.97
 
     def test_without_matplotlib_the_error_says_what_to_install(self, monkeypatch):
-        from zoo_plugins.digits import glyphs
+        from zoo_plugins.datasets.house_numbers import glyphs
 
         glyphs.load_glyphs.cache_clear()
         monkeypatch.setitem(sys.modules, "matplotlib", None)

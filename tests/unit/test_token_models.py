@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import zoo
-from zoo.assemble import _insert as put_attention  # pyright: ignore[reportPrivateUsage]
+from zoo.build.assemble import _insert as put_attention  # pyright: ignore[reportPrivateUsage]
+from zoo.build.plan import Plan
 from zoo.errors import IncompatibleBackboneError, OptionError
-from zoo.plan import Plan
 from zoo.registry import default_registry
-from zoo.targets import resolve
+from zoo.registry.targets import resolve
 
 SMALL: dict[str, Any] = {"img_size": 64, "depth": 2, "num_classes": 5}
 VIT = "vit_tiny_patch16_224"
@@ -87,7 +87,7 @@ def test_in_the_place_of_attention_it_starts_near(
 @torch.no_grad()
 def test_beside_attention_it_moves_no_logit(name: str, published: tuple[Path, Tensor]) -> None:
     path, expected = published
-    form = default_registry().attentions[name].identity
+    form = default_registry().attentions[name].insertion.identity
     model = warm(name, path, form)
     torch.testing.assert_close(model(randn(2, 3, 64, 64)), expected, rtol=1e-4, atol=1e-5)
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from timm.layers import Attention
 from torch import Tensor, nn
-from zoo_plugins.self_attention.hashing import cluster, counts, spread_positions, sums
-from zoo_plugins.self_attention.linear_recurrence import causal_sums
+from zoo_plugins.mechanisms.self_attention.hashing import cluster, counts, spread_positions, sums
+from zoo_plugins.mechanisms.self_attention.linear_recurrence import causal_sums
 
 import zoo
 from zoo.errors import OptionError, UsageError
@@ -280,7 +280,7 @@ def test_emsa_takes_any_size_of_map(size: tuple[int, int], reduction: int) -> No
 @pytest.mark.parametrize("normalization", ["softmax", "scaling"])
 @torch.no_grad()
 def test_efficient_on_tokens_is_efficient_on_a_map(normalization: str) -> None:
-    from zoo_plugins.self_attention.efficient import EfficientAttention
+    from zoo_plugins.mechanisms.self_attention.efficient import EfficientAttention
 
     torch.manual_seed(0)
     tokens = EfficientAttention.token_mixer(32, num_heads=4, normalization=normalization).eval()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoo_plugins.class_based.spectral import cluster_filters, spectrum
-from zoo_plugins.class_based.two_level_pipeline import TwoLevelAttention, keep_patches
+from zoo_plugins.mechanisms.class_based.spectral import cluster_filters, spectrum
+from zoo_plugins.mechanisms.class_based.two_level_pipeline import TwoLevelAttention, keep_patches
 
 import zoo
 from zoo.errors import OptionError, UsageError

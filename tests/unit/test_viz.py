@@ -14,9 +14,9 @@ from torch import Tensor, nn
 import zoo
 from zoo import cli
 from zoo.errors import DataError, UsageError
-from zoo.viz import sites
-from zoo.viz.canvas import save
-from zoo.viz.show import show
+from zoo.explain import sites
+from zoo.explain.canvas import save
+from zoo.explain.show import show
 
 
 @pytest.fixture

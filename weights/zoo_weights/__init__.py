@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo.hookspecs import hookimpl
-from zoo.manifests import read_folder
-from zoo.specs import WeightsSpec
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import WeightsSpec
+from zoo.weights.manifests import read_folder
 
 
 @hookimpl

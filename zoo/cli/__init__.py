@@ -52,8 +52,8 @@ class _LazyGroup(click.Group):
 @cache
 def plugin_commands() -> Mapping[str, click.Command]:
     """Commands that plugins add; each adds to a group of its own, so none can replace another."""
-    from zoo.plugins import blame
     from zoo.registry import default_registry
+    from zoo.registry.plugins import blame
 
     registry = default_registry()
     found: dict[str, click.Command] = {}

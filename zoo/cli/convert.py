@@ -29,7 +29,7 @@ def command(
     A pickle of PyTorch, of which nothing is run, or safetensors. Every key is used, or is a counter
     or constant; else nothing is written. zoo.create_model(FORMAT, weights=OUT, ...) loads OUT.
     """
-    from zoo.convert import convert
+    from zoo.reference.convert import convert
 
     done = convert(name, checkpoint, out, _file(config_file) | dict(map(_pair, pairs)))
     if as_json:

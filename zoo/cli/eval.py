@@ -38,7 +38,7 @@ def command(as_json: bool, **given: Any) -> None:
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from zoo.evaluation.job import Job
-    from zoo.evaluation.processes import is_main
+    from zoo.runtime.processes import is_main
 
     names = ("model", "data", "split", "weights", "test_size", "record", "picture")
     job = Job(**{name: given.pop(name) for name in names})

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from zoo import catalogue
 from zoo.cli import echo_json
 from zoo.errors import UnknownNameError
+from zoo.registry import catalogue
 
 
 @click.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from zoo import catalogue
 from zoo.cli import echo_json
+from zoo.registry import catalogue
 
 
 @click.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from zoo.cli import echo_json, plugin_commands
-from zoo.plugins import Plugin
 from zoo.registry import default_registry
+from zoo.registry.plugins import Plugin
 
 
 @click.command()

@@ -35,8 +35,8 @@ def command(
 
         torchrun --nproc-per-node N -m zoo train RECIPE --device cuda
     """
-    from zoo.evaluation.processes import is_main
-    from zoo.files import write_atomically
+    from zoo.runtime.files import write_atomically
+    from zoo.runtime.processes import is_main
     from zoo.training.progress import Progress
     from zoo.training.recipe import read_recipe
     from zoo.training.run import WEIGHTS, train

@@ -36,10 +36,10 @@ def command(
 
     A model without weights is drawn with random ones, which is said.
     """
+    from zoo.build.create import create_model
     from zoo.errors import WeightsNotFoundError
-    from zoo.factory import create_model
-    from zoo.viz.canvas import picture_format, save
-    from zoo.viz.show import show
+    from zoo.explain.canvas import picture_format, save
+    from zoo.explain.show import show
 
     file = out or f"{Path(model).name}.png"
     picture_format(file)

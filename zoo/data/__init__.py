@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo.hookspecs import hookimpl
-from zoo.specs import DatasetSpec
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import DatasetSpec
 
 _TORCHVISION = {
     "cifar10": 10,

@@ -12,8 +12,8 @@ from zoo.data.mnist import MNIST, has_idx
 from zoo.data.parquet import Parquet, find_files
 from zoo.errors import DataError, UnknownNameError
 from zoo.registry import Registry, default_registry
-from zoo.specs import DatasetSpec
-from zoo.targets import resolve
+from zoo.registry.specs import DatasetSpec
+from zoo.registry.targets import resolve
 
 # Folders that torchvision's downloads leave, and the set that is in them.
 _TORCHVISION = {"cifar-10-batches-py": "cifar10", "cifar-100-python": "cifar100"}

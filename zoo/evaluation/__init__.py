@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from zoo.data.preprocessing import Preprocessing
 from zoo.data.resolve import open_data
 from zoo.evaluation.predictor import Predictor
-from zoo.evaluation.preprocessing import Preprocessing
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
 

@@ -10,21 +10,21 @@ from typing import Any
 
 from torch import nn
 
-from zoo.catalogue import weights_of
+from zoo.build.create import create_model
+from zoo.build.plan import make_plan
 from zoo.data.base import ImageData
+from zoo.data.preprocessing import Preprocessing
+from zoo.data.sequences import label_classes, sequence_of
 from zoo.errors import UsageError
 from zoo.evaluation.picture import save_glimpses
-from zoo.evaluation.preprocessing import Preprocessing
-from zoo.evaluation.processes import is_main
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
-from zoo.factory import create_model
-from zoo.plan import make_plan
+from zoo.explain.canvas import picture_format
+from zoo.explain.glimpses import can_show
 from zoo.registry import default_registry
-from zoo.sequences import label_classes, sequence_of
-from zoo.specs import WeightsSpec
-from zoo.viz.canvas import picture_format
-from zoo.viz.glimpses import can_show
+from zoo.registry.catalogue import weights_of
+from zoo.registry.specs import WeightsSpec
+from zoo.runtime.processes import is_main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

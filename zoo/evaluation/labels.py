@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from zoo.data.base import ImageData
+from zoo.data.sequences import LabelSequence, label_classes, sequence_of
 from zoo.errors import DataError, OptionError
 from zoo.evaluation.metrics import Counts, SequenceTally, Tally
-from zoo.sequences import LabelSequence, label_classes, sequence_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.base import Items, describe
-from zoo.evaluation.preprocessing import Preprocessing, ToPixels
-from zoo.sequences import PAD
+from zoo.data.preprocessing import Preprocessing, ToPixels
+from zoo.data.sequences import PAD
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from zoo.sequences import LabelSequence
+from zoo.data.sequences import LabelSequence
 
 
 @dataclass(slots=True)

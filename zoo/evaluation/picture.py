@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from zoo.data.base import Items
+from zoo.data.preprocessing import Preprocessing, ToPixels
+from zoo.data.sequences import label_text, seen
 from zoo.errors import DataError, UsageError
-from zoo.evaluation.preprocessing import Preprocessing, ToPixels
-from zoo.sequences import label_text, seen
-from zoo.viz.canvas import save
-from zoo.viz.glimpses import GlimpsePath, can_show, draw
+from zoo.explain.canvas import save
+from zoo.explain.glimpses import GlimpsePath, can_show, draw
 
 
 def save_glimpses(

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.data.preprocessing import Preprocessing
+from zoo.data.sequences import sequence_of
 from zoo.errors import OptionError, ZooError
-from zoo.evaluation.device import autocast_dtype, find_device
 from zoo.evaluation.fold import Watch, rewrite, share_tensors
-from zoo.evaluation.preprocessing import Preprocessing
-from zoo.sequences import sequence_of
+from zoo.runtime.device import autocast_dtype, find_device
 
 _PROBE = 2  # images on which the forms of a model are compared
 # On a CPU, larger maps are mapped and cleared anew by the allocator at every use (glibc's bound is

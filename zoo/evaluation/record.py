@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo.errors import UsageError
 from zoo.evaluation.metrics import Counts
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 from zoo.version import __version__
 
 _WEIGHTS = ("source", "revision", "sha256")

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.base import ImageData, Items, adapt
+from zoo.data.preprocessing import Preprocessing
 from zoo.errors import DataError, OptionError, ZooError
-from zoo.evaluation.device import device_name
 from zoo.evaluation.labels import LabelKind
 from zoo.evaluation.loader import Batch, batches, share
 from zoo.evaluation.metrics import Counts
 from zoo.evaluation.predictor import Predictor
-from zoo.evaluation.preprocessing import Preprocessing
-from zoo.evaluation.processes import Processes, join
-from zoo.evaluation.progress import bar
 from zoo.evaluation.record import Evaluation
+from zoo.runtime.device import device_name
+from zoo.runtime.processes import Processes, join
+from zoo.runtime.progress import bar
 
 Sink = Callable[[list[int], Tensor, Tensor], object]
 MOST_WORKERS = 8
@@ -41,8 +41,8 @@ def evaluate(
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a classifier on a labelled data set.
 
-    Of a model that reads sequences (`zoo.sequences`): how many are right from the first label to
-    the last, and how many labels are, up to and with the end symbol.
+    Of a model that reads sequences (`zoo.data.sequences`): how many are right from the first label
+    to the last, and how many labels are, up to and with the end symbol.
 
     Under `torchrun` or `accelerate launch` each process takes every n-th batch, and all return
     the result of the whole.

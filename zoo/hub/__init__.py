@@ -11,7 +11,7 @@ from zoo.hub.pull import pull
 from zoo.hub.repository import open_repository
 from zoo.hub.request import Request
 from zoo.hub.timm_weights import timm_weights
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
 
 __all__ = [
     "Request",

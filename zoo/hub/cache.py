@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 TICK = 0.02  # seconds; longer than the step of any file system's clock that the zoo runs on

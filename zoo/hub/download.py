@@ -12,13 +12,13 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from zoo.errors import CorruptWeightsError, HubError
-from zoo.files import write_atomically
 from zoo.hub import cache
 from zoo.hub.files import VerifiedFile
 from zoo.hub.progress import bar
 from zoo.hub.request import Expected, Request, expected_of, open_verified
 from zoo.hub.resolve import Commit, Entry
 from zoo.hub.transport import Clock, TooLongError, UnreachableError, download
+from zoo.runtime.files import write_atomically
 
 logger = logging.getLogger("zoo.hub")
 

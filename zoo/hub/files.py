@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, Self, TypeAlias
 
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
 from zoo.hub import cache
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
 
 Source: TypeAlias = Literal["bundled", "hub", "file"]
 DigestFrom: TypeAlias = Literal["manifest", "hub", "cache", "computed", "unverified"]

@@ -6,15 +6,15 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from zoo import manifests
 from zoo.errors import UsageError, WeightsError, ZooError
-from zoo.files import write_atomically
 from zoo.hub.files import bundled_file
 from zoo.hub.names import published_manifest
 from zoo.hub.resolve import resolve
 from zoo.hub.transport import Clock
 from zoo.registry import default_registry
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
+from zoo.runtime.files import write_atomically
+from zoo.weights import manifests
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,100}\Z", re.ASCII)
 

@@ -9,12 +9,12 @@ from zoo.hub.files import VerifiedFile, local_file
 from zoo.hub.pull import pull
 from zoo.hub.repository import open_repository
 from zoo.hub.request import Request
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
 
 
 def weights_named(name: str) -> WeightsSpec | Path:
     """The weights that `create_model(name, pretrained=True)` would take."""
-    from zoo.plan import make_plan
+    from zoo.build.plan import make_plan
     from zoo.registry import default_registry
 
     plan = make_plan(name, default_registry(), pretrained=True, options={})
@@ -59,7 +59,7 @@ def published_manifest(name: str, model: str = "", tag: str = "") -> WeightsSpec
     """
     from dataclasses import replace
 
-    from zoo.safetensors_file import inspect
+    from zoo.weights.safetensors_file import inspect
 
     config, spec = open_repository(name)
     request = Request(repository=spec.repository, revision=spec.revision, filename=spec.filename)

@@ -7,7 +7,7 @@ from zoo.hub.config import HubConfig
 from zoo.hub.pull import pull
 from zoo.hub.request import Request
 from zoo.hub.resolve import parse_repository
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
 
 
 def open_repository(

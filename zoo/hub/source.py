@@ -13,7 +13,7 @@ from zoo.errors import UsageError
 from zoo.hub import config
 from zoo.hub.cache import read_note
 from zoo.hub.files import VerifiedFile, local_file
-from zoo.safetensors_file import inspect
+from zoo.weights.safetensors_file import inspect
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,8 +117,8 @@ def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
 def _built(
     name: str, options: Mapping[str, Any], recipe: str, data: str, file: VerifiedFile
 ) -> Source:
-    from zoo.catalogue import model_info
-    from zoo.factory import create_model
+    from zoo.build.create import create_model
+    from zoo.registry.catalogue import model_info
 
     model = create_model(name, weights=file.path, **options)
     _same_file(model, file)
@@ -129,11 +129,11 @@ def _built(
 
 
 def _from_name(name: str, weights: str, recipe: Path | None, stack: ExitStack) -> Source:
-    from zoo.catalogue import model_info
-    from zoo.factory import create_model
+    from zoo.build.create import create_model
+    from zoo.build.plan import make_plan
     from zoo.hub import fetch
-    from zoo.plan import make_plan
     from zoo.registry import default_registry
+    from zoo.registry.catalogue import model_info
 
     plan = make_plan(
         name, default_registry(), pretrained=not weights, weights=weights or None, options={}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.errors import WeightsNotFoundError
-from zoo.specs import WeightsSpec
+from zoo.registry.specs import WeightsSpec
 
 INPUT_KEYS = (
     "input_size", "test_input_size", "fixed_input_size", "interpolation", "crop_pct",

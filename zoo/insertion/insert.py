@@ -8,7 +8,7 @@ from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.insertion.refine import refine
 from zoo.insertion.replace import replace_convolutions, replace_mixers
 from zoo.insertion.request import Build, Request, Target
-from zoo.specs import AttentionSpec, Insertion
+from zoo.registry.specs import AttentionSpec, Form
 
 
 def insert(
@@ -17,7 +17,7 @@ def insert(
     build: Build,
     *,
     sites: str | Sequence[str] | None = None,
-    insertion: Insertion = "plain",
+    insertion: Form = "plain",
     replace: bool = False,
 ) -> list[str]:
     """Put `spec`'s attention into the backbone and return the dotted paths where it lives.
@@ -40,20 +40,20 @@ def insert(
         sites=None if wanted is None else tuple(wanted),
         insertion=insertion,
     )
-    if spec.role == "replace_conv":
+    if spec.insertion.role == "replace_conv":
         return replace_convolutions(request)
-    if spec.role == "replace_mixer":
+    if spec.insertion.role == "replace_mixer":
         return replace_mixers(request)
     return refine(request, own=replace)
 
 
-def _check(spec: AttentionSpec, insertion: Insertion, replace: bool) -> None:
-    if spec.role == "none":
+def _check(spec: AttentionSpec, insertion: Form, replace: bool) -> None:
+    if spec.insertion.role == "none":
         raise IncompatibleBackboneError(
             f"{spec.name} ({spec.contract}) does not go into the blocks of a backbone",
             remedy=f'zoo.create_attention("{spec.name}")',
         )
-    if insertion == "exact" and spec.identity != "exact":
+    if insertion == "exact" and spec.insertion.identity != "exact":
         raise UsageError(
             f"{spec.name} cannot start as the identity by itself",
             where="insertion='exact'",

@@ -13,7 +13,7 @@ from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import attach
 from zoo.insertion.forms import AddedBranch
 from zoo.insertion.sites import Site
-from zoo.specs import AttentionSpec, Insertion
+from zoo.registry.specs import AttentionSpec, Form
 
 # given to a mixer only if it accepts them
 HINTS = ("num_heads", "head_dim", "qkv_bias", "bias", "qk_norm", "norm_eps")
@@ -55,7 +55,11 @@ def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSp
 
     It is the class's `token_mixer(dim, **options)`, which builds a mixer (B, N, C) -> the same.
     """
-    if spec.role != "refine" or not hasattr(target, "token_mixer") or not mixer_sites(model):
+    if (
+        spec.insertion.role != "refine"
+        or not hasattr(target, "token_mixer")
+        or not mixer_sites(model)
+    ):
         return spec
     return changed(
         spec, target=f"{spec.target}.token_mixer", contract="tokens", role="replace_mixer",
@@ -94,7 +98,7 @@ def geometry(attention: nn.Module) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def put(model: nn.Module, site: Site, mixer: Any, form: Insertion) -> None:
+def put(model: nn.Module, site: Site, mixer: Any, form: Form) -> None:
     """Put the mixer in the attention's place, started from it if it can be, or beside it.
 
     Raises:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from torch import nn
 
-from zoo.errors import IncompatibleBackboneError
+from zoo.errors import IncompatibleBackboneError, PluginError
 from zoo.insertion import attach
 from zoo.insertion.families import block_sites, own_attention_sites
 from zoo.insertion.forms import Attended, ResidualAttended, ScaledAttended
 from zoo.insertion.request import Request, Target
 from zoo.insertion.sites import Site
 from zoo.insertion.stages import named_sites, stage_sites
-from zoo.specs import Insertion
+from zoo.registry.specs import Form
 
 PLACEMENTS = ("block", "stage", "between_stages")
 
@@ -38,7 +39,7 @@ def _own_sites(target: Target) -> list[Site]:
 
 
 def _sites(request: Request) -> list[Site]:
-    placement = _placement(request) or request.spec.placement
+    placement = _placement(request) or request.spec.insertion.placement
     if placement == "block":
         found = block_sites(request.target.model) or _stages(request.target)
     else:
@@ -91,13 +92,19 @@ def _put(request: Request, site: Site, attention: nn.Module) -> None:
 
 
 def _start(request: Request, attention: nn.Module) -> float:
-    """Start the attention as c x and return c (`init_identity` may return it)."""
-    gate = attention.init_identity()  # pyright: ignore[reportCallIssue]
-    return request.spec.identity_gate if gate is None else float(gate)
+    """Start the attention as c x and return c, as `init_identity` says it."""
+    gate: object = attention.init_identity()  # pyright: ignore[reportCallIssue]
+    if not isinstance(gate, int | float) or not 0 < abs(gate) < inf:
+        raise PluginError(
+            f"init_identity() of {request.spec.name} returned {gate!r}, not the constant c of c x",
+            where=request.spec.target,
+            remedy="return c from init_identity(), a finite number other than 0",
+        )
+    return float(gate)
 
 
 def _form(
-    form: Insertion, attention: nn.Module, base: nn.Module | None, gate: float, site: Site
+    form: Form, attention: nn.Module, base: nn.Module | None, gate: float, site: Site
 ) -> nn.Module:
     where: dict[str, Any] = {"channels_last": site.channels_last}
     if site.way != "swap":

@@ -29,7 +29,7 @@ def replace_convolutions(request: Request) -> list[str]:
             attach.beside(conv, AddedBranch(attention))
             continue
         attach.set_module(model, site.path, attention)
-        for name in () if request.spec.keeps_norm else followers[site.path][1]:
+        for name in () if request.spec.insertion.keeps_norm else followers[site.path][1]:
             attach.set_module(model, name, nn.Identity())
     return [site.path for site in chosen]
 
@@ -40,7 +40,7 @@ def replace_mixers(request: Request) -> list[str]:
     places, grid = mixers.mixer_sites(target.model), mixers.grid_of(target.model)
     if not places or grid is None:
         raise request.no_place()
-    if request.spec.needs_size and grid.prefix:
+    if request.spec.insertion.needs_size and grid.prefix:
         raise IncompatibleBackboneError(
             f"{request.spec.name} needs a grid of tokens, and {target.name} has {grid.prefix} more",
             remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '

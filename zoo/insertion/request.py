@@ -9,7 +9,7 @@ from torch import nn
 
 from zoo.errors import IncompatibleBackboneError, OptionError
 from zoo.insertion.sites import Site, choose, in_last_stage, small_enough
-from zoo.specs import AttentionSpec, Insertion
+from zoo.registry.specs import AttentionSpec, Form
 
 Build = Callable[..., nn.Module]
 REMEDIES = {
@@ -42,11 +42,11 @@ class Request:
     spec: AttentionSpec
     build: Build
     sites: tuple[str, ...] | None
-    insertion: Insertion
+    insertion: Form
 
     def make(self, site: Site, **more: object) -> nn.Module:
         """The attention's module for one site."""
-        if self.spec.needs_size:
+        if self.spec.insertion.needs_size:
             more["feat_size"] = site.map_size(self.target.img_size)
         try:
             return self.build(site.channels, **more)
@@ -63,18 +63,18 @@ class Request:
 
     def by_default(self, places: list[Site]) -> list[Site]:
         """Those that the attention's spec prefers, unless `sites` says otherwise."""
-        if self.sites is None and self.spec.default_sites == "last_stage":
+        if self.sites is None and self.spec.insertion.default_sites == "last_stage":
             return in_last_stage(self.target.model, places)
         return places
 
     def affordable(self, places: list[Site]) -> list[Site]:
         """Without maps on which a quadratic mechanism would be too costly."""
-        if not self.spec.quadratic:
+        if not self.spec.insertion.quadratic:
             return places
         return small_enough(places, self.target.img_size, self.target.name, self.spec.name)
 
     def no_place(self) -> IncompatibleBackboneError:
         return IncompatibleBackboneError(
-            MISSING[self.spec.role].format(self.spec.name, self.target.name),
-            remedy=REMEDIES[self.spec.role],
+            MISSING[self.spec.insertion.role].format(self.spec.name, self.target.name),
+            remedy=REMEDIES[self.spec.insertion.role],
         )

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.build.attention import build_attention
 from zoo.errors import ReferenceCaseError
-from zoo.mechanisms import build_attention
 from zoo.reference.cases import Case
 from zoo.reference.compare import GRADIENT_TOLERANCE, OUTPUT_TOLERANCE, Comparison
-from zoo.reference.keymaps import carry_over, map_keys
 from zoo.registry import Registry
-from zoo.specs import AttentionSpec, ModelSpec
-from zoo.targets import resolve
+from zoo.registry.specs import AttentionSpec, ModelSpec
+from zoo.registry.targets import resolve
+from zoo.weights.keymaps import carry_over, map_keys
 
 
 def run_case(
@@ -24,7 +24,7 @@ def run_case(
     """Build the module, carry the weights over, compare outputs and gradients."""
     _check_size(case, spec, registry)
     module = build_attention(spec, registry, None, case.config)
-    carry_over(map_keys(spec.key_map, case.state, module, registry.owner(spec)), module)
+    carry_over(map_keys(spec.provenance.key_map, case.state, module, registry.owner(spec)), module)
     module.to(device).train(case.training)
     inputs = {
         name: tensor.to(device).requires_grad_(name in case.grads)
@@ -63,8 +63,8 @@ def call_reference(
     inputs: tuple[Tensor, ...],
 ) -> Any:
     """The module's outputs, by the spec's `reference_call` if it states one."""
-    if spec is not None and spec.reference_call:
-        return resolve(spec.reference_call, registry.owner(spec))(module, *inputs)
+    if spec is not None and spec.provenance.reference_call:
+        return resolve(spec.provenance.reference_call, registry.owner(spec))(module, *inputs)
     return module(*inputs)
 
 

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo import names
+from zoo.build.create import create_model
 from zoo.errors import ReferenceCaseError, UnknownNameError
-from zoo.factory import create_model
 from zoo.reference.compare import OUTPUT_TOLERANCE, Comparison
-from zoo.reference.keymaps import COUNTER, carry_over, map_keys
 from zoo.reference.mechanism import call_reference
-from zoo.registry import Registry
-from zoo.specs import AttentionSpec, ModelSpec
+from zoo.registry import Registry, names
+from zoo.registry.specs import AttentionSpec, ModelSpec
+from zoo.weights.keymaps import COUNTER, carry_over, map_keys
 
 LIMIT = 2**31  # elements of a model's weights that a file may ask for
 REQUIRED = ("name", "config", "keys", "seed", "gain", "num_params", "logits", "logits_std")
@@ -48,7 +47,9 @@ def run_model(
     """Build the network, draw its weights, compare parameters and logits (and no gradients)."""
     _check(entry)
     model = create_model(entry["name"], registry=registry, **entry["config"]).eval()
-    carry_over(map_keys(spec.key_map, _draw_state(entry), model, registry.owner(spec)), model)
+    carry_over(
+        map_keys(spec.provenance.key_map, _draw_state(entry), model, registry.owner(spec)), model
+    )
     model.to(device)
     with torch.inference_mode():
         model_spec = spec if isinstance(spec, ModelSpec) else None

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import torch
 
-from zoo import names
 from zoo.errors import UnknownNameError, UsageError, ZooError
 from zoo.reference.cases import read_case
 from zoo.reference.compare import Comparison
 from zoo.reference.mechanism import run_case
 from zoo.reference.models import read_models, run_model, spec_of
 from zoo.reference.result import CaseResult
-from zoo.registry import Registry, default_registry
+from zoo.registry import Registry, default_registry, names
 
 Run = Callable[[], tuple[Comparison, Comparison]]
 

@@ -11,7 +11,7 @@ import torch
 from timm.layers import Attention as SoftmaxAttention
 from torch import Tensor, nn
 
-from zoo.specs import AttentionSpec
+from zoo.registry.specs import AttentionSpec
 from zoo.testing.trial import (
     CHANNELS,
     Attention,
@@ -58,14 +58,14 @@ def check_identity_start(attention: Attention) -> None:
     A token mixer gives, after `take_over(attention)`, what timm's attention gives.
     """
     spec = spec_of(attention)
-    if spec.identity != "exact":
+    if spec.insertion.identity != "exact":
         raise SkipTest(f"{spec.name} starts through the zoo's residual, not by itself")
-    if spec.role == "replace_mixer":
+    if spec.insertion.role == "replace_mixer":
         return _check_takes_over(spec)
     module: Any = build(spec, dtype=torch.float64)
     require(hasattr(module, "init_identity"), spec, "it has no method init_identity()")
-    stated = module.init_identity()
-    gate, inputs = spec.identity_gate if stated is None else stated, convert(sample(spec), doubled)
+    gate, inputs = module.init_identity(), convert(sample(spec), doubled)
+    require(bool(gate), spec, f"init_identity() returned {gate!r}, not the constant c of c x")
     start = run(copy.deepcopy(module).eval(), inputs)
     close(start, gate * inputs[0], spec, f"after init_identity() the output is not {gate} * x")
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
@@ -88,7 +88,7 @@ def _check_takes_over(spec: AttentionSpec) -> None:
 
 def is_dead(spec: AttentionSpec, name: str) -> bool:
     """Whether the spec says that the parameter can have no gradient."""
-    return any(re.search(pattern, name) for pattern in spec.dead_parameters)
+    return any(re.search(pattern, name) for pattern in spec.trial.dead_parameters)
 
 
 def _weighted(tensor: Tensor) -> Tensor:

@@ -9,11 +9,10 @@ from unittest import SkipTest
 import torch
 from torch import Tensor, nn
 
-from zoo import names
-from zoo.mechanisms import build_attention
-from zoo.registry import default_registry
-from zoo.specs import MAPS, AttentionSpec
-from zoo.targets import resolve
+from zoo.build.attention import build_attention
+from zoo.registry import default_registry, names
+from zoo.registry.specs import MAPS, AttentionSpec
+from zoo.registry.targets import resolve
 
 Attention = str | AttentionSpec
 Check = Callable[[Attention], None]
@@ -42,9 +41,9 @@ def build(
     spec: AttentionSpec, *, size: tuple[int, int] = SIZES[0], seed: int = 0, **options: Any
 ) -> nn.Module:
     """The module at 64 channels, with the options of the spec's example."""
-    if spec.needs_size:
+    if spec.insertion.needs_size:
         options["feat_size"] = size
-    if spec.example:
+    if spec.trial.example:
         options = {**_example(spec, batch=1)[0], **options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -53,7 +52,7 @@ def build(
 
 def sample(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Inputs:
     """Inputs for `forward`: the spec's example, else what the contract says."""
-    if spec.example:
+    if spec.trial.example:
         return _example(spec, batch)[1]
     random = torch.Generator().manual_seed(2)
     shapes = ((CHANNELS, *size),) if spec.contract in MAPS else SAMPLES.get(spec.contract)
@@ -64,14 +63,16 @@ def sample(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES
 
 def sample_map(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Tensor:
     """A map, for the checks that are about maps."""
-    if spec.contract not in MAPS or spec.example:
+    if spec.contract not in MAPS or spec.trial.example:
         raise SkipTest(f"{spec.name} does not take one map")
     return sample(spec, batch=batch, size=size)[0]
 
 
 def rows_are_independent(spec: AttentionSpec) -> bool:
     """Whether the first dimension of every input is a batch."""
-    function = resolve(spec.example, default_registry().owner(spec)) if spec.example else None
+    function = (
+        resolve(spec.trial.example, default_registry().owner(spec)) if spec.trial.example else None
+    )
     return getattr(function, "batch_independent", True)
 
 
@@ -124,6 +125,6 @@ def close(found: Any, expected: Any, spec: AttentionSpec, what: str) -> None:
 
 
 def _example(spec: AttentionSpec, batch: int) -> tuple[dict[str, Any], Inputs]:
-    function = resolve(spec.example, default_registry().owner(spec))
+    function = resolve(spec.trial.example, default_registry().owner(spec))
     options, inputs = function(CHANNELS, batch, torch.Generator().manual_seed(2))
     return dict(options), tuple(inputs)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 
-from zoo.plugins import Plugin
 from zoo.registry import Registry, default_registry
-from zoo.specs import AttentionSpec
-from zoo.targets import resolve
+from zoo.registry.plugins import Plugin
+from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
 
 HEAVY = ("torch", "timm")
 

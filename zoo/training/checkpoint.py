@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from zoo.errors import CheckpointError
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
 
 FORMAT = 1
 

@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset
 
 from zoo.errors import DataError, RecipeError, UnknownNameError
 from zoo.registry import default_registry
-from zoo.targets import resolve
+from zoo.registry.targets import resolve
 from zoo.training.joined import join
 from zoo.training.noise import mislabel
 from zoo.training.recipe import Data, Recipe

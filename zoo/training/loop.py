@@ -13,7 +13,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from zoo.errors import RecipeError
-from zoo.evaluation.processes import Processes
+from zoo.runtime.processes import Processes
 from zoo.training.augment import augment
 from zoo.training.data import Images, Source
 from zoo.training.objective import Objective

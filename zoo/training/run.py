@@ -15,8 +15,8 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
-from zoo.evaluation.processes import Processes, join
-from zoo.files import write_atomically
+from zoo.runtime.files import write_atomically
+from zoo.runtime.processes import Processes, join
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
@@ -122,7 +122,7 @@ def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
 
 
 def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
-    from zoo.targets import resolve
+    from zoo.registry.targets import resolve
 
     build = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
     try:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import RecipeError
-from zoo.evaluation.processes import Processes
+from zoo.runtime.processes import Processes
 
 
 def part(index: Tensor, processes: Processes) -> Tensor:

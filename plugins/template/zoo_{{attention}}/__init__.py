@@ -10,7 +10,6 @@ def zoo_attentions() -> list[zoo.AttentionSpec]:
             name="{{attention}}",
             target="zoo_{{attention}}.attention:{{class_name}}",
             family="channel",
-            identity="exact",
-            identity_gate=0.5,
+            insertion=zoo.Insertion(identity="exact"),
         )
     ]

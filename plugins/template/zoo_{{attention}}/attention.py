@@ -24,7 +24,8 @@ class {{class_name}}(nn.Module):
         return x * torch.sigmoid(self.weight * x.mean((2, 3), keepdim=True) + self.bias)
 
     @torch.no_grad()
-    def init_identity(self) -> None:
+    def init_identity(self) -> float:
         """Start as 0.5 x, so that the zoo can put it into a pretrained backbone unnoticed."""
         self.weight.zero_()
         self.bias.zero_()
+        return 0.5

@@ -1,0 +1,29 @@
+"""What is stated of the digits on canvases. No torch."""
+
+from zoo.registry.specs import DatasetSpec
+
+LICENSE = "CC-BY-SA-3.0"
+ADDITION_CLASSES = 19  # sums of two digits, 0 to 18
+
+
+def _mnist(name: str, num_classes: int = 10) -> DatasetSpec:
+    return DatasetSpec(
+        name=name,
+        target=f"zoo_plugins.datasets.canvases.sets:{name}",
+        num_classes=num_classes,
+        license=LICENSE,
+    )
+
+
+DATASETS = (
+    _mnist("mnist_translated60"),
+    _mnist("mnist_cluttered60"),
+    _mnist("mnist_cluttered100"),
+    _mnist("mnist_clutter_seed100"),
+    _mnist("mnist_distorted_r"),
+    _mnist("mnist_distorted_rts"),
+    _mnist("mnist_distorted_p"),
+    _mnist("mnist_distorted_e"),
+    _mnist("mnist_pairs"),
+    _mnist("mnist_addition", ADDITION_CLASSES),
+)

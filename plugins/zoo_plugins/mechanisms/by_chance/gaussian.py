@@ -1,0 +1,188 @@
+"""Gaussian attention (Niu et al., GATCluster, ECCV 2020, arXiv 2002.11863, section 3.3).
+
+One two-dimensional Gaussian, whose parameters are read off the map, is where to look:
+
+    f = BN(conv1x1(x)),   a = relu(BN(conv1x1(x)))                          (B, F, H, W)
+    theta = sigmoid(W flatten(a) + b)                                       3 numbers, or 4
+    A(u) = exp(-|u - mu|^2 / (2 lamda delta + eps)),  mu = (theta_1, theta_2), delta = theta_3
+    y = f * A                                                               (B, F, H, W)
+
+x: (B, C, H, W); u = (row / (H - 1), column / (W - 1)). Several maps A are summed. `cluster` gives
+the paper's head: features sum_u y(u) and mean_u f(u), each with a perceptron's softmax over
+clusters.
+
+`correlated`, the paper's full covariance: (u1, u2) = (u - mu) / ((theta_3, theta_4) + eps),
+r = tanh(W' flatten(a) + b') / 2, and A = exp(-(u1^2 - 2 r u1 u2 + u2^2) / (2 lamda (1 - r^2))). The
+authors' configurations never use it, and their code leaves open what bounds r: tanh is our choice.
+
+Departure of the authors' code: it reads mu from entries 1 and 3, so that without correlation
+mu's second coordinate and delta are one number and entry 2 is idle. `theta="code"` does so.
+Its grid is wrong on maps that are not square; ours is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.sdk.map_size import require_size, size_pair
+from zoo.sdk.options import (
+    agree,
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    refuse,
+)
+
+NAME = "gaussian"
+
+
+class Clusters(NamedTuple):
+    """`attention` (B, 1, H, W), features (B, F), and probabilities (B, clusters) if there are."""
+
+    attention: Tensor
+    feature_att: Tensor
+    feature_ori: Tensor
+    prob_att: Tensor | None
+    prob_ori: Tensor | None
+
+
+class Gaussian(nn.Module):
+    """(B, C, H, W) -> (B, F, H, W): features under a Gaussian.
+
+    Args:
+        channels: C. feature_dim: F, by default C.
+        feat_size: (H, W) of the map; or height and width.
+        num_clusters: of the head; None for no head.
+        lamda: width of the Gaussian, 0.05. eps: 1e-5.
+        correlated, theta (`"paper"` or `"code"`): see above.
+        num_maps: Gaussians that are summed, 1.
+        act_layer: not used (timm's builders hand one to every attention).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        feat_size: Sequence[int] | int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        feature_dim: int | None = None,
+        num_clusters: int | None = None,
+        lamda: float = 0.05,
+        correlated: bool = False,
+        num_maps: int = 1,
+        theta: str = "paper",
+        eps: float = 1e-5,
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        channels = check_int(NAME, "channels", channels)
+        features = channels if feature_dim is None else feature_dim
+        features = check_int(NAME, "feature_dim", features)
+        self.size = _size(feat_size, height, width)
+        self.lamda, self.eps = check_number(NAME, "lamda", lamda), check_number(NAME, "eps", eps)
+        self.paper = check_choice(NAME, "theta", theta, ("paper", "code")) == "paper"
+        self.correlated = check_bool(NAME, "correlated", correlated)
+        dd: Any = {"device": device, "dtype": dtype}
+        self.feature_conv = ConvNorm(channels, features, dd)
+        self.att_conv = ConvNorm(channels, features, dd)
+        flat = features * self.size[0] * self.size[1]
+        maps = range(check_int(NAME, "num_maps", num_maps))
+        self.theta = nn.ModuleList(nn.Linear(flat, 4 if correlated else 3, **dd) for _ in maps)
+        self.ro = nn.ModuleList(nn.Linear(flat, 1, **dd) for _ in (maps if correlated else ()))
+        self.classifier_att = self.classifier_ori = None
+        if num_clusters is not None:
+            clusters = check_int(NAME, "num_clusters", num_clusters)
+            self.classifier_att = Classifier(features, clusters, dd)
+            self.classifier_ori = Classifier(features, clusters, dd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.feature_conv(x) * self.attention(x)
+
+    def cluster(self, x: Tensor) -> Clusters:
+        """The paper's head."""
+        features, attention = self.feature_conv(x), self.attention(x)
+        attended, pooled = (features * attention).sum((2, 3)), features.mean((2, 3))
+        prob_att = None if self.classifier_att is None else self.classifier_att(attended)
+        prob_ori = None if self.classifier_ori is None else self.classifier_ori(pooled)
+        return Clusters(attention, attended, pooled, prob_att, prob_ori)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """A, (B, 1, H, W)."""
+        require_size(NAME, x, self.size)
+        flat = F.relu(self.att_conv(x)).flatten(1)
+        theta = torch.stack([torch.sigmoid(layer(flat)) for layer in self.theta], 1)
+        correlation = None
+        if self.correlated:
+            correlation = torch.stack([torch.tanh(layer(flat)) for layer in self.ro], 1) / 2
+        return self.gaussian(theta, correlation).sum(1, keepdim=True)
+
+    def gaussian(self, theta: Tensor, correlation: Tensor | None = None) -> Tensor:
+        """theta (B, maps, 3 or 4) and r (B, maps, 1) -> A of each map, (B, maps, H, W)."""
+        rows, columns = (
+            torch.arange(n, device=theta.device, dtype=theta.dtype) / max(n - 1, 1)
+            for n in self.size
+        )
+        second = 1 if self.paper else 2
+        down = rows - theta[..., 0, None]  # (B, maps, H)
+        across = columns - theta[..., second, None]
+        if correlation is None:
+            spread = 2 * self.lamda * theta[..., 2, None] + self.eps
+            exponent = (down**2 / spread)[..., None] + (across**2 / spread)[..., None, :]
+            return torch.exp(-exponent)
+        down = (down / (theta[..., 2, None] + self.eps))[..., None]
+        across = (across / (theta[..., 3, None] + self.eps))[..., None, :]
+        r = correlation[..., None]
+        quadratic = down**2 - 2 * r * down * across + across**2
+        return torch.exp(-quadratic / (2 * self.lamda * (1 - r**2)))
+
+
+class ConvNorm(nn.Module):
+    """BN(conv1x1(x))."""
+
+    def __init__(self, inputs: int, outputs: int, dd: Any) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, **dd)
+        self.bn = nn.BatchNorm2d(outputs, **dd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x))
+
+
+class Classifier(nn.Module):
+    """softmax(fc2(relu(fc1(x)))), (B, F) -> (B, clusters)."""
+
+    def __init__(self, features: int, clusters: int, dd: Any) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(features, clusters, **dd)
+        self.fc2 = nn.Linear(clusters, clusters, **dd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.relu(self.fc1(x))).softmax(1)
+
+
+def _size(feat_size: Any, height: int | None, width: int | None) -> tuple[int, int]:
+    given = None if feat_size is None else size_pair(NAME, "feat_size", feat_size)
+    if (height is None) != (width is None):
+        refuse(NAME, f"height={height!r} without width={width!r}", "height=14, width=14")
+    other = None
+    if height is not None and width is not None:
+        other = check_int(NAME, "height", height), check_int(NAME, "width", width)
+    claims = {"feat_size": given and (given, given), "height, width": other and (other, other)}
+    size = agree(NAME, **claims)
+    if size is None:
+        refuse(NAME, "the size of the map is not given", "feat_size=(14, 14)")
+    return size
+
+
+def reference_call(module: Gaussian, x: Tensor) -> dict[str, Tensor]:
+    """What a reference case records."""
+    return {k: v for k, v in module.cluster(x)._asdict().items() if v is not None}

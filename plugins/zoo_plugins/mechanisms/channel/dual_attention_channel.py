@@ -1,0 +1,55 @@
+"""Channel half of the dual attention network (Fu et al., CVPR 2019, arXiv 1809.02983, section 3.3).
+
+    official: y = x + gamma softmax_j(-x_i . x_j) X        the authors' code
+    paper:    y = x + gamma softmax_j(x_i . x_j) X         eq. 3 and 4
+
+x, y: (B, C, H, W); X: (C, HW), x_i: the plane of channel i. The code subtracts the products from
+their maximum, so that the least similar channels get the largest weights. gamma: one learned
+scalar, which starts at 0. No projections and no scaling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.sdk.identity import zero_
+from zoo.sdk.options import check_choice, check_int
+
+SIGNS = {"official": -1.0, "paper": 1.0}
+
+
+class DualAttentionChannel(nn.Module):
+    """(B, C, H, W) -> the same shape; each channel sees all others.
+
+    Args:
+        channels: C; nothing depends on it.
+        variant: `official` or `paper`, the sign of the similarity, as above.
+        act_layer: not used (timm's builders hand one to every attention).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        variant: str = "official",
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_int("dual_attention_channel", "channels", channels)
+        self.sign = SIGNS[check_choice("dual_attention_channel", "variant", variant, tuple(SIGNS))]
+        self.gamma = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        planes = x.flatten(2)
+        weights = torch.softmax(self.sign * (planes @ planes.transpose(1, 2)), 2)
+        return torch.baddbmm(planes, self.gamma * weights, planes).view(x.shape)
+
+    def init_identity(self) -> float:
+        """Start as x, as published: gamma is zero; returns 1."""
+        zero_(self)
+        return 1.0

@@ -1,0 +1,370 @@
+"""Channel attention: what to attend to. What is stated of each mechanism, without torch."""
+
+from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo_plugins import papers
+
+PACKAGE = "zoo_plugins.mechanisms.channel"
+
+ATTENTIONS = (
+    AttentionSpec(
+        name="se",
+        aliases=("squeeze_excite", "senet"),
+        target=f"{PACKAGE}.se:SqueezeExcite",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.SE,
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes="The authors round the hidden width down, timm to a multiple of 8.",
+        ),
+    ),
+    AttentionSpec(
+        name="eca",
+        aliases=("efficient_channel",),
+        target=f"{PACKAGE}.eca:EfficientChannelAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.ECA,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            notes=(
+                "The authors set the kernel size by hand for each stage; the paper computes it."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="global_context",
+        aliases=("gc", "gcnet"),
+        target=f"{PACKAGE}.global_context:GlobalContext",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.GLOBAL_CONTEXT,
+            license="Apache-2.0",
+            reference="authors",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)conv_mask\.", r"\1conv_attn."),
+                (r"(^|\.)channel_add_conv\.", r"\1mlp_add."),
+                (r"(^|\.)channel_mul_conv\.", r"\1mlp_scale."),
+                (r"(^|\.)mlp_(add|scale)\.0\.", r"\1mlp_\2.fc1."),
+                (r"(^|\.)mlp_(add|scale)\.1\.", r"\1mlp_\2.norm."),
+                (r"(^|\.)mlp_(add|scale)\.3\.", r"\1mlp_\2.fc2."),
+            ),
+            notes="The authors add the context; timm's `gc` multiplies by it.",
+        ),
+        trial=Trial(
+            dead_parameters=(r"(^|\.)conv_attn\.bias$",),
+        ),
+    ),
+    AttentionSpec(
+        name="selective_kernel",
+        aliases=("sk", "sknet"),
+        target=f"{PACKAGE}.selective_kernel:SelectiveKernel",
+        family="channel",
+        contract="map_channels",
+        insertion=Insertion(
+            role="replace_conv",
+        ),
+        provenance=Provenance(
+            paper=papers.SELECTIVE_KERNEL,
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes=(
+                "timm's layer splits the input between the paths; the paper gives each all of it."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="split_attention",
+        aliases=("splat", "resnest"),
+        target=f"{PACKAGE}.split_attention:SplitAttention",
+        family="channel",
+        contract="map_channels",
+        insertion=Insertion(
+            role="replace_conv",
+        ),
+        provenance=Provenance(
+            paper=papers.SPLIT_ATTENTION,
+            license="Apache-2.0",
+            reference="authors",
+            verified="cases",
+            notes=("Radix-major, as the authors' code; the paper's figure is cardinality-major."),
+        ),
+        trial=Trial(
+            dead_parameters=(r"(^|\.)conv\.bias$", r"(^|\.)fc1\.bias$"),
+        ),
+    ),
+    AttentionSpec(
+        name="ceca",
+        aliases=("circular_efficient_channel",),
+        target=f"{PACKAGE}.ceca:CircularEfficientChannelAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.CECA,
+            license="Apache-2.0",
+            reference="authors",
+            verified="cases",
+            notes="eca with the channels in a circle; its author's code is timm's.",
+        ),
+    ),
+    AttentionSpec(
+        name="effective_se",
+        aliases=("ese", "effective_squeeze_excite"),
+        target=f"{PACKAGE}.effective_se:EffectiveSqueezeExcite",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.EFFECTIVE_SE,
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes="timm's layer computes what the authors' code does.",
+        ),
+    ),
+    AttentionSpec(
+        name="soca",
+        aliases=("second_order_channel",),
+        target=f"{PACKAGE}.soca:SecondOrderChannelAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.SECOND_ORDER,
+            license="none stated in the repository",
+            reference="authors",
+            verified="cases",
+            key_map=((r"(^|\.)conv_du\.0\.", r"\1fc1."), (r"(^|\.)conv_du\.2\.", r"\1fc2.")),
+            notes=(
+                "The covariance is divided by the number of positions and, beyond 1000 x 1000, "
+                "taken from the centre; the code's default r is 8, its network's 16."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="double_attention",
+        aliases=("a2", "a2_net"),
+        target=f"{PACKAGE}.double_attention:DoubleAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.A2_NET,
+            license="none stated in the repository",
+            reference="independent",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)convA\.", r"\1phi."),
+                (r"(^|\.)convB\.", r"\1theta."),
+                (r"(^|\.)convV\.", r"\1rho."),
+                (r"(^|\.)conv_reconstruct\.", r"\1reconstruct."),
+            ),
+            reference_call=f"{PACKAGE}.double_attention:reference_call",
+            notes=(
+                "As in the paper's networks the input is added; the port returns the rest alone."
+            ),
+        ),
+        trial=Trial(
+            dead_parameters=(r"(^|\.)theta\.bias$",),
+        ),
+    ),
+    AttentionSpec(
+        name="dual_attention_channel",
+        aliases=("danet_channel", "cam"),
+        target=f"{PACKAGE}.dual_attention_channel:DualAttentionChannel",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.DANET,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            notes=(
+                "The code attends to the least similar channels, the paper to the most similar."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="fca",
+        aliases=("fcanet", "frequency_channel"),
+        target=f"{PACKAGE}.fca:FrequencyChannelAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+            needs_size=True,
+        ),
+        provenance=Provenance(
+            paper=papers.FCA,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=(
+                (r"^(.*\.)?dct_layer\.weight$", ""),
+                (r"(^|\.)fc\.0\.", r"\1fc1."),
+                (r"(^|\.)fc\.2\.", r"\1fc2."),
+            ),
+            notes=(
+                "The rankings of frequencies are the code's; basis images smaller than 7 x 7 "
+                "leave only the lowest frequency."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="gather_excite",
+        aliases=("ge", "genet"),
+        target=f"{PACKAGE}.gather_excite:GatherExcite",
+        family="channel",
+        insertion=Insertion(
+            needs_size=True,
+        ),
+        provenance=Provenance(
+            paper=papers.GATHER_EXCITE,
+            license="none stated in the repository",
+            reference="transcribed",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)gather\.", r"\1gather.0."),
+                (r"(^|\.)gather_bn\.", r"\1gather.1."),
+                (r"(^|\.)excite_down\.", r"\1excite.1."),
+                (r"(^|\.)excite_up\.", r"\1excite.3."),
+            ),
+            notes="theta_minus has no parameters; timm's default adds an MLP, and raises.",
+        ),
+    ),
+    AttentionSpec(
+        name="psa",
+        aliases=("pyramid_squeeze", "epsanet"),
+        target=f"{PACKAGE}.psa:PyramidSqueezeAttention",
+        family="channel",
+        contract="map_channels",
+        insertion=Insertion(
+            role="replace_conv",
+            keeps_norm=True,
+        ),
+        provenance=Provenance(
+            paper=papers.PSA,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)conv_1\.", r"\1convs.0."),
+                (r"(^|\.)conv_2\.", r"\1convs.1."),
+                (r"(^|\.)conv_3\.", r"\1convs.2."),
+                (r"(^|\.)conv_4\.", r"\1convs.3."),
+                (r"(^|\.)conv_5\.", r"\1convs.4."),
+                (r"(^|\.)conv_6\.", r"\1convs.5."),
+                (r"(^|\.)conv_7\.", r"\1convs.6."),
+                (r"(^|\.)conv_8\.", r"\1convs.7."),
+                (r"(^|\.)conv_9\.", r"\1convs.8."),
+                (r"(^|\.)se\.fc", r"\1fc"),
+            ),
+            notes="The code joins the scales in reverse order, the largest kernel first.",
+        ),
+    ),
+    AttentionSpec(
+        name="parnet",
+        aliases=("repvgg_sse",),
+        target=f"{PACKAGE}.parnet:ParNet",
+        family="channel",
+        provenance=Provenance(
+            paper=papers.PARNET,
+            license="BSD-3-Clause",
+            reference="authors",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)rbr_dense\.(conv|bn)\.", r"\1\g<2>3x3."),
+                (r"(^|\.)rbr_1x1\.(conv|bn)\.", r"\1\g<2>1x1."),
+                (r"(^|\.)rbr_identity\.", r"\1bn_skip."),
+                (r"(^|\.)se\.cvsig\.conv\.", r"\1squeeze_excite."),
+            ),
+            notes="The published models have SiLU, the class's default is ReLU.",
+        ),
+    ),
+    AttentionSpec(
+        name="hoga",
+        aliases=("high_order_group", "autola"),
+        target=f"{PACKAGE}.hoga:HighOrderGroupAttention",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.HOGA,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)_ops\.", r"\1gates."),
+                (r"(^|\.)ChannelGate\.mlp\.1\.", r"\1channel.fc1."),
+                (r"(^|\.)ChannelGate\.mlp\.3\.", r"\1channel.fc2."),
+                (r"(^|\.)SpatialGate\.spatial\.", r"\1spatial.conv."),
+                (r"(^|\.)channel_back\.", r"\1fuse."),
+                (r"(^|\.)se\.fc", r"\1group_se.fc"),
+                (r"(^|\.)se2\.fc", r"\1out_se.fc"),
+                (r"(^|\.)fc\.0\.", r"\1fc1."),
+                (r"(^|\.)fc\.2\.", r"\1fc2."),
+            ),
+            notes=(
+                "The cell that the authors evaluate; its SE module on a group has no hidden "
+                "channel for C < 32."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="mixed_high_order",
+        aliases=("mhn",),
+        target=f"{PACKAGE}.mixed_high_order:MixedHighOrder",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+        ),
+        provenance=Provenance(
+            paper=papers.MIXED_HIGH_ORDER,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=f"{PACKAGE}.mixed_high_order:carry_keys",
+            reference_call=f"{PACKAGE}.mixed_high_order:reference_call",
+            notes="One order unless mixed=True, which joins the orders along the batch.",
+        ),
+    ),
+    AttentionSpec(
+        name="high_order",
+        aliases=("hanet", "high_order_graph"),
+        target=f"{PACKAGE}.high_order:HighOrder",
+        family="channel",
+        insertion=Insertion(
+            identity="exact",
+            quadratic=True,
+        ),
+        provenance=Provenance(
+            paper=papers.HIGH_ORDER,
+            license="n/a",
+            reference="equations",
+            verified="equations",
+            notes=(
+                "Of the paper the abstract could be read; the choices are stated with the module."
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,247 @@
+"""CBAM (Woo et al., ECCV 2018, arXiv 1807.06521, section 3), and its two gates on their own.
+
+    channel: x' = x  * sigmoid(MLP(mean_hw(x)) + MLP(max_hw(x)))         (eq. 2)
+    spatial: y  = x' * sigmoid(BN(conv7x7([max_c(x'); mean_c(x')])))     (eq. 3)
+
+x, y: (B, C, H, W); MLP: C -> C/r -> C with ReLU, shared by both poolings. As in the authors' code:
+the MLP has biases, the maximum comes before the mean (timm: after), and a batch norm that the paper
+does not mention ends the spatial gate. `variant="paper"` has neither biases nor that norm.
+Parameter names are timm's (`channel.fc1`, `channel.fc2`, `spatial.conv.conv`, `spatial.conv.bn`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.layers import create_act_layer, register_notrace_function
+from torch import Tensor, nn
+
+from zoo.sdk.identity import pair_hidden_units_, zero_
+from zoo.sdk.options import (
+    agree,
+    check_bool,
+    check_choice,
+    check_int,
+    hidden_width,
+    refuse,
+)
+
+POOLS = ("avg", "max", "lp", "lse")
+NORMS = {"official": "batch", "paper": "none"}  # of the spatial gate, by variant
+
+
+class ChannelGate(nn.Module):
+    """Channel half of CBAM: (B, C, H, W) -> the same shape.
+
+    Args:
+        channels: C.
+        reduction: r, 16 in the paper.
+        reduced_channels, rd_channels, rd_ratio, rd_divisor: the width in other terms.
+        pool_types: of `avg`, `max`, `lp` (root of the sum of squares) and `lse` (log-sum-exp).
+        bias: of the MLP; True in the authors' code, False in the paper's equation.
+        act_layer: of the MLP.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: float | None = None,
+        reduced_channels: int | None = None,
+        pool_types: Sequence[str] = ("avg", "max"),
+        bias: bool = True,
+        rd_ratio: float | None = None,
+        rd_channels: int | None = None,
+        rd_divisor: int = 1,
+        act_layer: Any = nn.ReLU,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        channels = check_int("cbam", "channels", channels)
+        width = hidden_width(
+            "cbam",
+            channels,
+            default=channels // 16,
+            reduction=reduction,
+            reduced_channels=reduced_channels,
+            rd_ratio=rd_ratio,
+            rd_channels=rd_channels,
+            rd_divisor=rd_divisor,
+        )
+        self.pool_types = _check_pools(pool_types)
+        bias = check_bool("cbam", "bias", bias)
+        self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
+        self.act = create_act_layer(act_layer, inplace=True) or nn.Identity()
+        self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight(x)
+
+    def weight(self, x: Tensor) -> Tensor:
+        """The gate itself, (B, C, 1, 1)."""
+        pooled = torch.cat([_pool(x, kind) for kind in self.pool_types])  # one batch of them all
+        scale = self.fc2(self.act(self.fc1(pooled.unsqueeze(2).unsqueeze(3))))
+        return torch.sigmoid(scale.unflatten(0, (len(self.pool_types), -1)).sum(0))
+
+    def init_identity(self) -> float:
+        """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""
+        pair_hidden_units_(self.fc1, self.fc2)
+        return 0.5
+
+
+class ConvNorm(nn.Module):
+    """The spatial gate's convolution: two planes to one, then batch norm (or none)."""
+
+    def __init__(self, kernel_size: int, norm: bool, device: Any, dtype: Any) -> None:
+        super().__init__()
+        dd: Any = {"device": device, "dtype": dtype}
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False, **dd)
+        self.bn = nn.BatchNorm2d(1, momentum=0.01, **dd) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x))
+
+
+class SpatialGate(nn.Module):
+    """Spatial half of CBAM: (B, C, H, W) -> the same shape.
+
+    Args:
+        channels: C; nothing depends on it.
+        kernel_size: odd, 7 in the paper.
+        norm: `batch` as in the authors' code, or `none` as in the paper.
+        bias: must be False: the convolution has none.
+        act_layer: not used (timm's builders hand one to every attention).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_size: int = 7,
+        norm: str = "batch",
+        bias: bool = False,
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_int("cbam", "channels", channels)
+        check_choice("cbam", "bias", bias, (False,))
+        check_choice("cbam", "norm", norm, NORMS.values())
+        kernel_size = check_int("cbam", "kernel_size", kernel_size)
+        if kernel_size % 2 == 0:
+            refuse("cbam", f"kernel_size={kernel_size} is not odd")
+        self.conv = ConvNorm(kernel_size, norm == "batch", device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        planes = torch.cat([channel_max(x), x.mean(1, keepdim=True)], 1)
+        return x * torch.sigmoid(self.conv(planes))
+
+    def init_identity(self) -> float:
+        """Start as 0.5 x by the norm's scale (without a norm: the kernel) at zero; returns 0.5."""
+        zero_(self.conv.bn if isinstance(self.conv.bn, nn.BatchNorm2d) else self.conv.conv)
+        return 0.5
+
+
+class Cbam(nn.Module):
+    """Channel gate, then spatial gate: (B, C, H, W) -> the same shape.
+
+    Args:
+        channels: C.
+        spatial: False leaves the spatial gate out.
+        kernel_size: of the spatial gate, odd, 7.
+        variant: `official` (the authors' code) or `paper` (no biases, no batch norm).
+        reduction, reduced_channels, pool_types, bias, act_layer, rd_*: as in `ChannelGate`.
+        norm: as in `SpatialGate`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: float | None = None,
+        reduced_channels: int | None = None,
+        pool_types: Sequence[str] = ("avg", "max"),
+        bias: bool | None = None,
+        spatial: bool = True,
+        kernel_size: int = 7,
+        norm: str | None = None,
+        variant: str = "official",
+        rd_ratio: float | None = None,
+        rd_channels: int | None = None,
+        rd_divisor: int = 1,
+        act_layer: Any = nn.ReLU,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd: Any = {"device": device, "dtype": dtype}
+        official = check_choice("cbam", "variant", variant, tuple(NORMS)) == "official"
+        agree("cbam", variant=(variant, NORMS[variant]), norm=norm)
+        self.channel = ChannelGate(
+            channels,
+            reduction=reduction,
+            reduced_channels=reduced_channels,
+            pool_types=pool_types,
+            bias=official if bias is None else bias,
+            rd_ratio=rd_ratio,
+            rd_channels=rd_channels,
+            rd_divisor=rd_divisor,
+            act_layer=act_layer,
+            **dd,
+        )
+        spatial = check_bool("cbam", "spatial", spatial)
+        gate = SpatialGate(channels, kernel_size=kernel_size, norm=NORMS[variant], **dd)
+        self.spatial = gate if spatial else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.spatial(self.channel(x))
+
+    def init_identity(self) -> float:
+        """Start as c * x; returns c, 0.25, or 0.5 without the spatial gate."""
+        gate = self.channel.init_identity()
+        if isinstance(self.spatial, SpatialGate):
+            gate *= self.spatial.init_identity()
+        return gate
+
+
+def _check_pools(pool_types: Sequence[str]) -> list[str]:
+    pools = [pool_types] if isinstance(pool_types, str) else list(pool_types)
+    for pool in pools:
+        check_choice("cbam", "pool_types", pool, POOLS)
+    if not pools or len(set(pools)) != len(pools):
+        refuse("cbam", f"pool_types={pools!r} must name each pooling once, and at least one")
+    return pools
+
+
+def _pool(x: Tensor, kind: str) -> Tensor:
+    """(B, C, H, W) -> (B, C)."""
+    if kind == "avg":
+        return x.mean((2, 3))
+    if kind == "max":
+        return spatial_max(x)
+    if kind == "lp":
+        return torch.linalg.vector_norm(x, 2.0, [2, 3])
+    return torch.logsumexp(x, [2, 3])
+
+
+# A maximum whose gradient goes to one position, as the authors'; amax would spread it over ties.
+@register_notrace_function
+def channel_max(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 1, H, W)."""
+    learns = x.requires_grad and not torch.jit.is_tracing()  # a trace must be the same either way
+    return torch.max(x, 1, keepdim=True).values if learns else torch.amax(x, 1, True)
+
+
+@register_notrace_function
+def spatial_max(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C)."""
+    if torch.jit.is_tracing() or not x.requires_grad:
+        return torch.amax(x, [2, 3])
+    if x.is_cuda:  # where adaptive pooling to one position runs on one thread
+        return torch.max(torch.flatten(x, 2), 2).values
+    return F.adaptive_max_pool2d(x, 1).flatten(1)

@@ -1,0 +1,56 @@
+"""SimAM (Yang et al., ICML 2021, PMLR 139, section 3.3 and the code in its figure 3).
+
+    d = (x - mean_hw(x))^2,  v = sum_hw(d) / (HW - 1)
+    y = x * sigmoid(d / (4 (v + lambda)) + 1/2)
+
+x, y: (B, C, H, W); no parameters. Eq. 5 divides the variance by HW; the code, followed here, by
+HW - 1. The authors put it before the last batch norm of a block, the zoo after it, as all others.
+A 1x1 map, where the code divides by zero, gets the constant gate sigmoid(1/2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.layers import register_notrace_function
+from torch import Tensor, nn
+
+from zoo.sdk.options import check_int, check_number
+
+
+class SimAM(nn.Module):
+    """(B, C, H, W) -> the same shape, each position scaled by how much it stands out.
+
+    Args:
+        channels: C; nothing depends on it.
+        e_lambda: lambda > 0, the regulariser of the energy, 1e-4.
+        act_layer, device, dtype: not used (timm's builders hand them to every attention).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        e_lambda: float = 1e-4,
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_int("simam", "channels", channels)
+        self.e_lambda = check_number("simam", "e_lambda", e_lambda)
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = (x - x.mean((2, 3), keepdim=True)).square()
+        var = square.sum((2, 3), keepdim=True) / others(x)
+        return x * torch.sigmoid(square * (0.25 / (var + self.e_lambda)) + 0.5)
+
+    def extra_repr(self) -> str:
+        return f"e_lambda={self.e_lambda}"
+
+
+@register_notrace_function
+def others(x: Tensor) -> int:
+    """HW - 1, and 1 for a map of one position, whose squares are zero."""
+    return max(x.shape[2] * x.shape[3] - 1, 1)

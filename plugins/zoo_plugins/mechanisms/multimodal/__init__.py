@@ -1,0 +1,10 @@
+"""Attention between two inputs."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import AttentionSpec
+from zoo_plugins.mechanisms.multimodal.specs import ATTENTIONS
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS

@@ -1,0 +1,127 @@
+"""Bilinear attentional transform (Chi et al., CVPR 2020, "Non-Local Neural Networks With Grouped
+Bilinear Attentional Transforms", section 3).
+
+    y = drop(conv(BAT(conv(x)))) + x,   BAT(u) = conv(P u Q)
+
+Each conv is 1x1, BN, ReLU. P and Q are two bs x bs matrices for each of g groups of channels, from
+the maxima of relu(BN(conv u)) over rows of blocks and columns of blocks:
+
+    P = sigmoid(conv_p(pool to bs x 1)), rows summing to one
+    Q = sigmoid(conv_q(pool to 1 x bs)), columns summing to one
+
+and act on the bs x bs grid of blocks of a map, each of t_h x t_w positions: P (x) I and Q (x) I.
+
+x, y: (B, C, H, W). Parameter names are timm's, which follows the authors' image classification
+code. timm builds the Kronecker products; here the map is viewed as its grid of blocks instead.
+There H and W must be multiples of bs; here a map that is none is padded with zeros after the first
+convolution, and cropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.layers import ConvNormAct
+from torch import Tensor, nn
+
+from zoo.sdk.options import check_divisible, check_int, hidden_width, refuse
+
+NAME = "bat"
+
+
+class BilinearTransform(nn.Module):
+    """(B, C, H, W) with H and W multiples of `block_size` -> the same shape."""
+
+    def __init__(self, channels: int, block_size: int, groups: int, **dd: Any) -> None:
+        super().__init__()
+        matrix = block_size**2 * groups
+        self.block_size, self.groups = block_size, groups
+        self.conv1 = ConvNormAct(channels, groups, 1, **dd)
+        factory: Any = {key: dd[key] for key in ("device", "dtype")}
+        self.conv_p = nn.Conv2d(groups, matrix, (block_size, 1), **factory)
+        self.conv_q = nn.Conv2d(groups, matrix, (1, block_size), **factory)
+        self.conv2 = ConvNormAct(channels, channels, 1, **dd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, groups = self.block_size, self.groups
+        pooled = self.conv1(x)
+        p = self.conv_p(F.adaptive_max_pool2d(pooled, (size, 1))).sigmoid()
+        q = self.conv_q(F.adaptive_max_pool2d(pooled, (1, size))).sigmoid()
+        p, q = p.view(-1, groups, size, size), q.view(-1, groups, size, size)
+        p, q = p / p.sum(3, keepdim=True), q / q.sum(2, keepdim=True)
+        batch, channels, height, width = x.shape
+        rows = x.reshape(batch, groups, channels // groups, size, -1)  # blocks' rows, (t_h W)
+        rows = torch.einsum("bgij,bgcjs->bgcis", p, rows)
+        columns = rows.reshape(batch, groups, -1, size, width // size)
+        y = torch.einsum("bgsjt,bgjk->bgskt", columns, q)
+        return self.conv2(y.reshape(batch, channels, height, width))
+
+
+class BilinearAttention(nn.Module):
+    """(B, C, H, W) -> the same shape.
+
+    Args:
+        channels: C.
+        block_size: bs, 7.
+        groups: g, 2; it divides the hidden channels.
+        reduction, reduced_channels: the hidden channels. rd_ratio, rd_channels, rd_divisor: the
+            same in timm's terms; by default C/4 to a multiple of 8.
+        drop_rate: of whole channels in training, 0.2.
+        act_layer, norm_layer: as in timm.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        block_size: int = 7,
+        groups: int = 2,
+        reduction: float | None = None,
+        reduced_channels: int | None = None,
+        rd_ratio: float | None = None,
+        rd_channels: int | None = None,
+        rd_divisor: int = 8,
+        drop_rate: float = 0.2,
+        act_layer: Any = nn.ReLU,
+        norm_layer: Any = nn.BatchNorm2d,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        channels = check_int(NAME, "channels", channels)
+        groups = check_int(NAME, "groups", groups)
+        widths = {"reduction": reduction, "reduced_channels": reduced_channels}
+        named = any(v is not None for v in (*widths.values(), rd_channels))
+        width = hidden_width(
+            NAME,
+            channels,
+            default=0,
+            rd_ratio=0.25 if rd_ratio is None and not named else rd_ratio,
+            rd_channels=rd_channels,
+            rd_divisor=rd_divisor,
+            rd_limit=0.9,
+            **widths,  # pyright: ignore[reportArgumentType]
+        )
+        check_divisible(NAME, "reduced_channels", width, "groups", groups)
+        if not 0 <= drop_rate < 1:
+            refuse(NAME, f"drop_rate={drop_rate!r} is not in [0, 1)")
+        self.block_size = check_int(NAME, "block_size", block_size)
+        layers: Any = {
+            "act_layer": act_layer, "norm_layer": norm_layer, "device": device, "dtype": dtype,
+        }  # fmt: skip
+        self.conv1 = ConvNormAct(channels, width, 1, **layers)
+        self.ba = BilinearTransform(width, self.block_size, groups, **layers)
+        self.conv2 = ConvNormAct(width, channels, 1, **layers)
+        self.dropout = nn.Dropout2d(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        more = (0, -width % self.block_size, 0, -height % self.block_size)
+        y = self.conv1(x)
+        if any(more):
+            y = self.ba(F.pad(y, more))[:, :, :height, :width]
+        else:
+            y = self.ba(y)
+        return x + self.dropout(self.conv2(y))

@@ -1,0 +1,109 @@
+"""Expectation-maximisation attention unit (Li et al., ICCV 2019, arXiv 1907.13426, section 3.4).
+
+    X = W_1 x + b_1
+    T times:   Z = softmax_k(X mu)                                                  (E step, eq. 9)
+               mu = l2norm(X^T (Z / sum_n Z))                                      (M step, eq. 11)
+    y = relu(BN(W_2 relu(Z mu)) + x)                                                 (eq. 12)
+
+x, y: (B, C, H, W); X: (B, N, C); mu: (B, C, K), K bases, which start from the buffer `mu`
+(1, C, K); Z: (B, N, K). Linear in N = H W.
+
+As in the authors' code, no gradient passes through the iterations: W_1 is never trained and x
+learns only around them. Z has no temperature (lambda = 1), and the last Z meets the mu updated
+after it. In training the buffer follows the batch's mean mu (eq. 15), which the authors do in their
+training script. Parameter names are the authors'.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.sdk.activations import final_relu
+from zoo.sdk.options import check_bool, check_int, check_number
+
+NAME = "ema_unit"
+EPS = 1e-6
+
+
+class EMAUnit(nn.Module):
+    """(B, C, H, W) -> the same shape, not negative.
+
+    Args:
+        channels: C.
+        num_bases: K, 64.
+        iters: T, 3.
+        momentum: of the moving average of mu in training, 0.9; 1 keeps mu.
+        bn: norm after W_2.
+        bias: of W_1.
+    """
+
+    mu: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        num_bases: int = 64,
+        iters: int = 3,
+        momentum: float = 0.9,
+        bn: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        channels = check_int(NAME, "channels", channels)
+        bases = check_int(NAME, "num_bases", num_bases)
+        self.iters = check_int(NAME, "iters", iters)
+        self.momentum = check_number(NAME, "momentum", momentum, at_most=1.0)
+        dd: Any = {"device": device, "dtype": dtype}
+        self.register_buffer("mu", torch.empty(1, channels, bases, **dd))
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=check_bool(NAME, "bias", bias), **dd)
+        conv2 = nn.Conv2d(channels, channels, 1, bias=False, **dd)
+        norm = nn.BatchNorm2d(channels, **dd) if check_bool(NAME, "bn", bn) else nn.Identity()
+        self.conv2 = nn.Sequential(conv2, norm)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As the authors: normal with fan-out; bases of unit length."""
+        for conv in (self.conv1, self.conv2[0]):
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.normal_(conv.weight, std=math.sqrt(2 / conv.out_channels))
+        with torch.no_grad():
+            nn.init.normal_(self.mu, std=math.sqrt(2 / self.mu.shape[2]))
+            self.mu.copy_(_l2norm(self.mu))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.with_bases(x)[0]
+
+    def with_bases(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y and the last mu (B, C, K)."""
+        with torch.no_grad():
+            reconstruction, mu = self._iterate(self.conv1(x).flatten(2))
+            if self.training and self.momentum < 1:
+                self.mu.lerp_(mu.mean(0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
+            reconstruction.relu_()
+        return final_relu(self.conv2(reconstruction.view_as(x)) + x), mu
+
+    def _iterate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, N) -> its reconstruction Z mu (B, C, N), and mu (B, C, K)."""
+        mu = self.mu.expand(features.shape[0], -1, -1)
+        z = features
+        for _ in range(self.iters):
+            z = (mu.transpose(1, 2) @ features).softmax(1)  # B, K, N
+            weights = z / (z.sum(2, keepdim=True) + EPS)
+            mu = _l2norm(features @ weights.transpose(1, 2))
+        return mu @ z, mu
+
+
+def _l2norm(mu: Tensor) -> Tensor:
+    return mu / (mu.norm(dim=1, keepdim=True) + EPS)
+
+
+def reference_call(module: EMAUnit, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What a reference case records: the output and the bases."""
+    return module.with_bases(x)

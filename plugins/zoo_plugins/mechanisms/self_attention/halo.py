@@ -1,0 +1,93 @@
+"""Blocked local self-attention (Vaswani et al., CVPR 2021, arXiv 2103.12731, section 2.2; HaloNet).
+
+    y_i = sum_j softmax_j(d^-1/2 q_i . k_j + q_i . r_{j - i}) v_j
+
+j: the positions of i's block of b x b and of a halo of h positions around it. r: learned, a row
+for each vertical and one for each horizontal offset, shared by the heads; d: channels of a head.
+
+x: (B, C_in, H, W), y: (B, C, H / s, W / s). The layer is timm's, whose parameter names these are
+(the authors published none); q meets r unscaled unless `scale_pos_embed`. It asserts that b divides
+H and W; here other maps are padded with zeros, as the halo is at the border, and cropped. With a
+stride only every s-th position asks (if s divides b, else y is pooled).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from timm.layers.halo_attn import HaloAttn
+from torch import Tensor
+
+from zoo.sdk.options import check_bool, check_choice, check_int
+from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, value_heads
+
+NAME = "halo"
+
+
+class Halo(HaloAttn):
+    """(B, C, H, W) -> the same shape, with the default stride and channels.
+
+    Args:
+        channels: C. in_channels, out_channels: where they differ.
+        num_heads: 8, lowered to a divisor of C.
+        head_dim: d, by default C / num_heads (timm: to a multiple of 8 before dividing).
+        block_size, halo_size: b = 8, h = 3.
+        stride: s, 1 or 2. avg_down: pool instead of asking less.
+        ceil_mode: pooling rounds odd sizes up; by default only in a convolution's place, that is
+            where in_channels is given. timm rounds down.
+        qk_ratio: of the width of q and k to C where head_dim is not given, 1.
+        qkv_bias: biases in q, k and v.
+        scale_pos_embed: scale q . r too.
+        dilation, groups: of a replaced convolution; not used.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        in_channels: int | None = None,
+        out_channels: int | None = None,
+        num_heads: int | None = None,
+        head_dim: int | None = None,
+        block_size: int = 8,
+        halo_size: int = 3,
+        stride: int = 1,
+        avg_down: bool = False,
+        ceil_mode: bool | None = None,
+        qk_ratio: float = 1.0,
+        qkv_bias: bool = False,
+        scale_pos_embed: bool = False,
+        dilation: int = 1,
+        groups: int = 1,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        inputs, outputs = in_and_out(NAME, channels, in_channels, out_channels)
+        heads, width = value_heads(NAME, outputs, num_heads, head_dim, qk_ratio, default=8)
+        stride = check_choice(NAME, "stride", stride, (1, 2))
+        super().__init__(
+            inputs,
+            outputs,
+            stride=stride,
+            num_heads=heads,
+            dim_head=width,
+            block_size=check_int(NAME, "block_size", block_size),
+            halo_size=check_int(NAME, "halo_size", halo_size, 0),
+            qkv_bias=check_bool(NAME, "qkv_bias", qkv_bias),
+            avg_down=check_bool(NAME, "avg_down", avg_down),
+            scale_pos_embed=check_bool(NAME, "scale_pos_embed", scale_pos_embed),
+            device=device,
+            dtype=dtype,
+        )
+        ceil = in_channels is not None if ceil_mode is None else ceil_mode
+        self.down = down_pool(1 if self.block_stride == stride else stride, ceil)
+        self.pool = down_pool(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        more = (0, -width % self.block_size, 0, -height % self.block_size)
+        if not any(more):
+            return self.down(super().forward(x))
+        rows, columns = -(-height // self.block_stride), -(-width // self.block_stride)
+        return self.down(super().forward(F.pad(x, more))[:, :, :rows, :columns])

@@ -1,0 +1,91 @@
+"""Outlook attention (Yuan et al., TPAMI 2022, arXiv 2106.13112, section 3.1; VOLO).
+
+    A = softmax(d^-1/2 W_A mean(x))           K^2 x K^2 weights at each position and head
+    y = W_P fold(A unfold(W_V x)) + b_P       (eq. 3-5)
+
+The weights come from one vector by a linear layer, without queries or keys. d: channels of a head.
+unfold takes K x K windows every `stride` positions, mean pools to that resolution, and fold adds
+what overlapping windows give to one position.
+
+x, y: (B, C, H, W). The layer is timm's copy of the authors', which works on (B, H, W, C);
+parameter names are theirs. There the bias option is of W_V only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.models.volo import OutlookAttention
+from torch import Tensor
+
+from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo_plugins.mechanisms.self_attention.heads import split_heads
+
+NAME = "outlook"
+
+
+class Outlook(OutlookAttention):
+    """(B, C, H, W) -> the same shape.
+
+    Args:
+        dim: C.
+        num_heads: by default C / 32, lowered to a divisor of C. head_dim: the same by d.
+        kernel_size: K, 3.
+        padding: K // 2.
+        stride: 2.
+        qkv_bias: a bias in W_V.
+        bias: in W_A and W_P; must be True.
+        attn_drop, proj_drop: dropout rates.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int | None = None,
+        head_dim: int | None = None,
+        kernel_size: int = 3,
+        padding: int | None = None,
+        stride: int = 2,
+        qkv_bias: bool = False,
+        bias: bool = True,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        dim = check_int(NAME, "dim", dim)
+        kernel_size = check_int(NAME, "kernel_size", kernel_size)
+        heads, _ = split_heads(
+            NAME, dim, num_heads=num_heads, head_dim=head_dim, default=dim // 32
+        )  # fmt: skip
+        check_choice(NAME, "bias", bias, (True,))
+        super().__init__(
+            dim,
+            heads,
+            kernel_size,
+            kernel_size // 2 if padding is None else check_int(NAME, "padding", padding, 0),
+            check_int(NAME, "stride", stride),
+            check_bool(NAME, "qkv_bias", qkv_bias),
+            attn_drop,
+            proj_drop,
+            device=device,
+            dtype=dtype,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for size in x.shape[2:]:
+            windows = (size + 2 * self.padding - self.kernel_size) // self.stride + 1
+            if windows != -(-size // self.stride):
+                refuse(
+                    NAME,
+                    f"kernel_size={self.kernel_size}, padding={self.padding} and "
+                    f"stride={self.stride} make {windows} windows along {size} positions",
+                    "an odd kernel_size, with its padding left out",
+                )
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def reference_call(module: Outlook, x: Tensor) -> Tensor:
+    """What a reference case records: (B, H, W, C) -> (B, H, W, C)."""
+    return module(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -1,0 +1,232 @@
+"""Random feature attention (Peng et al., ICLR 2021, arXiv 2103.02143, sections 3.1 and 3.2).
+
+    phi(x) = D^-1/2 [sin(W x), cos(W x)],   S = sum_j phi(k_j) v_j^T,   z = sum_j phi(k_j)
+    y_i = phi(q_i)^T S / (phi(q_i) . z)                                              (eq. 5)
+
+phi(x) . phi(y) is an estimate of exp(-|x - y|^2 / 2): with q and k of norm one, softmax(q . k) up
+to a factor that cancels, at a cost linear in N. Causal: S and z sum over j <= i. Gated, which is
+causal (eq. 7):
+
+    S_t = g_t S_{t-1} + (1 - g_t) phi(k_t) v_t^T,   z alike,   g_t = sigmoid(w_g . x_t + b_g)
+
+x, y: (B, N, C), or q of x and k, v of a memory (B, M, C). W: (heads, D, d), rows sigma * random /
+tau, sigma learned; q and k are divided by (norm + 1e-3) as in the authors' code, by their norm if
+gated. Their code has the constant 0.1 in place of D^-1/2 and bounds the denominator in three ways:
+`feature_scale` and `normalizer`. The default bounds it at a thousandth, which acts only on an
+estimate gone wrong. They draw random matrices in every training step; so here, by `generator`; in
+eval they are the buffer `random_matrices`, drawn by `seed`.
+
+Started from the projections of a transformer (`take_over`), it is near it where attention is flat:
+cosine of the logits 0.998 for vit_small with timm's initial weights, 0.975 at 0.91 of the flat
+entropy, but 0.35 at 0.35 of it, on noise. Logits are bounded here, so more features do not help.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.sdk.attend import check_mask, check_tokens
+from zoo.sdk.options import check_bool, check_int, check_number, check_share, refuse
+from zoo_plugins.mechanisms.self_attention.linear_recurrence import causal_sums
+from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections, heads_and_width
+
+NAME = "random_feature"
+PAPER_SCALE = "1/sqrt(proj_dim)"
+_NORMALIZER = re.compile(r"(abs)?(?:, )?(?:clamp(?:_min)? ([0-9.eE+-]+))?\Z")
+
+
+class RandomFeature(nn.Module):
+    """(B, N, C) -> the same shape.
+
+    Args:
+        dim: C. None: no projections, for `attend`.
+        num_heads: 8, or fewer if that does not divide C. head_dim: d, C / num_heads.
+        value_dim: of a head, d.
+        proj_dim: D, twice d.
+        tau: temperature, 1.
+        reparam_proj: sigma is learned, from 1. By default so, if there are projections.
+        causal: a token sees those up to itself. gated: with the gate above; implies causal.
+        normalizer: of the denominator: `none`, or `abs`, a bound (`clamp_min 1.0`), or both
+            (`abs, clamp 1e-3`).
+        feature_scale: a number, or "1/sqrt(proj_dim)".
+        norm_eps: added to the norms of q and k, 1e-3, 0 if gated.
+        qkv_bias, bias: of the projections; `bias` of all.
+        redraw: draw other random matrices in every training step.
+        seed: of `random_matrices`.
+    """
+
+    random_matrices: Tensor
+
+    def __init__(
+        self,
+        dim: int | None = None,
+        *,
+        num_heads: int | None = None,
+        head_dim: int | None = None,
+        value_dim: int | None = None,
+        proj_dim: int | None = None,
+        tau: float = 1.0,
+        reparam_proj: bool | None = None,
+        causal: bool | None = None,
+        gated: bool = False,
+        normalizer: str = "abs, clamp 1e-3",
+        feature_scale: float | str = PAPER_SCALE,
+        norm_eps: float | None = None,
+        qkv_bias: bool = True,
+        bias: bool = True,
+        redraw: bool = True,
+        seed: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.dim = dim = dim if dim is None else check_int(NAME, "dim", dim)
+        self.num_heads, width = heads_and_width(NAME, dim, num_heads, head_dim)
+        if not width:
+            refuse(NAME, "neither dim nor head_dim is given", "dim=64")
+        values = width if value_dim is None else check_int(NAME, "value_dim", value_dim)
+        self.features = 2 * width if proj_dim is None else check_int(NAME, "proj_dim", proj_dim)
+        self.tau = check_number(NAME, "tau", tau)
+        self.gated = check_bool(NAME, "gated", gated)
+        self.causal = self.gated if causal is None else check_bool(NAME, "causal", causal)
+        if self.gated and not self.causal:
+            refuse(NAME, "gated=True and causal=False contradict each other", "causal=True")
+        self.absolute, self.least = _read_normalizer(normalizer)
+        self.scale = _read_scale(feature_scale, self.features)
+        eps = (0.0 if self.gated else 1e-3) if norm_eps is None else norm_eps
+        self.norm_eps = check_share(NAME, "norm_eps", eps)
+        self.redraw = check_bool(NAME, "redraw", redraw)
+        dd: Any = {"device": device, "dtype": dtype}
+        keys, all_values = self.num_heads * width, self.num_heads * values
+        if dim is not None:
+            qkv_bias = check_bool(NAME, "qkv_bias", qkv_bias)
+            first = {"bias": check_bool(NAME, "bias", bias) and qkv_bias}
+            self.q_proj = nn.Linear(dim, keys, **first, **dd)
+            self.k_proj = nn.Linear(dim, keys, **first, **dd)
+            self.v_proj = nn.Linear(dim, all_values, **first, **dd)
+            self.out_proj = nn.Linear(all_values, dim, bias=bias, **dd)
+            self.gate = nn.Linear(dim, self.num_heads, **dd) if self.gated else None
+        learned = dim is not None if reparam_proj is None else reparam_proj
+        ones = torch.ones(self.num_heads, 1, width, **dd)
+        self.sigma = nn.Parameter(ones) if check_bool(NAME, "reparam_proj", learned) else None
+        random = torch.Generator().manual_seed(check_int(NAME, "seed", seed, 0))
+        matrices = self._draw(width, random)
+        self.register_buffer("random_matrices", matrices.to(**dd))
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        memory: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """`mask`: (B, N) of x, or (B, M) of the `memory` if there is one."""
+        memory = x if memory is None else memory
+        if self.dim is None:
+            refuse(NAME, "without dim there are no projections", "module.attend(q, k, v)")
+        for name, tokens in (("x", x), ("memory", memory)):
+            check_tokens(NAME, name, tokens, self.dim)
+        check_mask(NAME, mask, memory)
+        if self.causal and memory.shape[1] != x.shape[1]:
+            what = f"{x.shape[1]} queries see {memory.shape[1]} others causally"
+            refuse(NAME, what, "causal=False")
+        q, k, v = self.q_proj(x), self.k_proj(memory), self.v_proj(memory)
+        q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
+        matrices = self.random_matrices.to(q.dtype)
+        if self.training and self.redraw:
+            matrices = self._draw(q.shape[3], generator).to(q)
+        gate = None if self.gate is None else self.gate(memory).transpose(1, 2)
+        y = self.attend(q, k, v, matrices, mask, gate)
+        return self.out_proj(y.transpose(1, 2).flatten(2))
+
+    def attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        matrices: Tensor,
+        mask: Tensor | None = None,
+        gate: Tensor | None = None,
+    ) -> Tensor:
+        """q (B, heads, N, d), k (B, heads, M, d), v (B, heads, M, d_v) -> (B, heads, N, d_v).
+
+        Args:
+            matrices: (heads, D, d). mask: (B, M).
+            gate: logits of g (B, heads, N).
+        """
+        weight = matrices if self.sigma is None else self.sigma * matrices
+        queries, keys = self._features(q, weight), self._features(k, weight)
+        values = torch.cat((v, torch.ones_like(v[..., :1])), 3)  # the last column sums to z
+        if mask is not None:
+            keys = keys.masked_fill(~mask[:, None, :, None], 0.0)
+            gate = gate if gate is None else gate.masked_fill(~mask[:, None], torch.inf)
+        if self.causal:
+            keep = None if gate is None else F.logsigmoid(gate)
+            if gate is not None:
+                keys = keys * torch.sigmoid(-gate).unsqueeze(3)
+            sums = causal_sums(queries, keys, values, keep)
+        else:
+            sums = queries @ (keys.transpose(2, 3) @ values)
+        return sums[..., :-1] / self._bounded(sums[..., -1:])
+
+    def _features(self, x: Tensor, weight: Tensor) -> Tensor:
+        """phi of x (B, heads, N, d): (B, heads, N, 2 D)."""
+        norm = x.norm(dim=3, keepdim=True)
+        norm = norm + self.norm_eps if self.norm_eps else norm.clamp(min=1e-12)
+        angles = (x / norm) @ (weight / self.tau).transpose(-2, -1)
+        return self.scale * torch.cat((angles.sin(), angles.cos()), 3)
+
+    def _bounded(self, z: Tensor) -> Tensor:
+        z = z.abs() if self.absolute else z
+        if self.least is None:
+            return torch.where(z == 0, 1.0, z)  # no key is present
+        return z.clamp(min=self.least)
+
+    def _draw(self, width: int, generator: torch.Generator | None) -> Tensor:
+        """(heads, D, d), standard normal."""
+        shape = (self.num_heads, self.features, width)
+        device = "cpu" if generator is None else generator.device
+        return torch.randn(shape, generator=generator, device=device)
+
+    @torch.no_grad()
+    def take_over(self, attention: Any) -> bool:
+        """Start from the projections of timm's `Attention`.
+
+        Not the same function: q and k are normalised here, so that no logit is above 1 / tau^2.
+        """
+        carry_projections((self.q_proj, self.k_proj, self.v_proj), self.out_proj, attention)
+        return False
+
+
+def _read_normalizer(text: str) -> tuple[bool, float | None]:
+    """Whether the denominator is taken absolutely, and its lower bound."""
+    if text == "none":
+        return False, None
+    found = _NORMALIZER.match(text) if isinstance(text, str) and text else None  # pyright: ignore[reportUnnecessaryIsInstance]
+    if found is None:
+        refuse(NAME, f"normalizer={text!r} is not understood", "normalizer='abs, clamp 1e-3'")
+    least = None if found[2] is None else check_number(NAME, "normalizer", float(found[2]))
+    return found[1] is not None, least
+
+
+def _read_scale(scale: float | str, features: int) -> float:
+    if scale == PAPER_SCALE:
+        return features**-0.5
+    if isinstance(scale, str):
+        refuse(NAME, f"feature_scale={scale!r} is neither a number nor {PAPER_SCALE!r}")
+    return check_number(NAME, "feature_scale", scale)
+
+
+def reference_call(module: RandomFeature, *inputs: Tensor) -> Tensor:
+    """What a reference case records: (N, B, C) of x and a memory, or one head's q, k, v, g, W."""
+    if len(inputs) < 3:
+        first, *memory = (t.transpose(0, 1) for t in inputs)
+        return module(first, memory=memory[0] if memory else None).transpose(0, 1)
+    q, k, v = (t.unsqueeze(1) for t in inputs[:3])
+    gate = inputs[3].unsqueeze(1).logit() if module.gated else None
+    return module.attend(q, k, v, inputs[-1].unsqueeze(0), None, gate).squeeze(1)

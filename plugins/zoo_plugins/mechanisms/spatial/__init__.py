@@ -1,0 +1,10 @@
+"""Spatial attention: where to attend."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import AttentionSpec
+from zoo_plugins.mechanisms.spatial.specs import ATTENTIONS
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS

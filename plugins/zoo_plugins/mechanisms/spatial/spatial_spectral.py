@@ -1,0 +1,235 @@
+"""Spatial-spectral self-attention (Meng, Ma, Yuan, ECCV 2020: TSA-Net, section 3.2).
+
+    f = BN(conv1x1(x))                                     C_in -> C channels
+    A_x, A_y: softmax(Q K^T / sqrt(spatial_dim))           rows x rows, columns x columns
+    A_l:      softmax(Q K^T / sqrt(spectral_dim))          channels x channels
+    y = gamma aggregate_heads(A_l up(A_x down(v) A_y^T)) + f
+
+x: (B, C_in, H, W), y: (B, C, H, W); v: `num_heads` projections of f. Q and K of the rows come from
+two convolutions along W, those of the columns the same on the transposed map, those of the channels
+from two unpadded 5x5 ones of stride 2; each ends in a linear layer. mode = (a, b) says which of the
+two spatial convolutions halve the other axis as well; then v is halved too, and the result enlarged
+by a transposed convolution. `spectral_mask` adds a raised cosine to A_l and divides by sqrt(1.1).
+
+As the authors' PyTorch code, which by their account is simpler than the paper (their TensorFlow
+code). It wants sides that are multiples of 4, at least 16; here any will do: halving rounds up, and
+what the 5x5 convolutions see is padded with zeros to 13 x 13.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.sdk.map_size import Size, require_size, size_pair
+from zoo.sdk.options import agree, check_bool, check_int, check_number, refuse
+
+NAME = "spatial_spectral"
+KERNELS = ((1, 5), (3, 5))  # by mode, as are the next two
+STRIDES = ((1, 2), (2, 2))
+PADDINGS = ((0, 2), (1, 2))
+LEAST = 13  # a side that two unpadded 5x5 convolutions of stride 2 bring to 1
+MASK_SCALE = 1.1
+
+
+class SpatialFeature(nn.Module):
+    """(B, C, H, W) -> (B, heads, H', dim): a description of each row."""
+
+    def __init__(
+        self, channels: int, heads: int, width: int, dim: int, mode: Size, dd: Any
+    ) -> None:
+        super().__init__()
+        self.conv1 = _conv_block(channels, heads, mode[0], dd)
+        self.conv2 = _conv_block(heads, heads, mode[1], dd)
+        self.fully = nn.Sequential(nn.Linear(_quarter(width), dim, **dd), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fully(self.conv2(self.conv1(x)))
+
+
+class SpectralFeature(nn.Module):
+    """(B, C, H, W) -> (B, heads, C, dim): a description of each channel."""
+
+    def __init__(self, channels: int, heads: int, size: Size, dim: int, dd: Any) -> None:
+        super().__init__()
+        self.heads = heads
+        self.conv1 = _block(nn.Conv2d(channels, channels, 5, 2, **dd), dd)
+        self.conv2 = _block(nn.Conv2d(channels, channels, 5, 2, **dd), dd)
+        positions = math.prod(_unpadded(max(side, LEAST)) for side in size)
+        linear = nn.Linear(positions, heads * dim, **dd)
+        self.fully = nn.Sequential(linear, nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.fully(self.conv2(self.conv1(x)).flatten(2))
+        return features.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class SpatialSpectral(nn.Module):
+    """(B, C_in, H, W) -> (B, C, H, W).
+
+    Args:
+        in_channels, out_channels: C_in and C; one unless given is the other.
+        feat_size, input_size: (H, W) of the map; by either name.
+        num_heads: 8.
+        spatial_dim, spectral_dim: of Q and K, 64 and 80.
+        mode: two of 0 and 1, (0, 0).
+        spectral_mask: False.
+        gamma: the weight of the attention, not learned, 1.
+        act_layer: not used (timm's builders hand one to every attention).
+    """
+
+    gamma: Tensor
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int | None = None,
+        *,
+        feat_size: Sequence[int] | None = None,
+        input_size: Sequence[int] | None = None,
+        num_heads: int = 8,
+        spatial_dim: int = 64,
+        spectral_dim: int = 80,
+        mode: Sequence[int] = (0, 0),
+        spectral_mask: bool = False,
+        gamma: float = 1.0,
+        act_layer: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        inputs = check_int(NAME, "in_channels", in_channels)
+        channels = check_int(
+            NAME, "out_channels", in_channels if out_channels is None else out_channels
+        )
+        heads = self.num_heads = check_int(NAME, "num_heads", num_heads)
+        size = self.feat_size = _size(feat_size, input_size)
+        halvings = _mode(mode)
+        dims = (
+            check_int(NAME, "spatial_dim", spatial_dim),
+            check_int(NAME, "spectral_dim", spectral_dim),
+        )
+        dd: Any = {"device": device, "dtype": dtype}
+        gamma = check_number(NAME, "gamma", gamma, above=-math.inf)
+        self.register_buffer("gamma", torch.tensor(gamma, **dd))
+        mask = raised_cosine(channels).to(device=device, dtype=dtype or torch.get_default_dtype())
+        masked = check_bool(NAME, "spectral_mask", spectral_mask)
+        self.register_buffer("mask", mask if masked else None, persistent=False)
+
+        self.preproc = _projection(inputs, channels, dd)
+        self.query_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
+        self.query_y = SpatialFeature(channels, heads, size[0], dims[0], halvings, dd)
+        self.key_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
+        self.key_y = SpatialFeature(channels, heads, size[0], dims[0], halvings, dd)
+        self.query_lambda = SpectralFeature(channels, heads, size, dims[1], dd)
+        self.key_lambda = SpectralFeature(channels, heads, size, dims[1], dd)
+        self.value = _projection(channels, heads * channels, dd)
+        self.down_sample, self.up_sample = _resamplers(channels, sum(halvings), dd)
+        self.aggregation = nn.Linear(heads * channels, channels, **dd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attend(x)[0]
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """y, and the attentions of rows, columns and channels, each (B, heads, N, N)."""
+        require_size(NAME, x, self.feat_size)
+        f = self.preproc(x)
+        turned = f.transpose(2, 3)
+        padded = F.pad(f, (0, max(0, LEAST - f.shape[3]), 0, max(0, LEAST - f.shape[2])))
+        rows = _weights(self.query_x(f), self.key_x(f))
+        columns = _weights(self.query_y(turned), self.key_y(turned))
+        spectra = _weights(self.query_lambda(padded), self.key_lambda(padded))
+        if self.mask is not None:
+            spectra = (spectra + self.mask) / math.sqrt(MASK_SCALE)
+        value = self._spatial(self.value(f), rows, columns)  # (B, heads, C, H, W)
+        mixing = self.aggregation.weight.unflatten(1, (self.num_heads, -1))
+        mixing = torch.einsum("ohc,bhcd->bohd", mixing, spectra)  # both linear: one small matrix
+        out = mixing.flatten(2) @ value.flatten(1, 2).flatten(2)
+        out = (out + self.aggregation.bias[:, None]).view(f.shape)
+        return torch.addcmul(f, self.gamma, out), rows, columns, spectra
+
+    def _spatial(self, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        value = value.unflatten(1, (self.num_heads, -1))
+        batch, size = value.shape[:2], value.shape[3:]
+        if self.down_sample is not None:
+            value = self.down_sample(value.flatten(0, 1)).unflatten(0, batch)
+        value = torch.einsum("bhcjw,bhvw->bhcjv", value, columns)
+        value = torch.einsum("bhij,bhcjv->bhciv", rows, value)
+        if self.up_sample is not None:
+            value = self.up_sample(value.flatten(0, 1)).unflatten(0, batch)
+        return value[..., : size[0], : size[1]]
+
+
+def reference_call(module: SpatialSpectral, x: Tensor) -> dict[str, Tensor]:
+    """What a reference case records: y, and the attentions with the heads first in the batch."""
+    y, rows, columns, spectra = module.attend(x)
+    named = {"attn_x": rows, "attn_y": columns, "attn_lambda": spectra}
+    return {"y": y, **{name: a.transpose(0, 1).flatten(0, 1) for name, a in named.items()}}
+
+
+def raised_cosine(size: int) -> Tensor:
+    """(C, C): (1 + cos(pi d)) / 2 of the distance d of two channels, 1 across all of them."""
+    positions = torch.arange(size, dtype=torch.float64) / max(size - 1, 1)
+    return (torch.cos(math.pi * (positions[:, None] - positions)) + 1) / 2
+
+
+def _weights(query: Tensor, key: Tensor) -> Tensor:
+    return torch.softmax(query @ key.transpose(2, 3) / math.sqrt(query.shape[3]), 3)
+
+
+def _conv_block(inputs: int, outputs: int, mode: int, dd: Any) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, KERNELS[mode], STRIDES[mode], PADDINGS[mode], **dd)
+    return _block(conv, dd)
+
+
+def _block(conv: nn.Conv2d, dd: Any) -> nn.Sequential:
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels, **dd), nn.ReLU(inplace=True))
+
+
+def _projection(inputs: int, outputs: int, dd: Any) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 1, bias=False, **dd)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, **dd))
+
+
+def _resamplers(
+    channels: int, halvings: int, dd: Any
+) -> tuple[nn.Sequential | None, nn.ConvTranspose2d | None]:
+    if halvings == 0:
+        return None, None
+    widths = [channels << i for i in range(halvings + 1)]
+    down = [
+        _block(nn.Conv2d(a, b, 3, 2, 1, **dd), dd)
+        for a, b in zip(widths[:-1], widths[1:], strict=True)
+    ]
+    scale = 1 << halvings
+    return nn.Sequential(*down), nn.ConvTranspose2d(widths[-1], channels, scale, scale, **dd)
+
+
+def _quarter(side: int) -> int:
+    return -(-side // 4)
+
+
+def _unpadded(side: int) -> int:
+    """What two unpadded convolutions of 5 and stride 2 leave of a side."""
+    for _ in range(2):
+        side = (side - 5) // 2 + 1
+    return side
+
+
+def _size(feat_size: Any, input_size: Any) -> Size:
+    given = {"feat_size": feat_size, "input_size": input_size}
+    pairs = {k: v and size_pair(NAME, k, v) for k, v in given.items()}
+    size = agree(NAME, **{k: v and (v, v) for k, v in pairs.items()})
+    return size or refuse(NAME, "the size of the map is not given", "feat_size=(H, W)")
+
+
+def _mode(mode: Any) -> Size:
+    if not isinstance(mode, Sequence) or len(mode) != 2 or any(m not in (0, 1) for m in mode):
+        refuse(NAME, f"mode={mode!r} is not two of 0 and 1", "mode=(0, 0)")
+    return int(mode[0]), int(mode[1])

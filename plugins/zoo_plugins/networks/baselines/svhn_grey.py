@@ -1,0 +1,124 @@
+"""A small network for house numbers of 32 x 32 grey pixels: five heads of eleven classes.
+
+That of tianyu-tristan/Visual-Attention-Model (MIT, `SVHN/cnn-only`, from
+hangyao/street_view_house_numbers), which its author's DRAM was to be compared with:
+
+    local contrast normalisation 7x7 - conv 5x5 16, ReLU, LRN, max pool 2
+    - conv 5x5 32, ReLU, LRN, max pool 2 - conv 5x5 64, ReLU, dropout 1/16 - five linear layers
+
+Its contrast normalisation divides by no less than the mean deviation of the whole batch (called
+`per_img_mean`); here it is each image's own, so that no image depends on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.sdk.map_size import size_pair
+from zoo.sdk.options import check_int, check_share, refuse
+from zoo_plugins.networks.baselines.classifier import map_shape
+from zoo_plugins.networks.baselines.sequence import SequenceClassifier
+
+NAME = "cnn_svhn_grey"
+
+
+class ContrastNorm(nn.Module):
+    """Local contrast normalisation (Jarrett et al., ICCV 2009): (B, C, H, W) -> the same.
+
+        v = x - G * x,   s = sqrt(G * v^2),   y = v / max(s, mean s, 1e-4)
+
+    G: a Gaussian of 7 x 7 pixels with standard deviation 3, zero outside the image. Each channel
+    by itself.
+    """
+
+    kernel: Tensor
+
+    def __init__(
+        self, size: int = 7, sigma: float = 3.0, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        places = torch.arange(size, dtype=torch.float64, device="cpu") - size // 2
+        line = torch.exp(-places.square() / (2 * sigma**2))
+        kernel = line[:, None] * line / line.sum() ** 2
+        like: Any = {"device": device, "dtype": dtype or torch.get_default_dtype()}
+        self.register_buffer("kernel", kernel[None, None].to(**like), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - self._blur(x)
+        deviation = (self._blur(centred.square()) + 1e-12).sqrt()
+        mean = deviation.mean((2, 3), keepdim=True)
+        return centred / deviation.maximum(mean).clamp_min(1e-4)
+
+    def _blur(self, x: Tensor) -> Tensor:
+        channels, pad = x.shape[1], self.kernel.shape[-1] // 2
+        weight = self.kernel.expand(channels, -1, -1, -1)
+        return F.conv2d(x, weight, padding=pad, groups=channels)
+
+
+class CnnSvhnGrey(SequenceClassifier):
+    """(B, C, H, W) -> logits (B, 55): five digits of 0 to 9 or none. See `SequenceClassifier`.
+
+    Args:
+        num_classes: None is that of all heads; another number makes it a plain classifier.
+        in_chans: 1. image_size: (H, W) or one number, 32.
+        widths: of the convolutions, (16, 32, 64).
+        digits, digit_classes: of the heads.
+        drop_rate: 1/16, before the heads.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        *,
+        num_classes: int | None = None,
+        in_chans: int = 1,
+        image_size: int | Sequence[int] = 32,
+        widths: Sequence[int] = (16, 32, 64),
+        digits: int = 5,
+        digit_classes: int = 11,
+        drop_rate: float = 0.0625,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd: Any = {"device": device, "dtype": dtype}
+        self.in_chans = check_int(NAME, "in_chans", in_chans)
+        self.image_size = size_pair(NAME, "image_size", image_size)
+        if not isinstance(widths, Sequence) or len(widths) != 3:
+            refuse(NAME, f"widths={widths!r} is not one number for each of three layers")
+        first, second, third = (check_int(NAME, "widths", width) for width in widths)
+        outputs = self.set_heads(digits, digit_classes, 0)
+        # TensorFlow's LRN sums 11 channels; PyTorch's averages them.
+        norm = nn.LocalResponseNorm(11, alpha=11.0, beta=0.5, k=1.0)
+        self.features = nn.Sequential(
+            ContrastNorm(**dd),
+            nn.Conv2d(self.in_chans, first, 5, **dd),
+            nn.ReLU(),
+            norm,
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(first, second, 5, **dd),
+            nn.ReLU(),
+            norm,
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(second, third, 5, **dd),
+            nn.ReLU(),
+        )
+        self.feature_info = [
+            {"num_chs": first, "reduction": 2, "module": "features.4"},
+            {"num_chs": second, "reduction": 4, "module": "features.8"},
+            {"num_chs": third, "reduction": 4, "module": "features.10"},
+        ]
+        try:
+            depth, height, width = map_shape(self.features, self.in_chans, self.image_size)
+        except RuntimeError:
+            refuse(NAME, f"image_size={image_size} is less than 32 x 32")
+        drop = check_share(NAME, "drop_rate", drop_rate)
+        self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(drop))
+        classes = outputs if num_classes is None else num_classes
+        self.finish(depth * height * width, classes, device, dtype)

@@ -1,0 +1,16 @@
+"""The Deep Recurrent Attention Model."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import AttentionSpec, ModelSpec
+from zoo_plugins.networks.dram.attentions import ATTENTIONS
+from zoo_plugins.networks.dram.specs import MODELS
+
+
+@hookimpl
+def zoo_attentions() -> tuple[AttentionSpec, ...]:
+    return ATTENTIONS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS

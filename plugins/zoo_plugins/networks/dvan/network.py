@@ -1,0 +1,158 @@
+"""The whole diversified visual attention network: canvases, a convolutional network, the attention.
+
+Zhao et al., IEEE TMM 2017, arXiv 1606.08572. The canvases go from coarse to fine: windows of the
+image of each of several scales, spread evenly and all brought to one size. Which scales and how
+many windows is chosen here: the image, then four windows of 0.6 of its sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import OptionError
+from zoo.sdk.inputs import check_shape
+from zoo.sdk.map_size import size_pair
+from zoo.sdk.options import check_number, check_share, refuse
+from zoo.training.objective import errors
+from zoo_plugins.mechanisms.recurrent.dvan import NAME, DiversifiedAttention, Steps, diversity_loss
+from zoo_plugins.networks.dvan.canvases import make_canvases, windows
+
+
+class DiversifiedAttentionNetwork(nn.Module):
+    """images (B, 3, H, W) -> log-probabilities (B, K).
+
+    Args:
+        features: a timm model whose last feature map is attended to.
+        num_classes, hidden_size: see `DiversifiedAttention`.
+        in_chans: of the image. canvas_size: of a canvas in pixels.
+        scales: sides of the windows as shares of the image's, coarse to fine; for each there are
+            ceil(1 / scale) by as many windows.
+    """
+
+    def __init__(
+        self,
+        features: str = "vgg16",
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        canvas_size: int | tuple[int, int] = 224,
+        scales: Sequence[float] = (1.0, 0.6),
+        hidden_size: int = 512,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd: Any = {"device": device, "dtype": dtype}
+        if isinstance(scales, str) or not isinstance(scales, Sequence) or not scales:
+            refuse(NAME, f"scales={scales!r} is no list of shares of the image")
+        self.scales = [check_number(NAME, "scales", s, at_most=1.0) for s in scales]
+        self.canvas_size = size_pair(NAME, "canvas_size", canvas_size)
+        self.in_chans, self.num_features = in_chans, hidden_size
+        self.backbone: Any = timm.create_model(
+            features, features_only=True, out_indices=(-1,), in_chans=in_chans, **dd
+        )
+        reduction: int = self.backbone.feature_info.reduction()[-1]
+        self.attention = DiversifiedAttention(
+            self.backbone.feature_info.channels()[-1],
+            feat_size=(
+                max(1, self.canvas_size[0] // reduction),
+                max(1, self.canvas_size[1] // reduction),
+            ),
+            num_classes=num_classes,
+            hidden_size=hidden_size,
+            **dd,
+        )
+
+    @property
+    def num_classes(self) -> int:
+        return self.attention.num_classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The hidden state after each canvas, (B, T, D)."""
+        return self.attention.look(self.canvas_features(images))[0]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        return x[:, -1] if pre_logits else self.attention.classify(x)
+
+    def attend(self, images: Tensor) -> Steps:
+        """What each canvas says, and where it was looked at."""
+        return self.attention.attend(self.canvas_features(images))
+
+    def attention_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """For pictures: the attention over the image, (B, T, H, W), each canvas in its place."""
+        attention = self.attend(images).attention
+        boxes = windows(self.scales, images.shape[2:])
+        whole = images.new_zeros(len(images), len(boxes), *images.shape[2:])
+        for t, (top, left, height, width) in enumerate(boxes):
+            patch = F.interpolate(attention[:, t : t + 1], (height, width), mode="bilinear")
+            whole[:, t, top : top + height, left : left + width] = patch[:, 0]
+        return {"attention": whole}
+
+    def canvas_features(self, images: Tensor) -> Tensor:
+        """(B, T, C, h, w)."""
+        check_shape(NAME, "images", images, ("B", self.in_chans, "H", "W"))
+        canvases = make_canvases(images, self.scales, self.canvas_size)
+        (maps,) = self.backbone(canvases.flatten(0, 1))
+        return F.adaptive_avg_pool2d(maps, self.attention.feat_size).unflatten(
+            0, canvases.shape[:2]
+        )
+
+    def get_classifier(self) -> nn.Module:
+        return self.attention.classifier
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new classifier of `num_classes`; 0 removes it. There is nothing to pool."""
+        like = self.attention.where.weight
+        self.attention.reset_classifier(num_classes, device=like.device, dtype=like.dtype)
+
+
+class DiversifiedAttentionLoss:
+    """Cross-entropy of every step, and what consecutive steps looked at twice.
+
+    Args:
+        model: `dvan_vgg16`, or another `DiversifiedAttentionNetwork`.
+        diversity_weight: lambda of the second term. label_smoothing: of the first.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, diversity_weight: float = 1.0, label_smoothing: float = 0.0
+    ) -> None:
+        if not isinstance(model, DiversifiedAttentionNetwork):
+            raise OptionError(f"{type(model).__name__} has no diversified attention")
+        self.model = model
+        self.weight = (
+            0.0
+            if diversity_weight == 0
+            else check_number(NAME, "diversity_weight", diversity_weight)
+        )
+        self.smoothing = check_share(NAME, "label_smoothing", label_smoothing)
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        steps = self.model.attend(images)
+        logits, repeated = steps.logits, targets.unsqueeze(1).expand(steps.logits.shape[:2])
+        loss = F.cross_entropy(
+            logits.flatten(0, 1), repeated.flatten(), label_smoothing=self.smoothing
+        )
+        overlap = diversity_loss(steps.attention)
+        mean = logits.softmax(-1).mean(1)
+        scalars = {
+            "train_error": 100 * errors(mean, targets) / len(targets),
+            "overlap": overlap.detach(),
+        }
+        return loss + self.weight * overlap, scalars
+
+    def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """How many images are not given their class."""
+        with torch.no_grad():
+            return {"val_error": errors(model(images), targets)}

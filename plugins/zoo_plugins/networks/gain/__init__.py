@@ -1,0 +1,10 @@
+"""Guided attention inference networks."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import ModelSpec
+from zoo_plugins.networks.gain.specs import MODELS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS

@@ -1,0 +1,10 @@
+"""Stacked hourglass networks."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import ModelSpec
+from zoo_plugins.networks.hourglass.specs import MODELS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS

@@ -1,0 +1,10 @@
+"""Perceiver classifiers."""
+
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.specs import ModelSpec
+from zoo_plugins.networks.perceiver.specs import MODELS
+
+
+@hookimpl
+def zoo_models() -> tuple[ModelSpec, ...]:
+    return MODELS

@@ -1,0 +1,308 @@
+"""Recurrent Attention Model: classify an image from a few glimpses chosen by a learned policy.
+
+Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", NIPS 2014
+(arXiv 1406.6247). Where the paper is silent, this follows the best-known port
+(kevinzakka/recurrent-visual-attention, MIT): its location network has a hidden layer that the
+paper's has not (`locator_hidden=0` is the paper's).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from zoo.explain.glimpses import GlimpsePath
+from zoo.sdk.options import agree, check_choice, check_int, check_number, refuse
+from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
+from zoo_plugins.mechanisms.hard.retina import check_view
+from zoo_plugins.networks.ram.core import LocationNetwork, RecurrentCore, Rollout, log_density
+
+
+class RecurrentAttention(nn.Module):
+    """RAM as a timm-shaped classifier: image (B, C, H, W) -> log-probabilities (B, K).
+
+    In eval mode a prediction is a fixed function of the image. With `mc_samples` = S > 1 it is
+    the log of the mean probability of S rollouts, whose first locations and noise are drawn from
+    a generator seeded with `seed` and shared by all images, so that neither the batch around an
+    image nor the global random state matters. `mc_samples=1` is one pass of the mean policy from
+    `first_location`. In training mode it is one rollout sampled from the global random state;
+    its value is that of the rollout, and its gradient carries the score-function term of the
+    location policy (Foerster et al. 2018), so that any loss reaches every parameter; the zoo's
+    training objective is `reinforce.Reinforce`.
+
+    Any image size works: locations are relative.
+
+    Args:
+        num_classes: K; 0 gives the pooled last hidden state.
+        in_chans (or channels): C. img_size (or image_size): the size it is meant for, in pixels.
+        patch_size, num_patches, scale (or glimpse_scale): see `GlimpseSensor`.
+        glimpse_hidden, location_hidden (or loc_hidden): see `GlimpseSensor`.
+        num_glimpses: T, with the first one.
+        hidden_size: D, width of the core.
+        locator_hidden: width of the location network's hidden layer; None is D // 2, 0 is none.
+        std: of the location policy, in units of half an image.
+        first_location: (x, y) where the mean policy starts.
+        first_spread: sampled rollouts start uniformly within this distance of it, per axis;
+            1 around the centre is the paper's random start.
+        squash: how a sampled location is brought into [-1, 1]: `"clamp"`, or `"tanh"` as in the
+            older checkpoints of the port.
+        mc_samples, seed: see above, and `set_sampling` for the built model.
+
+    Raises:
+        OptionError: a setting is out of range, or two names of one setting disagree.
+    """
+
+    draw_start: Tensor
+    draw_noise: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 10,
+        in_chans: int | None = None,
+        channels: int | None = None,
+        img_size: int | Sequence[int] | None = None,
+        image_size: int | Sequence[int] | None = None,
+        patch_size: int = 8,
+        num_patches: int = 1,
+        scale: float | None = None,
+        glimpse_scale: float | None = None,
+        num_glimpses: int = 6,
+        glimpse_hidden: int = 128,
+        location_hidden: int | None = None,
+        loc_hidden: int | None = None,
+        hidden_size: int = 256,
+        locator_hidden: int | None = None,
+        std: float = 0.17,
+        first_location: Sequence[float] = (0.0, 0.0),
+        first_spread: float = 1.0,
+        squash: str = "clamp",
+        mc_samples: int = 10,
+        seed: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = "ram"
+        num_classes = check_int(name, "num_classes", num_classes, 0)
+        chans = agree(name, in_chans=in_chans, channels=channels)
+        chans = 1 if chans is None else check_int(name, "in_chans", chans)
+        img_size = agree(name, img_size=_pair(img_size), image_size=_pair(image_size))
+        growth = agree(name, scale=scale, glimpse_scale=glimpse_scale)
+        where = agree(name, location_hidden=location_hidden, loc_hidden=loc_hidden)
+        hidden_size = check_int(name, "hidden_size", hidden_size)
+        if locator_hidden is None:
+            locator_hidden = hidden_size // 2
+        self.num_classes, self.in_chans, self.img_size = num_classes, chans, img_size
+        self.num_glimpses = check_int(name, "num_glimpses", num_glimpses)
+        self.std = _not_negative("std", std)
+        self.first_location = _location(first_location)
+        self.first_spread = _not_negative("first_spread", first_spread)
+        self.squash = check_choice(name, "squash", squash, ("clamp", "tanh"))
+        self.num_features = self.head_hidden_size = hidden_size
+        self.grad_checkpointing = False
+
+        factory = {"device": device, "dtype": dtype}
+        self.sensor = GlimpseSensor(
+            chans, patch_size=patch_size, num_patches=num_patches,
+            scale=2 if growth is None else growth, glimpse_hidden=glimpse_hidden,
+            location_hidden=128 if where is None else where, **factory,
+        )  # fmt: skip
+        self.core = RecurrentCore(self.sensor.out_dim, hidden_size, **factory)
+        self.locator = LocationNetwork(
+            hidden_size, check_int(name, "locator_hidden", locator_hidden, 0), **factory
+        )
+        self.baseline = nn.Linear(hidden_size, 1, **factory)
+        self.classifier: nn.Module = nn.Identity()
+        if num_classes:
+            self.classifier = nn.Linear(hidden_size, num_classes, **factory)
+        self.set_sampling(mc_samples, seed)
+
+    def set_sampling(self, mc_samples: int | None = None, seed: int | None = None) -> None:
+        """Change how many rollouts a prediction averages, and what they are drawn from.
+
+        The draws are kept as buffers outside the state dict, so that prediction is a function of
+        tensors alone (`torch.compile`, `torch.export`).
+        """
+        if mc_samples is not None:
+            self.mc_samples = check_int("ram", "mc_samples", mc_samples)
+        if seed is not None:
+            self.seed = check_int("ram", "seed", seed, 0)
+        shape = (self.num_glimpses, self.mc_samples, 1, 2)
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        uniform = torch.rand(shape[1:], generator=generator, device="cpu")
+        noise = torch.randn(shape, generator=generator, device="cpu")
+        weight = self.core.i2h.weight
+        like: Any = {"device": weight.device, "dtype": _location_dtype(weight)}
+        self.register_buffer("draw_start", self._start(uniform).to(**like), persistent=False)
+        self.register_buffer("draw_noise", noise.to(**like), persistent=False)
+
+    def rollout(
+        self,
+        image: Tensor,
+        start: Tensor | None = None,
+        noise: Tensor | None = None,
+        *,
+        std: float | Tensor | None = None,
+    ) -> Rollout:
+        """Look T times.
+
+        Args:
+            image: (B, C, H, W).
+            start: (..., B, 2), the first location as (x, y); None is `first_location`.
+            noise: standard normal, broadcastable to (T, ..., B, 2); None is the mean policy.
+            std: of the policy, broadcastable to (..., B, 1); None is the model's.
+
+        The location of the next glimpse and the state that the location network and the baseline
+        see are detached, as in the paper: cross-entropy trains the sensor, core and classifier,
+        the policy gradient trains the location network, and the reward's error the baseline.
+        """
+        std = self.std if std is None else std
+        if start is None:
+            start = _point(self.first_location, image).expand(image.shape[0], 2)
+        check_view(image, start, self.in_chans, self.sensor.sides[0])
+        start = start.to(_location_dtype(start))
+        integral = self.sensor.prepare(image, math.prod(start.shape[:-2]) * self.num_glimpses)
+        hidden, location, steps = None, start, []
+        for t in range(self.num_glimpses):
+            hidden = self._glance(image, integral, location, hidden)
+            mean = self.locator(hidden.detach())
+            sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
+            location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
+            steps.append((hidden, mean, sample, location))
+        states, means, samples, locations = map(torch.stack, zip(*steps, strict=True))
+        return Rollout(
+            log_probs=F.log_softmax(self.classifier(states[-1]), -1),
+            hidden=states,
+            location_mean=means,
+            location=locations,
+            log_pi=log_density(samples, means, std),
+            baseline=self.baseline(states.detach()).squeeze(-1),
+            path=torch.cat((start[None], locations[:-1])),
+        )
+
+    def glimpses(self, image: Tensor) -> GlimpsePath:
+        """Where the mean policy looks, in one pass: for pictures."""
+        return GlimpsePath(locations=self.rollout(image).path, sides=self.sensor.sides)
+
+    def random_start(self, batch: int, device: torch.device) -> Tensor:
+        """(batch, 2) first locations, uniform within `first_spread` of `first_location`."""
+        return self._start(torch.rand(batch, 2, device=device))
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        """Last hidden state of each rollout, (B, S, D); S is 1 in training mode."""
+        return self._features(self._sampled(image) if self.training else self._seeded(image))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(B, S, D) -> log of the mean probability of the S rollouts, or their mean state."""
+        if pre_logits or not self.num_classes:
+            return x.mean(1)
+        log_probs = F.log_softmax(self.classifier(x), -1)
+        return torch.logsumexp(log_probs, 1) - math.log(x.shape[1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        if not self.training:
+            return self.forward_head(self.forward_features(image))
+        episode = self._sampled(image)
+        output = self.forward_head(self._features(episode))
+        # Zero in value. Its gradient is d log pi * (output - baseline), the score function.
+        score = (episode.log_pi - episode.log_pi.detach())[..., None]
+        return output + (score * (output.detach() - episode.baseline[..., None])).sum(0)
+
+    def get_classifier(self) -> nn.Module:
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new classifier of `num_classes`; 0 removes it. `global_pool` has no meaning here."""
+        like = self.core.i2h.weight
+        self.num_classes = num_classes
+        self.classifier = nn.Identity()
+        if num_classes:
+            self.classifier = nn.Linear(
+                self.num_features, num_classes, device=like.device, dtype=like.dtype
+            )
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.grad_checkpointing = enable
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(locator|baseline)", (1,))]}
+
+    def no_weight_decay(self) -> set[str]:
+        return set()
+
+    def _glance(
+        self, image: Tensor, integral: Tensor | None, location: Tensor, hidden: Tensor | None
+    ) -> Tensor:
+        def step(location: Tensor, hidden: Tensor | None) -> Tensor:
+            pixels = self.sensor.retina(
+                image, location, integral
+            )  # checked before the first glance
+            return self.core(self.sensor.encode(pixels, location), hidden)
+
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(step, location, hidden, use_reentrant=False)
+        return step(location, hidden)
+
+    def _features(self, episode: Rollout) -> Tensor:
+        last = episode.hidden[-1]
+        return last.movedim(0, 1) if last.ndim == 3 else last[:, None]
+
+    def _sampled(self, image: Tensor) -> Rollout:
+        batch, device = image.shape[0], image.device
+        noise = torch.randn(self.num_glimpses, batch, 2, device=device)
+        return self.rollout(image, self.random_start(batch, device), noise)
+
+    def _seeded(self, image: Tensor) -> Rollout:
+        if self.mc_samples == 1:
+            return self.rollout(image)
+        start = self.draw_start.expand(-1, image.shape[0], -1)
+        return self.rollout(image, start, self.draw_noise)
+
+    def _start(self, uniform: Tensor) -> Tensor:
+        offset = (2 * uniform - 1) * self.first_spread
+        return (_point(self.first_location, uniform) + offset).clamp(-1, 1)
+
+
+def _point(location: tuple[float, float], like: Tensor) -> Tensor:
+    return torch.tensor(location, dtype=_location_dtype(like), device=like.device)
+
+
+def _location_dtype(like: Tensor) -> torch.dtype:
+    """Locations keep at least float32: a pixel must not be lost."""
+    return torch.promote_types(like.dtype, torch.float32)
+
+
+def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(H, W) of a size given as one number or two."""
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2:
+        refuse("ram", f"img_size={size!r} is neither a number nor (H, W)")
+    return check_int("ram", "img_size", pair[0]), check_int("ram", "img_size", pair[1])
+
+
+def _location(point: Sequence[float]) -> tuple[float, float]:
+    if len(point) != 2:
+        refuse("ram", f"first_location={point!r} is not (x, y)")
+    x, y = (
+        check_number("ram", "first_location", v, above=math.nextafter(-1, -2), at_most=1)
+        for v in point
+    )
+    return x, y
+
+
+def _not_negative(name: str, value: float) -> float:
+    return 0.0 if value == 0 else check_number("ram", name, value)
+
+
+def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
+    """One-channel images of 28x28, for the conformance kit."""
+    return {"channels": 1}, (torch.rand(batch, 1, 28, 28, generator=generator),)

@@ -1,0 +1,140 @@
+"""REINFORCE with a learned baseline: the training objective of the Recurrent Attention Model.
+
+Williams 1992; Mnih et al. 2014, section 3.2, whose hybrid loss trains the sensor, core and
+classifier by cross-entropy, the location network by the policy gradient, and the baseline by
+regression on the reward.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.errors import OptionError
+from zoo.sdk.options import check_bool, check_choice, check_number, refuse
+from zoo.training.objective import check_single
+from zoo_plugins.networks.ram.core import Rollout
+from zoo_plugins.networks.ram.ram import RecurrentAttention
+
+NEVER_BELOW = -4.0  # log-likelihoods are cut here, so that no single image rules a batch
+
+
+class Reinforce:
+    """Loss of one batch: cross-entropy, policy gradient and the baseline's error.
+
+    Args:
+        model: the RAM to train.
+        std: standard deviation of the location policy at the start and at the end of training;
+            it falls geometrically between them.
+        reward: what a location earns. `"correct"`: 1 if the last glimpse's class is right, as in
+            the paper. `"gain"`: what the following glimpses add to log p(label), each one
+            discounted by `discount`; much less noisy, since a location mostly earns what the very
+            next glimpse brings. It needs `deep_supervision`.
+        discount: of later gains, 0 to 1.
+        standardise: divide the advantages of a batch by their standard deviation.
+        fixed_start: share of the episodes that start at the model's `first_location`, as the mean
+            policy does; the others start at random within `first_spread`.
+        mean_policy: share of the episodes that follow the mean of the policy, without noise.
+        deep_supervision: weight of the cross-entropy at the glimpses before the last.
+        policy_weight: weight of the policy gradient.
+        label_smoothing: of the cross-entropies.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        std: tuple[float, float] | list[float] = (0.2, 0.05),
+        reward: str = "gain",
+        discount: float = 0.7,
+        standardise: bool = True,
+        fixed_start: float = 0.5,
+        mean_policy: float = 0.0,
+        deep_supervision: float = 0.3,
+        policy_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        if not isinstance(model, RecurrentAttention):
+            raise OptionError(
+                f"{type(model).__name__} has no rollout", where="objective 'reinforce'"
+            )
+        self.model = model
+        if len(std) != 2:
+            refuse("reinforce", f"std={std!r} is not a pair (at the start, at the end)")
+        self.std = tuple(check_number("reinforce", "std", s, at_most=2.0) for s in std)
+        self.reward = check_choice("reinforce", "reward", reward, ("correct", "gain"))
+        self.standardise = check_bool("reinforce", "standardise", standardise)
+        self.discount = _share("discount", discount)
+        self.fixed_start = _share("fixed_start", fixed_start)
+        self.mean_policy = _share("mean_policy", mean_policy)
+        self.smoothing = _share("label_smoothing", label_smoothing)
+        self.deep = _share("deep_supervision", deep_supervision, at_most=math.inf)
+        self.policy_weight = _share("policy_weight", policy_weight, at_most=math.inf)
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, what to log) of a batch, `progress` of the training (0 to 1) being done."""
+        check_single(targets)
+        episode = self._episode(images, progress)
+        logits = self.model.classifier(episode.hidden)
+        loss = self._cross_entropy(logits, targets)
+        # The location sampled after the last glimpse is never visited, so it earns nothing.
+        log_pi, baseline = episode.log_pi[:-1], episode.baseline[:-1]
+        earned = self._rewards(logits.detach(), targets)
+        advantage = earned - baseline.detach()
+        if self.standardise and advantage.numel() > 1:
+            advantage = advantage / advantage.std().clamp_min(1e-3)
+        if len(log_pi):
+            policy = -(log_pi * advantage).sum(0).mean()
+            loss = loss + self.policy_weight * policy + F.mse_loss(baseline, earned)
+        error = (logits[-1].argmax(-1) != targets).float().mean()
+        return loss, {"train_error": 100 * error}
+
+    def _episode(self, images: Tensor, progress: float) -> Rollout:
+        batch, device = len(images), images.device
+        first, last = self.std
+        std = first * (last / first) ** progress
+        noise = torch.randn(self.model.num_glimpses, batch, 2, device=device)
+        noise = noise * (torch.rand(batch, 1, device=device) >= self.mean_policy)
+        start = self.model.random_start(batch, device)
+        fixed = torch.rand(batch, 1, device=device) < self.fixed_start
+        start = torch.where(fixed, start.new_tensor(self.model.first_location), start)
+        return self.model.rollout(images, start, noise, std=std)
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        loss = F.cross_entropy(logits[-1], targets, label_smoothing=self.smoothing)
+        if not self.deep or len(logits) == 1:
+            return loss
+        earlier = logits[:-1].flatten(0, 1)
+        repeated = targets.repeat(len(logits) - 1)
+        deep = F.cross_entropy(earlier, repeated, label_smoothing=self.smoothing)
+        return loss + self.deep * deep
+
+    def _rewards(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(T - 1, B): what each visited location but the first earned."""
+        steps = len(logits) - 1
+        if self.reward == "correct":
+            return (logits[-1].argmax(-1) == targets).float().expand(steps, -1)
+        index = targets.expand(steps + 1, -1)[..., None]
+        known = F.log_softmax(logits, -1).gather(-1, index).squeeze(-1).clamp_min(NEVER_BELOW)
+        earned, following = [], torch.zeros_like(known[0])
+        for gain in reversed(known[1:] - known[:-1]):
+            following = gain + self.discount * following
+            earned.append(following)
+        return torch.stack(earned[::-1]) if earned else known[:0]
+
+    def wrong(self, model: torch.nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """How many of these are wrong on average of `mc_samples` rollouts, and in one pass."""
+        assert isinstance(model, RecurrentAttention)
+        passes = model.rollout(images).log_probs
+        averaged = model(images)
+        wrong = {"val_error": averaged, "val_error_one_pass": passes}
+        return {k: (v.argmax(-1) != targets).sum().float() for k, v in wrong.items()}
+
+
+def _share(name: str, value: float, at_most: float = 1.0) -> float:
+    return 0.0 if value == 0 else check_number("reinforce", name, value, at_most=at_most)

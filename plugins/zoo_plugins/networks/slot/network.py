@@ -1,0 +1,109 @@
+"""A small classifier whose image is taken apart by slot attention (arXiv 2006.15055, appendix E).
+
+    features = 4 x (conv 5x5, ReLU),   tokens = MLP(LN(features + position)),   slots = Slot(tokens)
+
+The encoder and the soft position embedding (a linear layer of x, y, 1 - x, 1 - y) are the paper's
+for set prediction, which ends in a prediction for each slot. Here one label is wanted of an image:
+each slot goes through a perceptron, their mean is the feature, and a linear layer classifies it,
+whatever the order of the slots. Which pixels are whose is in `attention_maps`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.sdk.options import check_int
+from zoo_plugins.mechanisms.self_attention.slot import SlotAttention
+
+NAME = "slot_cnn_64"
+
+
+class SlotNet(nn.Module):
+    """(B, C, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: 0 leaves features.
+        in_chans: C.
+        dim: channels of the encoder and of the slots, 64.
+        num_slots, iters: of the slot attention, 7 and 3.
+        stride: of the first two convolutions, 2, so that slots share (H / 4) (W / 4) tokens.
+        global_pool: `avg`, the mean over slots.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_chans: int = 3,
+        dim: int = 64,
+        num_slots: int = 7,
+        iters: int = 3,
+        stride: int = 2,
+        global_pool: str = "avg",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd: Any = {"device": device, "dtype": dtype}
+        self.in_chans, self.global_pool = check_int(NAME, "in_chans", in_chans), global_pool
+        dim, stride = check_int(NAME, "dim", dim), check_int(NAME, "stride", stride)
+        layers: list[nn.Module] = []
+        for i, step in enumerate((stride, stride, 1, 1)):
+            layers += [nn.Conv2d(dim if i else in_chans, dim, 5, step, 2, **dd), nn.ReLU()]
+        self.encoder = nn.Sequential(*layers)
+        self.position = nn.Linear(4, dim, **dd)
+        self.norm = nn.LayerNorm(dim, **dd)
+        self.mlp = _perceptron(dim, dd)
+        self.slots = SlotAttention(dim, num_slots=num_slots, iters=iters, **dd)
+        self.slot_mlp = _perceptron(dim, dd)
+        self.num_features = self.head_hidden_size = dim
+        self.feature_info = [{"num_chs": dim, "reduction": stride**2, "module": "encoder"}]
+        self.reset_classifier(num_classes, **dd)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The slots, (B, K, dim)."""
+        return self.slots(self._tokens(self.encoder(x)))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Slots -> logits, or their mean behind the perceptron, (B, dim)."""
+        if not self.global_pool:
+            return x
+        x = self.slot_mlp(x).mean(1)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+    def attention_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """For pictures: {"attention": (B, slots, h, w)}, each slot's share of each place."""
+        features = self.encoder(images)
+        shares = self.slots.explain(self._tokens(features))[1]
+        return {"attention": shares.unflatten(2, features.shape[2:])}
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None, **dd: Any) -> None:
+        """A new classifier; 0 removes it, and `global_pool=""` leaves the slots as they are."""
+        self.num_classes = check_int(NAME, "num_classes", num_classes, 0)
+        self.global_pool = self.global_pool if global_pool is None else global_pool
+        like = self.position.weight
+        dd = {"device": like.device, "dtype": like.dtype, **dd}
+        self.head = (
+            nn.Linear(self.num_features, num_classes, **dd) if num_classes else nn.Identity()
+        )
+
+    def _tokens(self, features: Tensor) -> Tensor:
+        """(B, dim, h, w) -> tokens with their positions, (B, h w, dim)."""
+        height, width = features.shape[2:]
+        rows = torch.linspace(0.0, 1.0, height, device=features.device, dtype=features.dtype)
+        columns = torch.linspace(0.0, 1.0, width, device=features.device, dtype=features.dtype)
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), 2).flatten(0, 1)
+        x = features.flatten(2).transpose(1, 2) + self.position(torch.cat((grid, 1 - grid), 1))
+        return self.mlp(self.norm(x))
+
+
+def _perceptron(dim: int, dd: Any) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, dim, **dd), nn.ReLU(), nn.Linear(dim, dim, **dd))

@@ -1,0 +1,74 @@
+"""`create_attention`: a name and its options become a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from zoo.build.guard import guard
+from zoo.errors import OptionError, PluginError, ZooError
+from zoo.registry import Registry, default_registry, names
+from zoo.registry.options import FACTORY, normalise, option_names
+from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
+
+
+def create_attention(
+    name: str,
+    channels: int | list[int] | None = None,
+    *,
+    registry: Registry | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build an attention mechanism by name.
+
+    Args:
+        name: of the mechanism, or an alias (`zoo.list_attentions()`).
+        channels: C of the map; fills whatever the mechanism calls it. A list is the mechanism's own
+            option `channels`, of several layers.
+        **options: of the mechanism. The names that its authors, its paper and timm use for them
+            are understood too.
+
+    Returns:
+        The module. What takes one map or one sequence of tokens raises a `UsageError` when it is
+        called with another rank or other channels (`zoo.build.guard`).
+
+    Raises:
+        UnknownNameError: with the closest names. OptionError: names the option, the mechanism and
+        what it accepts. PluginError: the plugin's code cannot be imported.
+    """
+    registry = registry or default_registry()
+    spec = names.attention(name, registry)
+    if isinstance(channels, list):  # of layers: the mechanism's own option of that name
+        options, channels = {**options, "channels": channels}, None
+    module = build_attention(spec, registry, channels, options)
+    return guard(module, spec, channels, {**spec.options.defaults, **options})
+
+
+def build_attention(
+    spec: AttentionSpec, registry: Registry, channels: int | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """Build the mechanism of a spec. Raises as `create_attention`."""
+    owner = registry.owner(spec)
+    target = resolve(spec.target, owner)
+    own = normalise(spec, target, channels, options, owner)
+    try:
+        module = target(**own)
+    except ZooError:
+        raise
+    except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError, LookupError,
+            AttributeError) as error:  # fmt: skip
+        shown = ", ".join(f"{k}={v!r}" for k, v in own.items())
+        raise OptionError(
+            f"{spec.name} cannot be built: {str(error) or type(error).__name__}",
+            where=f"attention {spec.name}({shown})",
+            remedy=f"it accepts {', '.join(sorted((option_names(target) or set(own)) - FACTORY))}",
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(
+            f"target {spec.target!r} makes a {type(module).__name__}, not a torch.nn.Module",
+            where=owner,
+        )
+    return module

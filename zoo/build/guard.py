@@ -1,0 +1,106 @@
+"""Inputs checked at the call: one `UsageError` instead of a failure deep inside the mechanism.
+
+`create_attention` guards what it builds: the module's class is swapped for a subclass of the same
+name, whose call looks at the first input's rank and channels. A forward hook would do the same, but
+TorchScript refuses modules with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+
+from zoo.errors import UsageError
+from zoo.registry.specs import CONTRACTS, AttentionSpec
+
+RANKS = {"map": 4, "map_channels": 4, "regulariser": 4, "tokens": 3}
+MAP = "(B, C, H, W)"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the first input of a mechanism must be."""
+
+    mechanism: str
+    contract: str
+    rank: int
+    channels: int | None
+
+    def check(self, x: object) -> None:
+        """Raise a `UsageError` that says what was given and what is expected."""
+        if isinstance(x, fx.Proxy) or torch.jit.is_tracing():
+            return
+        if not isinstance(x, Tensor):
+            raise self._error(f"a {type(x).__name__}")
+        shape, axis = x.shape, 2 if self.contract == "tokens" else 1
+        if x.ndim != self.rank:
+            raise self._error(f"an input of {x.ndim} dimensions, {tuple(shape)}")
+        if self.channels is not None and shape[axis] != self.channels:
+            raise self._error(f"{shape[axis]} channels, in an input {tuple(shape)}")
+        if any(size == 0 for size in shape[1:]):
+            raise self._error(f"an empty input, {tuple(shape)}")
+        if not x.is_floating_point():
+            raise self._error(f"an input of {x.dtype}")
+
+    def _error(self, given: str) -> UsageError:
+        return UsageError(
+            f"{self.mechanism} was given {given}",
+            where=f"attention {self.mechanism!r}, contract {self.contract!r}",
+            remedy=f"a floating-point tensor {self._shape()}",
+        )
+
+    def _shape(self) -> str:
+        known = f", C = {self.channels}" if self.channels is not None else ""
+        if self.rank == RANKS[self.contract]:
+            shape = CONTRACTS[self.contract].split(" -> ")[0]
+            return (shape if shape.startswith("(") else MAP) + known
+        return f"of {self.rank} dimensions, (B, C, ...){known}"
+
+
+def guard(
+    module: nn.Module, spec: AttentionSpec, channels: int | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """From now on the module checks what it is called with, where its contract says what that is.
+
+    A module that takes another rank than its contract says has it as `input_rank`.
+    """
+    if spec.contract in RANKS:
+        names = ("in_channels", *spec.options.channels)
+        width = next((options[n] for n in names if options.get(n) is not None), channels)
+        rank = getattr(module, "input_rank", RANKS[spec.contract])
+        expected = Expected(spec.name, spec.contract, rank, width)
+        vars(module)["zoo_expects"] = expected
+        module.__class__ = _guarded(type(module))
+    return module
+
+
+@cache
+def _guarded(base: type[nn.Module]) -> type[nn.Module]:
+    """A subclass of `base` that checks its first input. One for each base."""
+
+    def call(self: Any, *inputs: Any, **options: Any) -> Any:
+        if inputs:
+            self.zoo_expects.check(inputs[0])
+        return base.__call__(self, *inputs, **options)
+
+    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
+        return _restore, (base,), self.__getstate__()
+
+    members = {
+        "__call__": call,
+        "__reduce_ex__": reduce,
+        "__module__": base.__module__,
+        "__doc__": base.__doc__,
+        "__qualname__": base.__qualname__,
+    }
+    return cast(type[nn.Module], type(base.__name__, (base,), members))
+
+
+def _restore(base: type[nn.Module]) -> nn.Module:
+    cls = _guarded(base)
+    return cls.__new__(cls)

@@ -1,0 +1,113 @@
+"""Where a glimpse model looked: one row an image, with the path, the windows and their patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from zoo.errors import OptionError
+from zoo.explain.canvas import CAPTION, GAP, SIDE, colour, rgb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlimpsePath:
+    """What `model.glimpses(images)` returns: where T glimpses of B images were taken.
+
+    Attributes:
+        locations: (T, B, 2) as (x, y) in [-1, 1]; -1 is the first pixel's edge, 1 is one past the
+            last pixel.
+        sides: of the square patches of one glimpse in pixels, the smallest first.
+    """
+
+    locations: Tensor
+    sides: Sequence[int]
+
+
+def can_show(model: nn.Module) -> bool:
+    """Whether a model says where it looks: it has `glimpses(images) -> GlimpsePath`."""
+    return callable(getattr(model, "glimpses", None))
+
+
+def frames(
+    pixels: NDArray[np.uint8], path: GlimpsePath, captions: Sequence[str] = ()
+) -> list[Image.Image]:
+    """A picture after each glimpse; the last is that of `draw`."""
+    steps = len(path.locations)
+    return [draw(pixels, path, captions, seen=t + 1) for t in range(steps)]
+
+
+def draw(
+    pixels: NDArray[np.uint8],
+    path: GlimpsePath,
+    captions: Sequence[str] = (),
+    *,
+    seen: int | None = None,
+) -> Image.Image:
+    """The picture of uint8 images (B, H, W, C) and their glimpses, yellow to red in time.
+
+    Args:
+        seen: draw only so many glimpses, the first ones.
+    """
+    steps, count = path.locations.shape[:2]
+    if count != len(pixels):
+        raise OptionError(f"glimpses of {count} images for {len(pixels)} images")
+    width = GAP + (SIDE + GAP) + steps * (SIDE // 2 + GAP)
+    height = GAP + count * (SIDE + CAPTION + GAP)
+    sheet = Image.new("RGB", (width, height), "white")
+    for row in range(count):
+        top = GAP + row * (SIDE + CAPTION + GAP)
+        _draw_row(sheet, top, pixels[row], path.locations[:seen, row], path.sides, steps)
+        if captions:
+            ImageDraw.Draw(sheet).text((GAP, top + SIDE + 2), captions[row], fill="black")
+    return sheet
+
+
+def _draw_row(
+    sheet: Image.Image, top: int, pixels: Any, locations: Tensor, sides: Sequence[int], steps: int
+) -> None:
+    image = rgb(pixels)
+    zoom = SIDE / max(image.size)
+    sheet.paste(image.resize([round(n * zoom) for n in image.size], 0), (GAP, top))
+    centres = [_centre(xy, image.size) for xy in locations.tolist()]
+    pen = ImageDraw.Draw(sheet)
+    points = [(GAP + x * zoom, top + y * zoom) for x, y in centres]
+    pen.line(points, fill=(90, 160, 255), width=2)
+    for t, (x, y) in enumerate(centres):
+        shade = colour(t, steps)
+        px, py = points[t]
+        pen.ellipse((px - 3, py - 3, px + 3, py + 3), fill=shade)
+        # All patches are concentric; the smallest is drawn strongest.
+        for side in sides:
+            left, up = x - side // 2, y - side // 2
+            corner, far = (GAP + left * zoom, top + up * zoom), (left + side, up + side)
+            box = (*corner, GAP + far[0] * zoom, top + far[1] * zoom)
+            _rectangle(pen, box, (GAP, top, GAP + SIDE, top + SIDE), shade, side == sides[0])
+        patch = _crop(image, x, y, sides[-1])
+        at = (GAP + SIDE + GAP + t * (SIDE // 2 + GAP), top)
+        sheet.paste(patch.resize((SIDE // 2, SIDE // 2), 0), at)
+        pen.rectangle((*at, at[0] + SIDE // 2 - 1, at[1] + SIDE // 2 - 1), outline=shade, width=2)
+        pen.text((at[0], at[1] + SIDE // 2 + 2), f"glimpse {t + 1}", fill="black")
+
+
+def _rectangle(pen: Any, box: Any, frame: Any, colour: Any, strong: bool) -> None:
+    """A window, cut off where it leaves the image."""
+    x0, y0 = max(box[0], frame[0]), max(box[1], frame[1])
+    x1, y1 = min(box[2], frame[2] - 1), min(box[3], frame[3] - 1)
+    if x1 > x0 and y1 > y0:
+        pen.rectangle((x0, y0, x1, y1), outline=colour, width=2 if strong else 1)
+
+
+def _centre(location: Sequence[float], size: tuple[int, int]) -> tuple[int, int]:
+    x, y = (int((v + 1) / 2 * n) for v, n in zip(location, size, strict=True))
+    return x, y
+
+
+def _crop(image: Image.Image, x: int, y: int, side: int) -> Image.Image:
+    left, top = x - side // 2, y - side // 2
+    return image.crop((left, top, left + side, top + side))  # black where it leaves the image

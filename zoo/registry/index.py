@@ -1,0 +1,201 @@
+"""An index of specs, gathered from plugins one hook at a time and never changed afterwards."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, cached_property
+from itertools import islice
+from threading import RLock
+from typing import Any, TypeVar
+
+from zoo.errors import PluginError, PluginWarning
+from zoo.registry import timm_index
+from zoo.registry.plugins import Plugin, blame, discover
+from zoo.registry.specs import AttentionSpec, BackboneSpec, DatasetSpec, ModelSpec, WeightsSpec
+from zoo.registry.targets import missing_attribute
+
+S = TypeVar("S")
+Named = AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec
+MANY = 100_000  # specs of one plugin: an endless iterator must end
+_lock = RLock()
+
+
+class Registry:
+    """All specs by name and alias. `Registry(plugins=[...])` adds plugin objects for a test.
+
+    Each kind of spec is asked for once, when it is first needed. A plugin that raises, returns
+    junk or claims a name that is taken loses that spec, gets a row in `plugins` that says why, and
+    one `PluginWarning`; with `ZOO_STRICT_PLUGINS=1` a `PluginError` is raised instead.
+    """
+
+    def __init__(self, plugins: Iterable[object] = ()) -> None:
+        self._plugins: list[Plugin] = discover(plugins)
+        self._gathered: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        self._owners: dict[tuple[type[Any], str], Plugin] = {}
+        self._reported: dict[int, int] = {}
+        self.report()
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """One row a plugin, after asking each for everything it offers."""
+        _ = self.attentions, self.backbones, self.models, self.datasets, self.weights
+        return tuple(self._plugins)
+
+    @property
+    def loaded(self) -> tuple[Plugin, ...]:
+        """The plugins that could be loaded, asked for nothing yet."""
+        return tuple(plugin for plugin in self._plugins if plugin.module is not None)
+
+    @cached_property
+    def attentions(self) -> Mapping[str, AttentionSpec]:
+        """Attention specs by canonical name."""
+        return self._gather({"zoo_attentions": AttentionSpec})
+
+    @cached_property
+    def backbones(self) -> Mapping[str, BackboneSpec]:
+        """Backbones that plugins add; timm's are in `zoo.registry.timm_index`."""
+        return {n: spec for n, spec in self._buildable.items() if isinstance(spec, BackboneSpec)}
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """Named models by canonical name."""
+        return {n: spec for n, spec in self._buildable.items() if isinstance(spec, ModelSpec)}
+
+    @cached_property
+    def datasets(self) -> Mapping[str, DatasetSpec]:
+        """Data sets by canonical name."""
+        return self._gather({"zoo_datasets": DatasetSpec})
+
+    @cached_property
+    def weights(self) -> Mapping[tuple[str, str], WeightsSpec]:
+        """Weights by (model, tag)."""
+        with _lock:
+            found: dict[tuple[str, str], WeightsSpec] = {}
+            for plugin, spec in self._specs({"zoo_weights": WeightsSpec}):
+                if (spec.model, spec.tag) in found:
+                    plugin.problems.append(f"weights {spec.model}.{spec.tag} are already stated")
+                else:
+                    found[spec.model, spec.tag] = spec
+            self.report()
+            return found
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Aliases of attentions to canonical names."""
+        return {a: spec.name for spec in self.attentions.values() for a in spec.aliases}
+
+    @cached_property
+    def model_aliases(self) -> Mapping[str, str]:
+        """Aliases of models to canonical names."""
+        return {a: spec.name for spec in self.models.values() for a in spec.aliases}
+
+    def owner(self, spec: Named) -> str:
+        """The plugin that states `spec`, for messages."""
+        plugin = self._owners.get((type(spec), spec.name))
+        return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
+
+    def report(self) -> None:
+        """Warn once of each plugin that has problems, or raise where the user wants strictness."""
+        for plugin in self._plugins:
+            known = self._reported.get(id(plugin), 0)
+            if len(plugin.problems) <= known:
+                continue
+            text = f"plugin {plugin.name} ({plugin.origin}): {'; '.join(plugin.problems[known:])}"
+            if os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
+                mend = f", or pip uninstall {plugin.distribution}" if plugin.distribution else ""
+                raise PluginError(text, remedy=f"mend it{mend}")
+            self._reported[id(plugin)] = len(plugin.problems)
+            if not known:
+                warnings.warn(f"{text}; see `zoo plugins`", PluginWarning, stacklevel=2)
+
+    @cached_property
+    def _buildable(self) -> Mapping[str, BackboneSpec | ModelSpec]:
+        """Backbones and models share one space of names: `create_model` takes either."""
+        kinds: dict[str, type[BackboneSpec | ModelSpec]]
+        kinds = {"zoo_backbones": BackboneSpec, "zoo_models": ModelSpec}
+        return self._gather(kinds, self._means_already)
+
+    def _specs(self, kinds: Mapping[str, type[S]]) -> Iterable[tuple[Plugin, S]]:
+        for plugin in self.loaded:
+            for hook, kind in kinds.items():
+                for spec in self._offered(plugin, hook, kind):
+                    yield plugin, spec
+
+    def _offered(self, plugin: Plugin, hook: str, kind: type[S]) -> list[S]:
+        """The specs that one plugin's hook returns; all else becomes a problem of that plugin."""
+        items: list[object] = []
+        with blame(plugin, f"{hook} failed"):
+            offered = plugin.call(hook)
+            items = [offered] if isinstance(offered, kind) else list(islice(offered, MANY))
+        junk = [item for item in items if not isinstance(item, kind)]
+        if junk:
+            more = f" and {len(junk) - 1} more" if len(junk) > 1 else ""
+            shown = f"{reprlib.repr(junk[0])}{more}, which is no {kind.__name__}"
+            plugin.problems.append(f"{hook} returned {shown}")
+        return [item for item in items if isinstance(item, kind)]
+
+    def _gather(
+        self, kinds: Mapping[str, type[Any]], refuse: Callable[[Plugin, str], str] | None = None
+    ) -> Mapping[str, Any]:
+        """Ask every plugin in turn for every hook of `kinds`; the first to claim a name has it."""
+        with _lock:
+            if tuple(kinds) not in self._gathered:
+                found: dict[str, Any] = {}
+                taken: dict[str, Plugin] = {}
+                for plugin, spec in self._specs(kinds):
+                    with blame(plugin, "a spec cannot be read"):
+                        reason = self._refusal(plugin, spec, taken, refuse)
+                        if reason:
+                            plugin.problems.append(reason)
+                            continue
+                        found[spec.name] = spec
+                        taken.update(dict.fromkeys((spec.name, *spec.aliases), plugin))
+                        self._owners[type(spec), spec.name] = plugin
+                self._gathered[tuple(kinds)] = found
+            self.report()
+            return self._gathered[tuple(kinds)]
+
+    def _refusal(
+        self, plugin: Plugin, spec: Named, taken: Mapping[str, Plugin],
+        refuse: Callable[[Plugin, str], str] | None,
+    ) -> str:  # fmt: skip
+        for name in (spec.name, *spec.aliases):
+            if name in taken:
+                return f"{name!r} is already claimed by plugin {taken[name].name}"
+            reason = refuse(plugin, name) if refuse else ""
+            if reason:
+                return reason
+        if spec.target:
+            reason = missing_attribute(spec.target)
+            return f"{spec.name!r} is left out: {reason}" if reason else ""
+        return ""
+
+    def _means_already(self, plugin: Plugin, name: str) -> str:
+        """Why a plugin may not call a model or backbone `name`: it is timm's, or a composition.
+
+        A distribution may say more of compositions with its own attentions than their name does.
+        """
+        if name in timm_index.architectures():
+            return f"{name!r} is the name of a timm model"
+        for prefix in self.attentions.keys() | self.aliases.keys():
+            rest = name.removeprefix(f"{prefix}_")
+            spec = self.attentions[self.aliases.get(prefix, prefix)]
+            owner = self._owners[AttentionSpec, spec.name]
+            own = owner is plugin or owner.distribution == plugin.distribution != ""
+            if rest != name and not own and rest in timm_index.architectures():
+                return f"{name!r} already means {spec.name} (plugin {owner.name}) in {rest}"
+        return ""
+
+
+def default_registry() -> Registry:
+    """The registry of this process, built when it is first needed."""
+    with _lock:
+        return _default_registry()
+
+
+@cache
+def _default_registry() -> Registry:
+    return Registry()

@@ -1,0 +1,133 @@
+"""Names of models: `<attention>_<backbone>[.<tag>]`, a named model, or a plain timm name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from zoo.errors import AmbiguousNameError, UnknownNameError
+from zoo.registry import Registry, timm_index
+from zoo.registry.specs import AttentionSpec, ModelSpec
+
+LONGEST = 200  # letters of a name; beyond, looking for the closest names takes too long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """What a name means: a `spec` of its own, or an `attention` (or none) in a `backbone`."""
+
+    name: str
+    tag: str = ""
+    spec: ModelSpec | None = None
+    attention: AttentionSpec | None = None
+    backbone: str = ""
+
+
+def parse(name: str, registry: Registry) -> ModelName:
+    """Read a name: an exact model, else a backbone's own name, else attention and backbone.
+
+    timm's own names (`eca_resnet33ts`, `gc_efficientnetv2_rw_t`, ...) stay timm's.
+
+    Raises:
+        UnknownNameError: with the closest names. AmbiguousNameError: with all readings.
+    """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnknownNameError(f"a model's name is a string, not {name!r:.80}")
+    if len(name) > LONGEST:
+        raise UnknownNameError(f"there is no model of {len(name)} letters: {name[:40]!r}...")
+    base, _, tag = name.partition(".")
+    spec = registry.models.get(registry.model_aliases.get(base, base))
+    if spec is not None:
+        return ModelName(name=spec.name, tag=tag, spec=spec)
+    if is_backbone(base, registry):
+        return ModelName(name=base, tag=tag, backbone=backbone_name(base, registry))
+    splits = _splits(base, registry)
+    if not splits:
+        raise _unknown_model(base, registry)
+    if len(splits) > 1:
+        readings = " or ".join(f"{a.name} in {b}" for a, b in splits)
+        attention, backbone = splits[0]
+        raise AmbiguousNameError(
+            f"{base!r} can be read as {readings}",
+            remedy=f'zoo.create_model("{backbone}", attention="{attention.name}")',
+        )
+    attention, backbone = splits[0]
+    return ModelName(
+        name=f"{attention.name}_{backbone}", tag=tag, attention=attention, backbone=backbone
+    )
+
+
+def attention(name: str, registry: Registry) -> AttentionSpec:
+    """The attention of that name or alias; `UnknownNameError` with the closest ones."""
+    spec = registry.attentions.get(registry.aliases.get(name, name))
+    if spec is None:
+        known = (*registry.attentions, *registry.aliases)
+        raise UnknownNameError(
+            f"there is no attention {name!r}{_did_you_mean(str(name), known)}",
+            remedy="zoo list --attentions",
+        )
+    return spec
+
+
+def is_backbone(name: str, registry: Registry) -> bool:
+    """Whether timm or a plugin has a backbone of that name."""
+    return name in timm_index.architectures() or bool(_plugin_backbone(name, registry))
+
+
+def backbone_name(name: str, registry: Registry) -> str:
+    """The canonical name of a backbone given by name or alias."""
+    return _plugin_backbone(name, registry) or name
+
+
+def _plugin_backbone(name: str, registry: Registry) -> str:
+    for spec in registry.backbones.values():
+        if name == spec.name or name in spec.aliases:
+            return spec.name
+    return ""
+
+
+def _splits(name: str, registry: Registry) -> list[tuple[AttentionSpec, str]]:
+    """Every (attention, backbone) that `name` can be read as, the longest attention first."""
+    found: dict[tuple[str, str], AttentionSpec] = {}
+    prefixes = {n: n for n in registry.attentions} | dict(registry.aliases)
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        rest = name.removeprefix(f"{prefix}_")
+        if rest != name and is_backbone(rest, registry):
+            spec = registry.attentions[prefixes[prefix]]
+            found[spec.name, backbone_name(rest, registry)] = spec
+    return [(spec, backbone) for (_, backbone), spec in found.items()]
+
+
+def _unknown_model(name: str, registry: Registry) -> UnknownNameError:
+    return UnknownNameError(
+        f"there is no model {name!r}{_did_you_mean(name, _candidates(name, registry))}",
+        remedy="zoo list, or zoo list --backbones",
+    )
+
+
+def _candidates(name: str, registry: Registry) -> list[str]:
+    """Names near `name`: models, backbones, and compositions with one part mended."""
+    name = _plain(name)
+    backbones = [*timm_index.architectures(), *registry.backbones]
+    prefixes = [*registry.attentions, *registry.aliases]
+    near = [*registry.models, *registry.model_aliases, *get_close_matches(name, backbones, 3)]
+    for prefix in prefixes:
+        if name.startswith(f"{prefix}_"):
+            rest = name.removeprefix(f"{prefix}_")
+            near += [f"{prefix}_{b}" for b in get_close_matches(rest, backbones, 3, 0.7)]
+    for cut in (i for i, letter in enumerate(name) if letter == "_"):
+        head, rest = name[:cut], name[cut + 1 :]
+        if is_backbone(rest, registry):
+            near += [f"{a}_{rest}" for a in get_close_matches(head, prefixes, 3, 0.5)]
+    return near
+
+
+def _plain(name: str) -> str:
+    """As names are written: lower case, underscores."""
+    return name.strip().lower().replace("-", "_")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(_plain(name), list(dict.fromkeys(known)), 3, 0.6)
+    return f"; did you mean {', '.join(close)}?" if close else ""

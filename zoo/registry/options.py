@@ -1,0 +1,229 @@
+"""One door for options: the names and values that a user gives become a constructor's own.
+
+Authors, papers and timm name one thing in several ways. What they call it is data in the spec
+(`OptionNames`). It is read here, for `create_attention`, `create_model`, `zoo verify` and
+`zoo convert` alike. What is unknown, contradictory or of another type is refused before
+anything is built.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from zoo.errors import OptionError
+from zoo.registry.specs import AttentionSpec, Width
+from zoo.registry.targets import resolve
+from zoo.registry.values import annotations, converted, phrase
+
+TIMM_WIDTH = ("ratio", "rd_ratio", "rd_channels", "rd_divisor", "rd_limit")
+FACTORY = frozenset({"device", "dtype"})
+
+
+def normalise(
+    spec: AttentionSpec,
+    target: Any,
+    channels: int | None,
+    given: Mapping[str, Any],
+    owner: str = "",
+) -> dict[str, Any]:
+    """The options of the constructor, from those that were given under any name.
+
+    Args:
+        spec: of the mechanism.
+        target: its class or function, whose signature says what the options are.
+        channels: C of the map; fills whatever the constructor calls it.
+        given: the user's options, or the settings of authors' code.
+        owner: the plugin, for messages.
+
+    Raises:
+        OptionError: names the option, the mechanism and what it accepts.
+    """
+    options = _own_names(spec, given)
+    if spec.options.read:
+        options = dict(resolve(spec.options.read, owner)(options))
+    options = {**_channels(spec, channels, options), **options}
+    options = _one_width(spec, options)
+    options = {**_defaults(spec, options), **options}
+    _refuse_unknown(spec, target, options)
+    return _checked(spec, target, options)
+
+
+def check_names(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
+    """Refuse unknown options before the channels are known; raises as `normalise`."""
+    options = _own_names(spec, given)
+    if not spec.options.read:
+        width = _width_names(spec)
+        _refuse_unknown(spec, target, {k: v for k, v in options.items() if k not in width})
+
+
+@cache
+def option_names(target: Any) -> frozenset[str]:
+    """Names of the options of a class or function; empty if it takes any, or does not say."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except ValueError:
+        return frozenset()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return frozenset()
+    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+
+
+def _own_names(spec: AttentionSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, under the constructor's names; a name of authors' code has one value."""
+    found: dict[str, Any] = {}
+    said: dict[str, str] = {}
+    for name, value in given.items():
+        if name in spec.options.ignored:
+            continue
+        if name in spec.options.fixed:
+            _require_fixed(spec, name, value)
+            continue
+        own = spec.options.aliases.get(name, name)
+        if own in found and not _same(found[own], value):
+            raise _contradiction(spec, (said[own], found[own]), (name, value))
+        found[own], said[own] = value, name
+    return found
+
+
+def _require_fixed(spec: AttentionSpec, name: str, value: Any) -> None:
+    only = spec.options.fixed[name]
+    if not _same(value, only):
+        raise _error(
+            spec,
+            f"{spec.name} is written for {name}={only!r} alone, not {name}={value!r}",
+            f"leave {name}= out",
+        )
+
+
+def _channels(
+    spec: AttentionSpec, channels: int | None, options: Mapping[str, Any]
+) -> dict[str, int]:
+    if channels is None:
+        return {}
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise _error(spec, f"channels={channels!r} is not a whole number of at least 1")
+    return {name: channels for name in spec.options.channels if name not in options}
+
+
+def _width_names(spec: AttentionSpec) -> tuple[str, ...]:
+    width = spec.options.width
+    return ("reduction", width.option, *TIMM_WIDTH) if width else ()
+
+
+def _defaults(spec: AttentionSpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec's own values, but none of the width where that is given in any form."""
+    width = _width_names(spec)
+    stated = any(name in options for name in width)
+    return {k: v for k, v in spec.options.defaults.items() if not (stated and k in width)}
+
+
+def _one_width(spec: AttentionSpec, options: dict[str, Any]) -> dict[str, Any]:
+    """The width of a bottleneck once: by the reduction if that alone is given, else by itself."""
+    width = spec.options.width
+    if width is None or not any(options.get(name) is not None for name in _width_names(spec)):
+        return {k: v for k, v in options.items() if not (width and k in TIMM_WIDTH)}
+    claims = _claims(spec, width, options)
+    (first, value), *others = claims.items()
+    for name, other in others:
+        if other != value:
+            raise _contradiction(spec, (first, options[first]), (name, options[name]))
+    kept = {k: v for k, v in options.items() if k not in _width_names(spec)}
+    if claims.keys() == {"reduction"}:
+        return {**kept, "reduction": options["reduction"]}
+    return {**kept, width.option: value}
+
+
+def _claims(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> dict[str, int]:
+    """The width that each given option means."""
+    channels = width.factor * options.get(width.of, 0)
+    claims: dict[str, int] = {}
+    for name in ("reduction", "ratio"):
+        value = options.get(name)
+        if value is not None:
+            exact = channels / _positive(spec, name, value)
+            exact = exact if name == "reduction" else channels * value
+            claims[name] = max(width.minimum, math.floor(exact + 1e-9))  # 49 * (1 / 49) is 0.99
+            if claims[name] < 1:
+                raise _error(spec, f"{name}={value:g} leaves no hidden channel of C={channels}")
+    if options.get("rd_ratio") is not None:
+        exact = channels * _positive(spec, "rd_ratio", options["rd_ratio"])
+        claims["rd_ratio"] = _make_divisible(exact, _divisor(spec, width, options), width.limit)
+    for name in ("rd_channels", width.option):
+        if options.get(name) is not None:
+            claims[name] = _value(spec, name, options[name], int)
+            _positive(spec, name, claims[name])
+    return claims
+
+
+def _divisor(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> int:
+    given = options.get("rd_divisor")
+    return width.divisor if given is None else int(_positive(spec, "rd_divisor", given))
+
+
+def _positive(spec: AttentionSpec, name: str, value: Any) -> float:
+    number = _value(spec, name, value, float)
+    if number <= 0:
+        raise _error(spec, f"{name}={value!r} is not above 0")
+    return number
+
+
+def _make_divisible(exact: float, divisor: int, limit: float) -> int:
+    """timm's rule: to a multiple of the divisor, the next one if that loses more than the limit."""
+    width = max(divisor, int(exact + divisor / 2) // divisor * divisor)
+    return width + divisor if width < limit * exact else width
+
+
+def _refuse_unknown(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> None:
+    accepted = option_names(target)
+    unknown = sorted(options.keys() - accepted) if accepted else []
+    if unknown:
+        known = accepted | spec.options.aliases.keys() | set(_width_names(spec))
+        raise _error(
+            spec,
+            f"{spec.name} has no option {', '.join(map(repr, unknown))}",
+            f"it accepts {', '.join(sorted(known - FACTORY))}",
+        )
+
+
+def _checked(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Each value as its annotation has it; a number that is not finite is refused anywhere."""
+    hints = annotations(target)
+    return {
+        name: _value(spec, name, value, hints.get(name, Any)) for name, value in options.items()
+    }
+
+
+def _value(spec: AttentionSpec, name: str, value: Any, annotation: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _error(spec, f"{name}={value!r} is not finite")
+    if name in FACTORY:
+        return value
+    try:
+        return converted(value, annotation)
+    except ValueError:
+        raise _error(spec, f"{name}={value!r} is not {phrase(annotation)}") from None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality by value; a list equals the tuple of the same items, and 1 is not True."""
+    one = tuple(one) if isinstance(one, list) else one
+    other = tuple(other) if isinstance(other, list) else other
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _contradiction(
+    spec: AttentionSpec, one: tuple[str, Any], other: tuple[str, Any]
+) -> OptionError:
+    return _error(
+        spec,
+        f"{one[0]}={one[1]!r} and {other[0]}={other[1]!r} contradict each other",
+        f"give one of {one[0]}= and {other[0]}=",
+    )
+
+
+def _error(spec: AttentionSpec, what: str, remedy: str = "") -> OptionError:
+    return OptionError(what, where=f"attention {spec.name!r}", remedy=remedy)

@@ -1,0 +1,148 @@
+"""The values of options, checked against a constructor's annotations before it is called."""
+
+from __future__ import annotations
+
+import math
+import operator
+import types
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from zoo.registry.constraints import Above, AtLeast, AtMost, Below, Constraint, Odd
+
+CONSTRAINTS = (Above, AtLeast, AtMost, Below, Odd)
+SEQUENCES = (Sequence, list, tuple)
+PHRASES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "True or False",
+    str: "a string",
+    type(None): "None",
+}
+
+
+@cache
+def annotations(target: Any) -> Mapping[str, Any]:
+    """The annotation of each option of a class or function; empty where they cannot be read."""
+    function = target.__init__ if isinstance(target, type) else target
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception:  # a name that exists only for a type checker, or no annotations at all
+        return {}
+
+
+def converted(value: Any, annotation: Any) -> Any:
+    """`value` as its annotation has it: 2.0 as 2 where an int is wanted, 2 as 2.0 for a float.
+
+    Raises:
+        ValueError: if the annotation does not allow the value. Annotations of other things than
+            numbers, strings, booleans, literals and sequences of these allow everything.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _constrained(value, annotation)
+    if origin in (Union, types.UnionType):
+        return _member(value, annotation)
+    if origin is Literal:
+        return _choice(value, get_args(annotation))
+    if origin in SEQUENCES:
+        return _items(value, annotation)
+    return _plain(value, annotation)
+
+
+def phrase(annotation: Any) -> str:
+    """What an annotation allows, in words: "a whole number of at least 1"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [str(mark) for mark in arguments[1:] if isinstance(mark, CONSTRAINTS)]
+        return " ".join([phrase(arguments[0]), " and ".join(marks)]).strip()
+    if origin in (Union, types.UnionType):
+        return " or ".join(phrase(each) for each in arguments)
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
+    if origin in SEQUENCES:
+        return "a sequence" + (f", each item {phrase(arguments[0])}" if arguments else "")
+    return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _constrained(value: Any, annotation: Any) -> Any:
+    kind, *marks = get_args(annotation)
+    found = converted(value, kind)
+    for mark in marks:
+        if isinstance(mark, CONSTRAINTS) and not cast(Constraint, mark).allows(found):
+            raise ValueError(str(mark))
+    return found
+
+
+def _member(value: Any, annotation: Any) -> Any:
+    """The value as the first member of a union that takes it; None is told apart at once."""
+    members = get_args(annotation)
+    if value is None and type(None) in members:
+        return None
+    for member in sorted(members, key=lambda each: each is float):  # 2 stays whole where both fit
+        try:
+            return converted(value, member)
+        except ValueError:
+            continue
+    raise ValueError(phrase(annotation))
+
+
+def _choice(value: Any, choices: tuple[Any, ...]) -> Any:
+    for choice in choices:
+        if value is choice or (type(value) is type(choice) and value == choice):
+            return choice
+    raise ValueError("none of the choices")
+
+
+def _items(value: Any, annotation: Any) -> Any:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | AbstractSet):
+        raise ValueError("not a sequence")
+    arguments = get_args(annotation)
+    if not arguments:
+        return value
+    items = list(cast(Sequence[Any], value))
+    if get_origin(annotation) is tuple and arguments[-1] is not ...:
+        if len(items) != len(arguments):
+            raise ValueError(f"{len(arguments)} items")
+        return tuple(converted(item, kind) for item, kind in zip(items, arguments, strict=True))
+    return type(value)(converted(item, arguments[0]) for item in items)  # pyright: ignore
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    if kind is bool:
+        return _require(isinstance(value, bool), value)
+    if kind is int:
+        return _whole(value)
+    if kind is float:
+        return _finite(value)
+    if kind is str:
+        return _require(isinstance(value, str), value)
+    if kind is type(None):
+        return _require(value is None, value)
+    return value
+
+
+def _require(allowed: bool, value: Any) -> Any:
+    if not allowed:
+        raise ValueError("of another type")
+    return value
+
+
+def _whole(value: Any) -> int:
+    _require(not isinstance(value, bool), value)
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    try:
+        return operator.index(whole)
+    except TypeError:
+        raise ValueError("not whole") from None
+
+
+def _finite(value: Any) -> float:
+    _require(not isinstance(value, bool | str), value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("not a number") from None
+    return cast(float, _require(math.isfinite(number), number))

@@ -1,0 +1,36 @@
+"""Checks of mechanisms that are built for one size of map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from timm.layers import register_notrace_function
+from torch import Tensor
+
+from zoo.sdk.options import check_int, refuse
+
+Size = tuple[int, int]
+
+
+def size_pair(mechanism: str, name: str, value: Any) -> Size:
+    """`value` as (height, width): two whole numbers, or one for both."""
+    if not isinstance(value, Sequence):
+        value = (value, value)
+    if isinstance(value, str) or len(value) != 2:
+        refuse(mechanism, f"{name}={value!r} is not one number or two")
+    return check_int(mechanism, name, value[0]), check_int(mechanism, name, value[1])
+
+
+@register_notrace_function
+def require_size(mechanism: str, x: Tensor, size: Size) -> None:
+    """Refuse a map of another size than that the module was built for."""
+    if torch.jit.is_tracing():
+        return
+    if (x.shape[2], x.shape[3]) != size:
+        refuse(
+            mechanism,
+            f"the map is {x.shape[2]} x {x.shape[3]}, but this was built for {size[0]} x {size[1]}",
+            f"feat_size=({x.shape[2]}, {x.shape[3]})",
+        )
