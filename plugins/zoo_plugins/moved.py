@@ -6,7 +6,9 @@ MOVED = {
     "zoo_plugins.by_chance": "zoo_plugins.mechanisms.by_chance",
     "zoo_plugins.channel": "zoo_plugins.mechanisms.channel",
     "zoo_plugins.class_based": "zoo_plugins.mechanisms.class_based",
-    "zoo_plugins.class_based.attention_branch_resnet": "zoo_plugins.networks.attention_branch.resnet",
+    "zoo_plugins.class_based.attention_branch_resnet": (
+        "zoo_plugins.networks.attention_branch.resnet"
+    ),
     "zoo_plugins.class_based.gain_resnet": "zoo_plugins.networks.gain.resnet",
     "zoo_plugins.class_based.xslot_resnet": "zoo_plugins.networks.xslot.resnet",
     "zoo_plugins.common": "zoo.sdk",

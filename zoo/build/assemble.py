@@ -17,15 +17,15 @@ from timm.models import build_model_with_cfg, get_pretrained_cfg
 from torch import nn
 
 from zoo import hub
+from zoo.build.attention import build_attention
 from zoo.build.describe import describe
-from zoo.errors import OptionError, UsageError, ZooError
 from zoo.build.init_mode import SkipInit
+from zoo.build.plan import Plan
+from zoo.errors import OptionError, UsageError, ZooError
 from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
-from zoo.build.attention import build_attention
-from zoo.registry.options import check_names, option_names
-from zoo.build.plan import Plan
 from zoo.registry import Registry
+from zoo.registry.options import check_names, option_names
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
 from zoo.weights.load import load

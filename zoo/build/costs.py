@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.errors import ZooError
 from zoo.build.attention import build_attention
+from zoo.errors import ZooError
 from zoo.registry import Registry
 from zoo.registry.specs import MAPS, AttentionSpec
 

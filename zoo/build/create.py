@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from zoo.build.assemble import assemble, check_arguments
-from zoo.build.features import feature_extractor
 from zoo.build.attention import create_attention
+from zoo.build.features import feature_extractor
 from zoo.build.plan import make_plan, open_hub_model
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import WeightsSpec

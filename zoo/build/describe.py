@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from zoo.hub import VerifiedFile
 from zoo.build.plan import Plan
+from zoo.hub import VerifiedFile
 from zoo.registry.specs import WeightsSpec
 from zoo.weights.load import classifier_names
 

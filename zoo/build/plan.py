@@ -10,10 +10,9 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from zoo.registry import names, timm_index
-from zoo.registry.catalogue import weights_of
 from zoo.errors import ConfigError, OptionError, UsageError, WeightsNotFoundError
-from zoo.registry import Registry
+from zoo.registry import Registry, names, timm_index
+from zoo.registry.catalogue import weights_of
 from zoo.registry.specs import AttentionSpec, BackboneSpec, Form, ModelSpec, WeightsSpec
 from zoo.registry.targets import resolve
 
@@ -232,5 +231,9 @@ def _default_form(plan: Plan) -> Form:
     if plan.attention is None or plan.replace:
         return "plain"
     if plan.warm:
-        return "residual" if plan.attention.insertion.role == "replace_conv" else plan.attention.insertion.identity
+        return (
+            "residual"
+            if plan.attention.insertion.role == "replace_conv"
+            else plan.attention.insertion.identity
+        )
     return plan.weights.insertion if isinstance(plan.weights, WeightsSpec) else "plain"
