@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 
 class Items(Protocol):
@@ -18,8 +20,10 @@ class Items(Protocol):
 class ImageData(Items, Protocol):
     """Items that know their name, split and number of classes.
 
-    Optional: `labels`, all class indices; `describe(i)`, what messages call an item; `in_memory`,
-    true where items cost too little for worker processes.
+    Optional: `labels`, all class indices; `class_names`, what the classes are called, by index;
+    `numbered`, true where the indices are the publisher's own and not only an order of the names;
+    `describe(i)`, what messages call an item; `left_out`, files that are no images;
+    `in_memory`, true where items cost too little for worker processes.
     """
 
     name: str
@@ -37,12 +41,41 @@ class Adapted:
         self.name = name or str(getattr(items, "name", "") or type(items).__name__)
         self.split = split or str(getattr(items, "split", ""))
         self.num_classes = num_classes or _count(items)
+        self.class_names, self.numbered = _names(items), True
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         return self.items[index]
+
+    def describe(self, index: int) -> str:
+        return describe(self.items, index)
+
+
+class Relabelled:
+    """A data set whose classes are the model's: `numbers` gives the new index of each old one.
+
+    A label that has none becomes -1, which is no class of any model.
+    """
+
+    def __init__(self, items: ImageData, numbers: Mapping[int, int], num_classes: int) -> None:
+        self.items, self._numbers = items, numbers
+        self.name, self.split = items.name, items.split
+        self.num_classes: int | None = num_classes
+        self.in_memory = bool(getattr(items, "in_memory", False))
+        self.left_out: Sequence[str] = getattr(items, "left_out", ())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image, label = self.items[index]
+        return image, label if np.ndim(label) else self._numbers.get(int(label), -1)
+
+    @property
+    def labels(self) -> list[int]:
+        return [self._numbers[int(label)] for label in getattr(self.items, "labels", ())]
 
     def describe(self, index: int) -> str:
         return describe(self.items, index)
@@ -57,6 +90,15 @@ def describe(items: Items, index: int) -> str:
 def adapt(items: Items) -> ImageData:
     """`items` itself if it knows enough, else wrapped."""
     return items if isinstance(items, ImageData) else Adapted(items)
+
+
+def _names(items: Items) -> dict[int, str]:
+    """What torchvision's data sets call their classes; several words of one class are joined."""
+    classes = getattr(items, "classes", None)
+    if not isinstance(classes, Sequence) or isinstance(classes, str):
+        return {}
+    joined = [", ".join(map(str, c)) if isinstance(c, tuple) else c for c in classes]
+    return {i: c for i, c in enumerate(joined) if isinstance(c, str)}
 
 
 def _count(items: Items) -> int | None:

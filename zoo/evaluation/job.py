@@ -13,6 +13,7 @@ from torch import nn
 from zoo.catalogue import weights_of
 from zoo.data.base import ImageData
 from zoo.errors import UsageError
+from zoo.evaluation.matching import matched
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.preprocessing import Preprocessing
 from zoo.evaluation.processes import is_main
@@ -21,7 +22,6 @@ from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
 from zoo.plan import make_plan
 from zoo.registry import default_registry
-from zoo.sequences import label_classes, sequence_of
 from zoo.specs import WeightsSpec
 from zoo.viz.canvas import picture_format
 from zoo.viz.glimpses import can_show
@@ -49,9 +49,8 @@ class Job:
         _check_output(self.picture, "--picture")
         if self.picture:
             picture_format(self.picture)
-        data = self._open(None)
+        data = self._open()
         model = create_model(self.model, pretrained=self.weights is None, weights=self.weights)
-        data = self._match(data, model)
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
         settings = Preprocessing.of(model, test_size=self.test_size)
@@ -62,10 +61,10 @@ class Job:
             self._leave(model, data, settings, record)
         return result, record
 
-    def _open(self, num_classes: int | None) -> ImageData:
+    def _open(self) -> ImageData:
         from zoo.data.resolve import open_data
 
-        return open_data(self.data or self._own_data(), self.split, num_classes=num_classes)
+        return open_data(self.data or self._own_data(), self.split)
 
     def _own_data(self) -> str:
         """The data set that the weights, or else the model's default ones, are measured on."""
@@ -82,18 +81,11 @@ class Job:
             )
         return found.dataset
 
-    def _match(self, data: ImageData, model: nn.Module) -> ImageData:
-        """The data set with the classes that the model has, where it can be read in two ways."""
-        classes = label_classes(model)
-        if sequence_of(model) or classes is None or data.num_classes in (None, classes):
-            return data
-        return self._open(classes)
-
     def _leave(
         self, model: nn.Module, data: ImageData, settings: Preprocessing, record: dict[str, Any]
     ) -> None:
         if self.picture:
-            save_glimpses(self.picture, model, data, settings)
+            save_glimpses(self.picture, model, matched(data, model)[0], settings)
         if self.record:
             write_record(self.record, record)
 
