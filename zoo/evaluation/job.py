@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,17 @@ from zoo.viz.glimpses import can_show
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which model on which data, and what to leave behind."""
+    """Which model on which data, and what to leave behind.
+
+    `settings` are of the preprocessing, under timm's names; None is the model's own.
+    """
 
     model: str
     data: str | None = None
     split: str | None = None
     weights: str | None = None
     test_size: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     record: str | None = None
     picture: str | None = None
 
@@ -53,7 +57,7 @@ class Job:
         model = create_model(self.model, pretrained=self.weights is None, weights=self.weights)
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
-        settings = Preprocessing.of(model, test_size=self.test_size)
+        settings = Preprocessing.of(model, test_size=self.test_size, **self.settings)
         result = evaluate(model, data, preprocessing=settings, **options)
         weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
         record = result.record(self.model, weights)

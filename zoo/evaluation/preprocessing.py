@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
+from zoo.data.modes import to_mode
 from zoo.errors import DataError, OptionError
 
 _MODES = {1: "L", 3: "RGB"}
@@ -38,9 +40,24 @@ class Preprocessing:
         test resolution where there is one.
 
         A model of one channel whose settings are for three gets their mean: images become grey.
+
+        Raises:
+            OptionError: a setting that no image can be brought to, or that is not of the model's
+            channels. DataError: the model takes neither grey nor colour images.
         """
-        config = resolve_data_config(settings, model=model, use_test_size=test_size)
+        given = {key: value for key, value in settings.items() if value is not None}
+        _check(given)
+        lengths = {key: given.pop(key) for key in ("mean", "std") if key in given}
+        config = {
+            **resolve_data_config(given, model=model, use_test_size=test_size),
+            **lengths,
+        }
         channels = _in_chans(model, int(config["input_size"][0]))
+        if "input_size" in given and channels != given["input_size"][0]:
+            raise OptionError(
+                f"the model takes {channels} channels, and input_size has {given['input_size'][0]}",
+                remedy=f"--input-size {channels} H W",
+            )
         if channels not in _MODES:
             raise DataError(
                 f"the model takes {channels} channels; images have 1 (grey) or 3 (colour)",
@@ -69,6 +86,18 @@ class Preprocessing:
         return x.sub_(mean * 255).div_(std * 255)
 
 
+def _check(settings: Mapping[str, Any]) -> None:
+    size, crop = settings.get("input_size", (1,)), settings.get("crop_pct", 1.0)
+    if min(size) < 1:
+        raise OptionError(f"input_size={tuple(size)} is not positive")
+    if not 0 < crop < math.inf:
+        raise OptionError(f"crop_pct={crop} is not a share of the image", remedy="0.875, say")
+    if not all(0 < value < math.inf for value in settings.get("std", ())):
+        raise OptionError(f"std={settings['std']} is not positive")
+    if not all(map(math.isfinite, settings.get("mean", ()))):
+        raise OptionError(f"mean={settings['mean']} is not finite")
+
+
 class ToPixels:
     """PIL image or uint8 array -> uint8 (H, W, C), resized and cropped as timm does in eval."""
 
@@ -88,8 +117,7 @@ class ToPixels:
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = image if isinstance(image, Image.Image) else _picture(image)
-        if picture.mode != self.mode:
-            picture = picture.convert(self.mode)
+        picture = to_mode(picture, self.mode)
         for step in self.steps:
             picture = step(picture)
         pixels = np.array(picture)

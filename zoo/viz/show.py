@@ -88,6 +88,6 @@ def _captions(model: nn.Module, x: Tensor) -> list[str]:
 def _read(file: str | os.PathLike[str], to_pixels: ToPixels) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as image:
-            return to_pixels(image.convert("RGB"))
+            return to_pixels(image)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"no image can be read: {error}", where=os.fspath(file)) from error
