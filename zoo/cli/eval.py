@@ -11,7 +11,6 @@ from zoo.cli import echo_json
 from zoo.cli.numbers import CommandWithNumbers, Numbers
 
 SETTINGS = ("input_size", "mean", "std", "crop_pct", "interpolation")
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 
 
 @click.command(cls=CommandWithNumbers)
@@ -33,7 +32,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 @click.option("--std", type=Numbers(), metavar="S ...", help="Deviation of each channel.")
 @click.option("--crop-pct", type=click.FloatRange(0, min_open=True), metavar="P",
               help="Share of the resized image that the centre crop takes.")  # fmt: skip
-@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How images are resized.")
+@click.option("--interpolation", metavar="NAME", help="How images are resized: bicubic, ...")
 @click.option("--record", metavar="FILE", help="Write the record as JSON.")
 @click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
 @click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")

@@ -180,6 +180,8 @@ def _class_numbers(given: _Names) -> ClassMap | None:
     if not numbers:
         return None
     if len(set(numbers)) < len(numbers):
+        if given.model.count is None:
+            return None
         twice = next(n for n in numbers if numbers.count(n) > 1)
         raise given.fail(f"two classes have the number {twice}")
     count = given.model.count

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zoo.data.modes import to_mode
 from zoo.errors import DataError, OptionError
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -46,18 +47,10 @@ class Preprocessing:
             channels. DataError: the model takes neither grey nor colour images.
         """
         given = {key: value for key, value in settings.items() if value is not None}
-        _check(given)
         lengths = {key: given.pop(key) for key in ("mean", "std") if key in given}
-        config = {
-            **resolve_data_config(given, model=model, use_test_size=test_size),
-            **lengths,
-        }
+        config = {**resolve_data_config(given, model=model, use_test_size=test_size), **lengths}
         channels = _in_chans(model, int(config["input_size"][0]))
-        if "input_size" in given and channels != given["input_size"][0]:
-            raise OptionError(
-                f"the model takes {channels} channels, and input_size has {given['input_size'][0]}",
-                remedy=f"--input-size {channels} H W",
-            )
+        _check({**given, **lengths}, channels)
         if channels not in _MODES:
             raise DataError(
                 f"the model takes {channels} channels; images have 1 (grey) or 3 (colour)",
@@ -86,16 +79,27 @@ class Preprocessing:
         return x.sub_(mean * 255).div_(std * 255)
 
 
-def _check(settings: Mapping[str, Any]) -> None:
-    size, crop = settings.get("input_size", (1,)), settings.get("crop_pct", 1.0)
-    if min(size) < 1:
-        raise OptionError(f"input_size={tuple(size)} is not positive")
-    if not 0 < crop < math.inf:
-        raise OptionError(f"crop_pct={crop} is not a share of the image", remedy="0.875, say")
-    if not all(0 < value < math.inf for value in settings.get("std", ())):
-        raise OptionError(f"std={settings['std']} is not positive")
-    if not all(map(math.isfinite, settings.get("mean", ()))):
-        raise OptionError(f"mean={settings['mean']} is not finite")
+def _check(settings: Mapping[str, Any], channels: int) -> None:
+    """Refuse settings that no image can be brought to, or that are not of the model's channels."""
+    size = tuple(settings.get("input_size", (channels, 1, 1)))
+    if min(size) < 1 or size[0] != channels:
+        raise OptionError(
+            f"the model takes {channels} channels, and input_size is {size}",
+            remedy=f"--input-size {channels} H W",
+        )
+    for key in settings.keys() & {"mean", "std"}:
+        values, least = settings[key], 0 if key == "std" else -math.inf
+        if len(values) not in (1, channels):
+            raise OptionError(f"{len(values)} values of {key} for {channels} channels")
+        if not all(least < value < math.inf for value in values):
+            raise OptionError(f"{key}={values} is out of range")
+    if not 0 < settings.get("crop_pct", 1.0) < math.inf:
+        raise OptionError(f"crop_pct={settings['crop_pct']} is no share of an image")
+    if settings.get("interpolation", "random") not in INTERPOLATIONS:
+        raise OptionError(
+            f"there is no interpolation {settings['interpolation']!r}",
+            remedy=f"one of {', '.join(INTERPOLATIONS)}",
+        )
 
 
 class ToPixels:
