@@ -223,6 +223,36 @@ def test_a_larger_imagenet_is_not_sorted():
     assert [found.indices[name] for name in ids] == list(range(len(ids)))
 
 
+@pytest.mark.parametrize(
+    ("classes", "how"), [({"ant": 0, "bee": 1}, "order"), ({"1": 1, "0": 0}, "number")]
+)
+def test_names_that_nobody_gave(classes, how):
+    model = ModelClasses.of(2, {"label_names": ["LABEL_0", "LABEL_1"]})
+    found = match_names(classes, model)
+    assert dict(found.indices) == classes and found.how == how
+
+
+def test_torchvisions_words_of_imagenet(tmp_path):
+    """Imagenette's first two classes, as torchvision names them, for a model of ImageNet."""
+
+    class Theirs(list):
+        classes = [("tench", "Tinca tinca"), ("English springer", "English springer spaniel")]
+
+    data = Theirs([(shade(0), 0), (shade(10), 1)])
+    seen: list[int] = []
+    evaluate(Shade(1000), data, workers=0, sink=lambda i, x, y: seen.extend(y.tolist()))
+    assert seen == [0, 217]
+
+
+def test_a_data_set_of_ones_own_may_list_its_class_names():
+    class Mine(list):
+        name, split, num_classes, class_names = "mine", "", 2, ["zebra", "ant"]
+
+    data = Mine([(shade(0), 0), (shade(1), 1)])
+    assert evaluate(Shade(2), data, workers=0).top1 == 100
+    assert evaluate(Shade(2, label_names=["ant", "zebra"]), data, workers=0).top1 == 0
+
+
 def test_a_label_that_the_features_do_not_name():
     class Odd:
         name, split, num_classes = "odd", "", 2

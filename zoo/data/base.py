@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Items(Protocol):
@@ -21,7 +22,7 @@ class ImageData(Items, Protocol):
     """Items that know their name, split and number of classes.
 
     Optional: `labels`, all class indices; `class_names`, what the classes are called, by index;
-    `numbered`, true where the indices are the publisher's own and not only an order of the names;
+    `numbered`, false where the indices are no more than an order of the names;
     `describe(i)`, what messages call an item; `left_out`, files that are no images;
     `in_memory`, true where items cost too little for worker processes.
     """
@@ -85,6 +86,15 @@ def describe(items: Items, index: int) -> str:
     """What messages call item `index`: its file, or its number."""
     name = getattr(items, "describe", None)
     return str(name(index)) if callable(name) else f"image {index}"
+
+
+def known_labels(items: Items) -> NDArray[np.integer[Any]] | None:
+    """All class indices (N,), where the data set has them at hand and each image has one."""
+    try:
+        labels = np.asarray(getattr(items, "labels", None))
+    except ValueError:  # sequences of different lengths
+        return None
+    return labels if labels.ndim == 1 and labels.dtype.kind in "iu" else None
 
 
 def adapt(items: Items) -> ImageData:

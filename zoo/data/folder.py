@@ -30,6 +30,8 @@ class ImageFolder:
         folders are not the model's classes; some are classes and some splits.
     """
 
+    numbered = False
+
     def __init__(
         self,
         root: str | os.PathLike[str],

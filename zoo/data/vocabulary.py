@@ -31,16 +31,31 @@ class ModelClasses:
 
         Names that are not of `count` classes are another head's and are passed over.
         """
-        names = _by_index(config.get("label_names"))
+        names = by_index(config.get("label_names"))
         listed = not isinstance(config.get("label_names"), Mapping)
         if names and count is not None and (max(names) >= count or listed and len(names) != count):
             names = {}
+        if all(name == f"LABEL_{index}" for index, name in names.items()):
+            names = {}  # what `transformers` writes where nobody named the classes
         stated = config.get("label_descriptions")
         described = stated if isinstance(stated, Mapping) else {}
         if not described and are_wordnet_ids(list(names.values())):
             described = dict(zip(names.values(), words(list(names.values())), strict=True))
         texts = {i: str(described[name]) for i, name in names.items() if name in described}
         return cls(count, names, texts)
+
+
+def by_index(names: Any) -> dict[int, str]:
+    """Names from a list, or from a table whose keys JSON has made text."""
+    pairs: Iterable[tuple[Any, Any]]
+    if isinstance(names, Mapping):
+        pairs = names.items()
+    else:
+        pairs = enumerate(names) if isinstance(names, list | tuple) else ()
+    try:
+        return {int(index): str(name) for index, name in pairs}
+    except (TypeError, ValueError):
+        return {}
 
 
 def imagenet(count: int | None) -> ModelClasses | None:
@@ -120,16 +135,3 @@ def _unique(pairs: Iterable[tuple[int, str]]) -> dict[str, int]:
         if found.setdefault(name, index) != index:
             several.add(name)
     return {name: index for name, index in found.items() if name not in several}
-
-
-def _by_index(names: Any) -> dict[int, str]:
-    """Names from a list, or from a table whose keys JSON has made text."""
-    pairs: Iterable[tuple[Any, Any]]
-    if isinstance(names, Mapping):
-        pairs = names.items()
-    else:
-        pairs = enumerate(names) if isinstance(names, list | tuple) else ()
-    try:
-        return {int(index): str(name) for index, name in pairs}
-    except (TypeError, ValueError):
-        return {}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.data.base import ImageData
+from zoo.data.base import ImageData, known_labels
 from zoo.errors import DataError, OptionError
 from zoo.evaluation.metrics import Counts, SequenceTally, Tally
 from zoo.sequences import LabelSequence, label_classes, sequence_of
@@ -59,10 +59,9 @@ class LabelKind:
 
     def check_all(self, data: ImageData) -> None:
         """Check all labels before anything is computed, where the data set has them at hand."""
-        labels = getattr(data, "labels", None)
-        if self.sequence or labels is None or np.ndim(labels) != 1:
-            return
-        self._check_range(torch.as_tensor(labels), range(len(labels)))
+        labels = None if self.sequence else known_labels(data)
+        if labels is not None:
+            self._check_range(torch.from_numpy(labels.astype(np.int64)), range(len(labels)))
 
     def _check_range(self, labels: Tensor, images: Sequence[int]) -> None:
         wrong = (labels < 0) | (labels >= self.classes)

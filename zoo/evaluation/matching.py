@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from zoo.data.base import ImageData, Relabelled
+from zoo.data.base import ImageData, Relabelled, known_labels
 from zoo.data.classes import ClassMap, match_names, match_numbers
-from zoo.data.vocabulary import ModelClasses
+from zoo.data.vocabulary import ModelClasses, by_index
 from zoo.errors import DataError
 from zoo.sequences import label_classes, sequence_of
 
@@ -22,11 +23,11 @@ def matched(data: ImageData, model: nn.Module) -> tuple[ImageData, ClassMap | No
     Raises:
         DataError: the classes cannot be matched; see `match_names` and `match_numbers`.
     """
-    names: Mapping[int, str] = getattr(data, "class_names", None) or {}
+    names = by_index(getattr(data, "class_names", None))
     if not names or sequence_of(model):
         return data, None
     classes = model_classes(model)
-    if getattr(data, "numbered", False):
+    if getattr(data, "numbered", True):
         found = match_numbers(names, classes, data.name)
         numbers = found.numbers
     else:
@@ -45,10 +46,13 @@ def model_classes(model: nn.Module) -> ModelClasses:
 
 
 def _check_named(data: ImageData, names: Mapping[int, str]) -> None:
-    for index, label in enumerate(getattr(data, "labels", ())):
-        if int(label) not in names:
-            raise DataError(
-                f"image {index} has label {int(label)}, which is none of the {len(names)} classes "
-                "that the data set names",
-                where=data.name,
-            )
+    labels = known_labels(data)
+    if labels is None:
+        return
+    strange = np.flatnonzero(~np.isin(labels, list(names)))
+    if len(strange):
+        raise DataError(
+            f"image {strange[0]} has label {labels[strange[0]]}, which is none of the "
+            f"{len(names)} classes that the data set names",
+            where=data.name,
+        )
