@@ -156,9 +156,11 @@ def test_labels_without_names_are_checked_before_anything_is_computed(tmp_path, 
 
 
 def test_names_of_another_head_are_passed_over(tmp_path):
-    model = Shade(2, label_names=["cat", "dog", "eel"])
     data = ImageFolder(folders(tmp_path, {"ant": 0, "bee": 1}))
-    assert evaluate(model, data, workers=0).top1 == 100
+    for stated in (["cat", "dog", "eel"], {"0": "cat"}):
+        model = Shade(2, label_names=stated)
+        model.pretrained_cfg["num_classes"] = 3
+        assert evaluate(model, data, workers=0).top1 == 100
 
 
 @pytest.mark.parametrize(

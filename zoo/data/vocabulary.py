@@ -31,18 +31,25 @@ class ModelClasses:
 
         Names that are not of `count` classes are another head's and are passed over.
         """
-        names = by_index(config.get("label_names"))
-        listed = not isinstance(config.get("label_names"), Mapping)
-        if names and count is not None and (max(names) >= count or listed and len(names) != count):
-            names = {}
-        if all(name == f"LABEL_{index}" for index, name in names.items()):
-            names = {}  # what `transformers` writes where nobody named the classes
+        names = _stated(count, config)
         stated = config.get("label_descriptions")
         described = stated if isinstance(stated, Mapping) else {}
         if not described and are_wordnet_ids(list(names.values())):
             described = dict(zip(names.values(), words(list(names.values())), strict=True))
         texts = {i: str(described[name]) for i, name in names.items() if name in described}
         return cls(count, names, texts)
+
+
+def _stated(count: int | None, config: Mapping[str, Any]) -> dict[int, str]:
+    """The label names of a timm config, if they are of `count` classes."""
+    names = by_index(config.get("label_names"))
+    whole = isinstance(config.get("label_names"), Mapping) or len(names) == count
+    if count is not None:
+        same = config.get("num_classes") in (None, count) and whole
+        names = names if same and max(names, default=0) < count else {}
+    if all(name == f"LABEL_{index}" for index, name in names.items()):
+        return {}  # what `transformers` writes where nobody named the classes
+    return names
 
 
 def by_index(names: Any) -> dict[int, str]:
