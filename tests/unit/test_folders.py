@@ -108,11 +108,15 @@ def test_links_that_lead_outside_are_followed_once(tmp_path):
     assert ImageFolder(tmp_path / "data").labels == [0, 1]
 
 
-def test_two_names_of_one_class_are_refused(tmp_path):
-    classes(tmp_path, "a")
-    (tmp_path / "b").symlink_to("a", target_is_directory=True)
-    with pytest.raises(DataError, match="b is a link"):
-        ImageFolder(tmp_path)
+@pytest.mark.parametrize("target", ["data/a", "data/a/deep", "store"])
+def test_two_names_of_one_class_are_refused(tmp_path, target):
+    classes(tmp_path / "data", "a")
+    picture(tmp_path / "data/a/deep/0.png")
+    picture(tmp_path / "store/0.png")
+    for name in ("b", "c"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / target, target_is_directory=True)
+    with pytest.raises(DataError, match="are one folder|is a link to another class"):
+        ImageFolder(tmp_path / "data")
 
 
 @pytest.mark.timeout(20)

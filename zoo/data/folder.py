@@ -79,11 +79,14 @@ def _class_folders(root: Path, stray: bool) -> list[str]:
             where=str(root),
             remedy="put the images of each class into a folder of its own: DIR/<class>/*.jpg",
         )
+    real: dict[str, str] = {}
     for name in classes:
-        if leads_into(root / name, root):
+        other = real.setdefault(os.path.realpath(root / name), name)
+        if other != name or leads_into(root / name, root):
             raise DataError(
-                f"the class folder {name} is a link to {os.path.realpath(root / name)}, "
-                "whose images are of another class",
+                f"the class folders {other} and {name} are one folder"
+                if other != name
+                else f"the class folder {name} is a link to another class",
                 where=str(root),
                 remedy="remove the link",
             )
