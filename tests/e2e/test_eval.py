@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -100,6 +102,50 @@ def test_two_processes_count_sequences_as_one_does(run, tmp_path):
     assert other["data"]["count"] == 40
 
 
+def test_a_rank_alone_is_one_process(run, weights, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    code, out, _ = run("ram_mnist", "--weights", weights, "--limit", 20, "--json")
+    assert code == 0 and json.loads(out)["data"]["count"] == 20
+
+
+SETTINGS = {
+    "input_size": ("--input-size", 3, 40, 56),
+    "mean": ("--mean", 0.1, 0.2, 0.3),
+    "std": ("--std", 0.5),
+    "crop_pct": ("--crop-pct", 0.7),
+    "interpolation": ("--interpolation", "nearest"),
+}
+
+
+def test_image_settings_are_timms(run, tmp_path):
+    """timm's transform with the same settings, before the same model: the same classes."""
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet")
+    with torch.no_grad():
+        model.classifier.weight.mul_(50)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    noise = np.random.default_rng(0).integers(0, 256, (20, 50, 70, 3), dtype=np.uint8)
+    settings = {"input_size": (3, 40, 56), "mean": (0.1, 0.2, 0.3), "std": (0.5,) * 3,
+                "crop_pct": 0.7, "interpolation": "nearest"}  # fmt: skip
+    transform = timm.data.create_transform(**settings)
+    x = torch.stack([transform(Image.fromarray(pixels)) for pixels in noise])
+    with torch.inference_mode():
+        seen = model.eval()(x).argmax(1).tolist()
+    assert len(set(seen)) > 1
+    for number, (pixels, label) in enumerate(zip(noise, seen, strict=True)):
+        folder = tmp_path / "data" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    arguments = [word for words in SETTINGS.values() for word in words]
+    arguments += ["test_efficientnet", "--weights", tmp_path / "w.safetensors"]
+    code, out, err = run(*arguments, "--data", tmp_path / "data", "--workers", 0, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["metrics"]["top1"] == 100
+    used = record["preprocessing"]
+    assert json.loads(json.dumps(settings)) == {key: used[key] for key in settings}
+
+
 def test_strict_ends_both_processes(weights, digits):
     arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)
     two = launch(*arguments, "--workers", 0, "--strict", launcher=TORCHRUN)
@@ -149,6 +195,12 @@ def test_text_says_the_error_and_names_what_was_skipped(run, weights, digits):
         (("--batch-size", "0"), 2, "batch-size"),
         (("--picture", "x.xyz"), 2, "picture format"),
         (("--record", "."), 2, "--record"),
+        (("--crop-pct", "0"), 2, "crop-pct"),
+        (("--input-size", "3", "28", "28"), 2, "takes 1 channels"),
+        (("--mean", "0.5", "0.5"), 2, "2 values of mean"),
+        (("--std", "0"), 2, "std"),
+        (("--mean", "dark"), 2, "mean"),
+        (("--interpolation", "best"), 2, "interpolation"),
         (("--weights", "/no/such/file.safetensors"), 1, "file.safetensors"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,13 @@ class Doubled(nn.Module):
 class Left(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((2 * x[..., :2], x[..., 2:]), -1)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "0.png")
+    with pytest.raises(DataError, match="not a regular file"):
+        show(zoo.create_model("se_resnet18"), [tmp_path / "0.png"])
 
 
 def test_gains_are_the_ratio_of_the_norms() -> None:

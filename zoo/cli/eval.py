@@ -8,9 +8,12 @@ from typing import Any
 import click
 
 from zoo.cli import echo_json
+from zoo.cli.numbers import CommandWithNumbers, Numbers
+
+SETTINGS = ("input_size", "mean", "std", "crop_pct", "interpolation")
 
 
-@click.command()
+@click.command(cls=CommandWithNumbers)
 @click.argument("model")
 @click.option("--data", metavar="NAME|DIR",
               help="Data set, or folder of images or parquet files; default what the weights are "
@@ -23,6 +26,13 @@ from zoo.cli import echo_json
 @click.option("--workers", type=click.IntRange(0), help="Decoding processes; default one a core.")
 @click.option("--limit", type=click.IntRange(1), help="The first so many images only.")
 @click.option("--test-size", is_flag=True, help="Use timm's test resolution of the model.")
+@click.option("--input-size", type=click.IntRange(1), nargs=3, metavar="C H W",
+              help="Image size, where the weights were trained with another.")  # fmt: skip
+@click.option("--mean", type=Numbers(), metavar="M ...", help="Mean of each channel, of 0 to 1.")
+@click.option("--std", type=Numbers(), metavar="S ...", help="Deviation of each channel.")
+@click.option("--crop-pct", type=click.FloatRange(0, min_open=True), metavar="P",
+              help="Share of the resized image that the centre crop takes.")  # fmt: skip
+@click.option("--interpolation", metavar="NAME", help="How images are resized: bicubic, ...")
 @click.option("--record", metavar="FILE", help="Write the record as JSON.")
 @click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
 @click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")
@@ -41,7 +51,8 @@ def command(as_json: bool, **given: Any) -> None:
     from zoo.runtime.processes import is_main
 
     names = ("model", "data", "split", "weights", "test_size", "record", "picture")
-    job = Job(**{name: given.pop(name) for name in names})
+    settings = {name: given.pop(name) for name in SETTINGS}
+    job = Job(settings=settings, **{name: given.pop(name) for name in names})
     result, record = job.run(**given)
     if not is_main():
         return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Items(Protocol):
@@ -18,8 +21,10 @@ class Items(Protocol):
 class ImageData(Items, Protocol):
     """Items that know their name, split and number of classes.
 
-    Optional: `labels`, all class indices; `describe(i)`, what messages call an item; `in_memory`,
-    true where items cost too little for worker processes.
+    Optional: `labels`, all class indices; `class_names`, what the classes are called, by index;
+    `numbered`, false where the indices are no more than an order of the names;
+    `describe(i)`, what messages call an item; `left_out`, files that are no images;
+    `in_memory`, true where items cost too little for worker processes.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Adapted:
         self.name = name or str(getattr(items, "name", "") or type(items).__name__)
         self.split = split or str(getattr(items, "split", ""))
         self.num_classes = num_classes or _count(items)
+        self.class_names, self.numbered = _names(items), True
 
     def __len__(self) -> int:
         return len(self.items)
@@ -48,15 +54,61 @@ class Adapted:
         return describe(self.items, index)
 
 
+class Relabelled:
+    """A data set whose classes are the model's: `numbers` gives the new index of each old one.
+
+    A label that has none becomes -1, which is no class of any model.
+    """
+
+    def __init__(self, items: ImageData, numbers: Mapping[int, int], num_classes: int) -> None:
+        self.items, self._numbers = items, numbers
+        self.name, self.split = items.name, items.split
+        self.num_classes: int | None = num_classes
+        self.in_memory = bool(getattr(items, "in_memory", False))
+        self.left_out: Sequence[str] = getattr(items, "left_out", ())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image, label = self.items[index]
+        return image, label if np.ndim(label) else self._numbers.get(int(label), -1)
+
+    @property
+    def labels(self) -> list[int]:
+        return [self._numbers[int(label)] for label in getattr(self.items, "labels", ())]
+
+    def describe(self, index: int) -> str:
+        return describe(self.items, index)
+
+
 def describe(items: Items, index: int) -> str:
     """What messages call item `index`: its file, or its number."""
     name = getattr(items, "describe", None)
     return str(name(index)) if callable(name) else f"image {index}"
 
 
+def known_labels(items: Items) -> NDArray[np.integer[Any]] | None:
+    """All class indices (N,), where the data set has them at hand and each image has one."""
+    try:
+        labels = np.asarray(getattr(items, "labels", None))
+    except ValueError:  # sequences of different lengths
+        return None
+    return labels if labels.ndim == 1 and labels.dtype.kind in "iu" else None
+
+
 def adapt(items: Items) -> ImageData:
     """`items` itself if it knows enough, else wrapped."""
     return items if isinstance(items, ImageData) else Adapted(items)
+
+
+def _names(items: Items) -> dict[int, str]:
+    """What torchvision's data sets call their classes; several words of one class are joined."""
+    classes = getattr(items, "classes", None)
+    if not isinstance(classes, Sequence) or isinstance(classes, str):
+        return {}
+    joined = [", ".join(map(str, c)) if isinstance(c, tuple) else c for c in classes]
+    return {i: c for i, c in enumerate(joined) if isinstance(c, str)}
 
 
 def _count(items: Items) -> int | None:

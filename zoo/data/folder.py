@@ -6,25 +6,31 @@ import os
 from pathlib import Path
 
 from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from zoo.data.classes import class_indices
-from zoo.data.splits import choose, is_split
+from zoo.data.scan import has_images, leads_into, own_images, scan, subfolders
+from zoo.data.splits import choose, is_split, split_kind
 from zoo.errors import DataError
 
 
 class ImageFolder:
     """`root/<class>/**/<image>`: items are (PIL image, class index), sorted by class and path.
 
+    Images are files of any format that Pillow reads, whatever their endings. `class_names` has the
+    names of the classes by index, `left_out` the files that are no images of a class.
+
     Args:
         root: the folder; with folders of splits in it, `split` chooses one.
         split: validation, test or train, by any usual name; default is the first there is.
-        num_classes: of the model, which decides what folders named by WordNet id mean; see
+        num_classes: of the model, which decides what the names of folders mean; see
             `class_indices`.
 
     Raises:
-        DataError: no folder, no such split, no class folders (so no labels), or no images.
+        DataError: no folder, no such split, no class folders (so no labels), or no images; the
+        folders are not the model's classes; some are classes and some splits.
     """
+
+    numbered = False
 
     def __init__(
         self,
@@ -35,23 +41,19 @@ class ImageFolder:
         root = Path(root).expanduser()
         self.name = root.resolve().name
         self.split, self.root = _split_folder(root, split)
-        classes = subfolders(self.root)
-        if not classes:
-            raise DataError(
-                "images without labels" if _has_images(self.root) else "no images in the folder",
-                where=str(self.root),
-                remedy="put the images of each class into a folder of its own: DIR/<class>/*.jpg",
-            )
+        stray = own_images(self.root)
+        classes = _class_folders(self.root, bool(stray))
         self.num_classes: int | None
         self.class_to_idx, self.num_classes = class_indices(classes, num_classes, self.root)
-        found = make_dataset(self.root, dict(self.class_to_idx), IMG_EXTENSIONS, allow_empty=True)
-        self.samples = [(path, i) for path, i in found if not _is_hidden(path, self.root)]
+        self.class_names = {index: name for name, index in self.class_to_idx.items()}
+        self.samples: list[tuple[str, int]] = []
+        self.left_out: list[str] = stray
+        for index, name in sorted(self.class_names.items()):
+            found = scan(self.root / name, self.root)
+            self.samples += [(path, index) for path in found.images]
+            self.left_out += [os.path.relpath(path, self.root) for path in found.others]
         if not self.samples:
-            raise DataError(
-                "no images in the class folders",
-                where=str(self.root),
-                remedy=f"images end in {' '.join(IMG_EXTENSIONS)}",
-            )
+            raise DataError("no images in the class folders", where=str(self.root))
         self.labels = [label for _, label in self.samples]
 
     def __len__(self) -> int:
@@ -59,6 +61,8 @@ class ImageFolder:
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         path, label = self.samples[index]
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise DataError("not a regular file")  # reading a pipe or a device may never end
         with Image.open(path) as image:
             image.load()
         return image, label
@@ -67,28 +71,54 @@ class ImageFolder:
         return os.path.relpath(self.samples[index][0], self.root)
 
 
-def subfolders(root: Path) -> list[str]:
-    """Names of the folders in `root` that are not hidden, sorted."""
-    try:
-        entries = [n for n in os.listdir(root) if not n.startswith(".") and (root / n).is_dir()]
-    except OSError as error:
-        raise DataError(f"cannot read the folder: {error.strerror}", where=str(root)) from error
-    return sorted(entries)
+def _class_folders(root: Path, stray: bool) -> list[str]:
+    classes = subfolders(root)
+    if not classes:
+        raise DataError(
+            "images without labels" if stray else "no images in the folder",
+            where=str(root),
+            remedy="put the images of each class into a folder of its own: DIR/<class>/*.jpg",
+        )
+    real: dict[str, str] = {}
+    for name in classes:
+        other = real.setdefault(os.path.realpath(root / name), name)
+        if other != name or leads_into(root / name, root):
+            raise DataError(
+                f"the class folders {other} and {name} are one folder"
+                if other != name
+                else f"the class folder {name} is a link to another class",
+                where=str(root),
+                remedy="remove the link",
+            )
+    return classes
 
 
 def _split_folder(root: Path, split: str | None) -> tuple[str, Path]:
-    splits = [name for name in subfolders(root) if is_split(name)]
-    if split is None and set(splits) != set(subfolders(root)):
-        splits = []  # a class may well be called "test"
-    if split is None and not splits:
+    """(name, folder) of the split; ("", `root`) where the folders in it are classes."""
+    folders = subfolders(root)
+    splits = [name for name in folders if is_split(name)]
+    if split is None and not _are_splits(root, splits, folders):
         return "", root
     name = choose(splits, split, root)
     return name, root / name
 
 
-def _is_hidden(path: str, root: Path) -> bool:
-    return any(part.startswith(".") for part in Path(path).relative_to(root).parts)
+def _are_splits(root: Path, splits: list[str], folders: list[str]) -> bool:
+    """Whether the folders are splits: a class may well be called "test".
 
-
-def _has_images(root: Path) -> bool:
-    return any(name.lower().endswith(IMG_EXTENSIONS) for name in os.listdir(root))
+    Raises:
+        DataError: there are several splits, with class folders in them, and classes beside them.
+    """
+    others = [name for name in folders if name not in splits and has_images(root / name, root)]
+    others = [name for name in others if not leads_into(root / name, root)]
+    if not splits or not others and splits == folders:
+        return bool(splits)
+    if not all(subfolders(root / name) and not own_images(root / name) for name in splits):
+        return False
+    if others and len({split_kind(name) for name in splits}) > 1:
+        raise DataError(
+            f"are {' and '.join(splits)} splits of the data, or classes as {others[0]} is?",
+            where=str(root),
+            remedy=f"--split {' | '.join(splits)}, or move {others[0]} out of the folder",
+        )
+    return not others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
+from zoo.data.modes import to_mode
 from zoo.errors import DataError, OptionError
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -38,9 +41,16 @@ class Preprocessing:
         test resolution where there is one.
 
         A model of one channel whose settings are for three gets their mean: images become grey.
+
+        Raises:
+            OptionError: a setting that no image can be brought to, or that is not of the model's
+            channels. DataError: the model takes neither grey nor colour images.
         """
-        config = resolve_data_config(settings, model=model, use_test_size=test_size)
+        given = {key: value for key, value in settings.items() if value is not None}
+        lengths = {key: given.pop(key) for key in ("mean", "std") if key in given}
+        config = {**resolve_data_config(given, model=model, use_test_size=test_size), **lengths}
         channels = _in_chans(model, int(config["input_size"][0]))
+        _check({**given, **lengths}, channels)
         if channels not in _MODES:
             raise DataError(
                 f"the model takes {channels} channels; images have 1 (grey) or 3 (colour)",
@@ -69,6 +79,29 @@ class Preprocessing:
         return x.sub_(mean * 255).div_(std * 255)
 
 
+def _check(settings: Mapping[str, Any], channels: int) -> None:
+    """Refuse settings that no image can be brought to, or that are not of the model's channels."""
+    size = tuple(settings.get("input_size", (channels, 1, 1)))
+    if min(size) < 1 or size[0] != channels:
+        raise OptionError(
+            f"the model takes {channels} channels, and input_size is {size}",
+            remedy=f"--input-size {channels} H W",
+        )
+    for key in settings.keys() & {"mean", "std"}:
+        values, least = settings[key], 0 if key == "std" else -math.inf
+        if len(values) not in (1, channels):
+            raise OptionError(f"{len(values)} values of {key} for {channels} channels")
+        if not all(least < value < math.inf for value in values):
+            raise OptionError(f"{key}={values} is out of range")
+    if not 0 < settings.get("crop_pct", 1.0) < math.inf:
+        raise OptionError(f"crop_pct={settings['crop_pct']} is no share of an image")
+    if settings.get("interpolation", "random") not in INTERPOLATIONS:
+        raise OptionError(
+            f"there is no interpolation {settings['interpolation']!r}",
+            remedy=f"one of {', '.join(INTERPOLATIONS)}",
+        )
+
+
 class ToPixels:
     """PIL image or uint8 array -> uint8 (H, W, C), resized and cropped as timm does in eval."""
 
@@ -88,8 +121,7 @@ class ToPixels:
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = image if isinstance(image, Image.Image) else _picture(image)
-        if picture.mode != self.mode:
-            picture = picture.convert(self.mode)
+        picture = to_mode(picture, self.mode)
         for step in self.steps:
             picture = step(picture)
         pixels = np.array(picture)

@@ -9,7 +9,8 @@ from pathlib import Path
 from zoo.data.base import Adapted, ImageData
 from zoo.data.folder import ImageFolder
 from zoo.data.mnist import MNIST, has_idx
-from zoo.data.parquet import Parquet, find_files
+from zoo.data.parquet import Parquet
+from zoo.data.parquet_files import find_files
 from zoo.errors import DataError, UnknownNameError
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import DatasetSpec
@@ -66,8 +67,15 @@ def open_folder(
         mnist.name = folder.resolve().name
         return mnist
     if folder.is_file() or find_files(folder):
-        return Parquet(folder, split, num_classes)
+        return _with_count(Parquet(folder, split, num_classes))
     return ImageFolder(folder, split, num_classes)
+
+
+def _with_count(data: Parquet) -> Parquet:
+    """Labels 0 to n - 1 without a gap are those of n classes, as so many folders are."""
+    if data.num_classes is None and sorted(set(data.labels)) == list(range(max(data.labels) + 1)):
+        data.num_classes = max(data.labels) + 1
+    return data
 
 
 def _named(name: str, registry: Registry) -> DatasetSpec | None:

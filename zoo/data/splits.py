@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from zoo.errors import DataError
 
 SYNONYMS = (
-    ("validation", "val", "valid"),
-    ("test", "testing", "eval"),
+    ("validation", "val", "valid", "dev"),
+    ("test", "testing", "eval", "evaluation"),
     ("train", "training"),
 )
 _ORDER = tuple(name for names in SYNONYMS for name in names)
@@ -18,7 +18,7 @@ _ORDER = tuple(name for names in SYNONYMS for name in names)
 def synonyms(split: str) -> tuple[str, ...]:
     """`val` is what others call `validation`; the name itself comes first."""
     for names in SYNONYMS:
-        if split in names:
+        if split.lower() in names:
             return split, *(name for name in names if name != split)
     return (split,)
 
@@ -26,6 +26,11 @@ def synonyms(split: str) -> tuple[str, ...]:
 def is_split(name: str) -> bool:
     """Whether a folder or a file of that name is a split rather than a class."""
     return name.lower() in _ORDER
+
+
+def split_kind(name: str) -> str:
+    """The first of a split's names: `validation` of `Val`; "" of what is no split."""
+    return next((names[0] for names in SYNONYMS if name.lower() in names), "")
 
 
 def choose(
@@ -41,9 +46,11 @@ def choose(
         DataError: there is no such split; the message lists those that there are.
     """
     wanted = synonyms(asked) if asked is not None else preferred
-    for name in wanted:
-        if name in available:
-            return name
+    for fold in (str, str.lower):
+        spelled = {fold(name): name for name in reversed(available)}
+        for name in wanted:
+            if fold(name) in spelled:
+                return spelled[fold(name)]
     if asked is None and len(available) == 1:
         return available[0]
     what = f"there is no split {asked!r}" if asked is not None else "say which split"

@@ -11,7 +11,8 @@ from typing import Any
 from torchvision import datasets
 
 from zoo.data.base import Adapted, ImageData
-from zoo.data.parquet import Parquet, find_files
+from zoo.data.parquet import Parquet
+from zoo.data.parquet_files import find_files
 from zoo.data.splits import synonyms
 from zoo.errors import DataError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from zoo.build.create import create_model
 from zoo.build.plan import make_plan
 from zoo.data.base import ImageData
 from zoo.data.preprocessing import Preprocessing
-from zoo.data.sequences import label_classes, sequence_of
 from zoo.errors import UsageError
+from zoo.evaluation.matching import matched
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
@@ -29,13 +29,17 @@ from zoo.runtime.processes import is_main
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which model on which data, and what to leave behind."""
+    """Which model on which data, and what to leave behind.
+
+    `settings` are of the preprocessing, under timm's names; None is the model's own.
+    """
 
     model: str
     data: str | None = None
     split: str | None = None
     weights: str | None = None
     test_size: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     record: str | None = None
     picture: str | None = None
 
@@ -49,12 +53,11 @@ class Job:
         _check_output(self.picture, "--picture")
         if self.picture:
             picture_format(self.picture)
-        data = self._open(None)
+        data = self._open()
         model = create_model(self.model, pretrained=self.weights is None, weights=self.weights)
-        data = self._match(data, model)
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
-        settings = Preprocessing.of(model, test_size=self.test_size)
+        settings = Preprocessing.of(model, test_size=self.test_size, **self.settings)
         result = evaluate(model, data, preprocessing=settings, **options)
         weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
         record = result.record(self.model, weights)
@@ -62,10 +65,10 @@ class Job:
             self._leave(model, data, settings, record)
         return result, record
 
-    def _open(self, num_classes: int | None) -> ImageData:
+    def _open(self) -> ImageData:
         from zoo.data.resolve import open_data
 
-        return open_data(self.data or self._own_data(), self.split, num_classes=num_classes)
+        return open_data(self.data or self._own_data(), self.split)
 
     def _own_data(self) -> str:
         """The data set that the weights, or else the model's default ones, are measured on."""
@@ -82,18 +85,11 @@ class Job:
             )
         return found.dataset
 
-    def _match(self, data: ImageData, model: nn.Module) -> ImageData:
-        """The data set with the classes that the model has, where it can be read in two ways."""
-        classes = label_classes(model)
-        if sequence_of(model) or classes is None or data.num_classes in (None, classes):
-            return data
-        return self._open(classes)
-
     def _leave(
         self, model: nn.Module, data: ImageData, settings: Preprocessing, record: dict[str, Any]
     ) -> None:
         if self.picture:
-            save_glimpses(self.picture, model, data, settings)
+            save_glimpses(self.picture, model, matched(data, model)[0], settings)
         if self.record:
             write_record(self.record, record)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from zoo.data.base import ImageData
+from zoo.data.base import ImageData, known_labels
 from zoo.data.sequences import LabelSequence, label_classes, sequence_of
 from zoo.errors import DataError, OptionError
 from zoo.evaluation.metrics import Counts, SequenceTally, Tally
@@ -36,7 +37,9 @@ class LabelKind:
             raise DataError("the data set is empty", where=data.name)
         sequence = sequence_of(model)
         _check_first(data, sequence)
-        return cls(_classes(data, model, sequence), sequence, data.name)
+        kind = cls(_classes(data, model, sequence), sequence, data.name)
+        kind.check_all(data)
+        return kind
 
     def tally(self) -> Counts:
         """Nothing counted yet."""
@@ -51,6 +54,16 @@ class LabelKind:
         _check_kind(labels[0], self.sequence, self.data)
         if self.sequence:
             return self.sequence.fit(labels, images, where=self.data)
+        self._check_range(labels, images)
+        return labels
+
+    def check_all(self, data: ImageData) -> None:
+        """Check all labels before anything is computed, where the data set has them at hand."""
+        labels = None if self.sequence else known_labels(data)
+        if labels is not None:
+            self._check_range(torch.from_numpy(labels.astype(np.int64)), range(len(labels)))
+
+    def _check_range(self, labels: Tensor, images: Sequence[int]) -> None:
         wrong = (labels < 0) | (labels >= self.classes)
         if wrong.any():
             at = int(wrong.nonzero()[0])
@@ -59,7 +72,6 @@ class LabelKind:
                 f"and the model has classes 0 to {self.classes - 1}",
                 where=self.data,
             )
-        return labels
 
 
 def _check_first(data: ImageData, sequence: LabelSequence | None) -> None:

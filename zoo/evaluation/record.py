@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zoo.data.classes import ClassMap
 from zoo.errors import UsageError
 from zoo.evaluation.metrics import Counts
 from zoo.runtime.files import write_atomically
@@ -30,6 +31,8 @@ class Evaluation:
         device, device_name, precision, form: where and how; see `Predictor`.
         batch_size, processes: of the run; neither changes the metrics.
         limit: the number of images asked for, if not all.
+        classes: how the classes of the data became the model's; None if the data names none.
+        left_out: files in the data's folders that are no images of a class.
     """
 
     data: str
@@ -43,6 +46,8 @@ class Evaluation:
     batch_size: int
     processes: int = 1
     limit: int | None = None
+    classes: ClassMap | None = None
+    left_out: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     @property
@@ -90,6 +95,11 @@ class Evaluation:
         lines = [f"skipped {name}: {reason}" for name, reason in self.skipped[:most]]
         if len(self.skipped) > most:
             lines.append(f"skipped {len(self.skipped) - most} more; the record names them all")
+        if self.left_out:
+            names, count = ", ".join(self.left_out[:3]), len(self.left_out)
+            lines.append(f"left out what is no image in a class folder: {names}, {count} in all")
+        if self.classes and self.classes.doubt:
+            lines.append(self.classes.doubt)
         if self.tally.undefined:
             hint = "" if self.precision == "float32" else "; try --no-amp"
             lines.append(f"{self.tally.undefined} images have undefined logits{hint}")
@@ -103,6 +113,7 @@ class Evaluation:
         rows = {
             "model": model,
             "data": f"{self.data} {self.split}".strip() + f", {images}",
+            "classes": self.classes.text() if self.classes else "",
             **self.tally.rows(),
             "images/s": f"{self.images_per_second:.1f} on {self.device_name}, {self.precision}",
         }
@@ -121,6 +132,12 @@ class Evaluation:
                 "skipped": len(self.skipped),
                 "skipped_images": [{"name": n, "reason": r} for n, r in self.skipped],
                 "limit": self.limit,
+                "left_out": list(self.left_out),
+                "classes": self.classes
+                and {
+                    "matched_by": self.classes.how,
+                    "indices": dict(self.classes.indices),
+                },
             },
             "metrics": self.metrics,
             "images_per_second": self.images_per_second,

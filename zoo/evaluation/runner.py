@@ -14,6 +14,7 @@ from zoo.data.preprocessing import Preprocessing
 from zoo.errors import DataError, OptionError, ZooError
 from zoo.evaluation.labels import LabelKind
 from zoo.evaluation.loader import Batch, batches, share
+from zoo.evaluation.matching import matched
 from zoo.evaluation.metrics import Counts
 from zoo.evaluation.predictor import Predictor
 from zoo.evaluation.record import Evaluation
@@ -41,8 +42,11 @@ def evaluate(
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a classifier on a labelled data set.
 
-    Of a model that reads sequences (`zoo.data.sequences`): how many are right from the first label
-    to the last, and how many labels are, up to and with the end symbol.
+    Classes are matched by name where the data set names them (`zoo.data.classes`): by the model's
+    own label names, as numbers, as ImageNet's; by their order only where nothing else can be.
+
+    Of a model that reads sequences (`zoo.data.sequences`): how many are right from the first label to
+    the last, and how many labels are, up to and with the end symbol.
 
     Under `torchrun` or `accelerate launch` each process takes every n-th batch, and all return
     the result of the whole.
@@ -67,7 +71,7 @@ def evaluate(
         (strict) one cannot. UsageError: the device. OptionError: a number below its least.
     """
     _check_numbers(batch_size=batch_size, limit=limit, workers=workers)
-    data = adapt(dataset)
+    data, classes = matched(adapt(dataset), model)
     kind = LabelKind.of(model, data)
     count = len(data) if limit is None else min(limit, len(data))
     processes = join(device)
@@ -97,6 +101,8 @@ def evaluate(
         batch_size=batch_size,
         processes=processes.count,
         limit=limit,
+        classes=classes,
+        left_out=tuple(getattr(data, "left_out", ())),
     )
 
 

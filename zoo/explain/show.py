@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,10 @@ def _captions(model: nn.Module, x: Tensor) -> list[str]:
 
 
 def _read(file: str | os.PathLike[str], to_pixels: ToPixels) -> NDArray[np.uint8]:
+    if Path(file).exists() and not Path(file).is_file():  # a pipe may never end
+        raise DataError("this is not a regular file", where=os.fspath(file))
     try:
         with Image.open(file) as image:
-            return to_pixels(image.convert("RGB"))
+            return to_pixels(image)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"no image can be read: {error}", where=os.fspath(file)) from error

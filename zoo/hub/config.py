@@ -23,6 +23,8 @@ INPUT_KEYS = (
     "input_size", "test_input_size", "min_input_size", "fixed_input_size", "interpolation",
     "crop_pct", "test_crop_pct", "crop_mode", "mean", "std",
 )  # fmt: skip
+LABEL_KEYS = ("label_names", "label_descriptions")
+_OVERRIDES = ("num_classes", *LABEL_KEYS, "labels")
 TOP_KEYS = frozenset({
     "architecture", "num_classes", "num_features", "global_pool", "model_args", "pretrained_cfg",
     "label_names", "label_descriptions", "labels",
@@ -39,14 +41,17 @@ _INTERPOLATIONS = frozenset("nearest bilinear bicubic lanczos box hamming random
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
-    """What a repository says of its model: the architecture and the arguments that build it."""
+    """What a repository says of its model: the architecture and the arguments that build it.
+
+    `labels` has timm's `label_names`, a tuple or a table by index, and `label_descriptions`.
+    """
 
     architecture: str
     num_classes: int = 1000
     model_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     input: Mapping[str, Any] = field(default_factory=dict[str, Any])
     license: str = ""
-    label_names: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def parse(content: bytes, where: str) -> HubConfig:
@@ -62,7 +67,9 @@ def parse(content: bytes, where: str) -> HubConfig:
     unknown = sorted(top.keys() - TOP_KEYS) if "pretrained_cfg" in top else []
     if unknown:
         logger.info("%s: keys passed over: %s", where, ", ".join(map(repr, unknown))[:500])
-    values = {**nested, **{key: top[key] for key in ("num_classes", "label_names") if key in top}}
+    values = {**nested, **{key: top[key] for key in _OVERRIDES if key in top}}
+    if not _given(values, "label_names") and _given(values, "labels"):
+        values["label_names"] = values["labels"]  # what timm called it before
     checked = {key: _check(key, values[key], where) for key in _CHECKS if _given(values, key)}
     if not _given(top, "architecture"):
         raise ConfigError("the config names no architecture", where=where)
@@ -72,7 +79,7 @@ def parse(content: bytes, where: str) -> HubConfig:
         model_args=_model_args(top.get("model_args") or {}, where),
         input={key: checked[key] for key in INPUT_KEYS if key in checked},
         license=checked.get("license", ""),
-        label_names=checked.get("label_names", ()),
+        labels={key: checked[key] for key in LABEL_KEYS if checked.get(key)},
     )
 
 
@@ -118,6 +125,17 @@ def _text(most: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and len(value) <= most
 
 
+def _table(key: Callable[[Any], bool], most: int) -> Callable[[Any], bool]:
+    text = _text(1000)
+    return lambda v: isinstance(v, dict) and len(v) <= most and all(
+        key(name) and text(value) for name, value in v.items()
+    )  # fmt: skip
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{1,7}", value) is not None
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -137,7 +155,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "mean": _sequence(_number(-1e4, 1e4), 1024),
     "std": _sequence(_number(1e-8, 1e4), 1024),
     "license": _text(200),
-    "label_names": _sequence(_text(1000), 1_000_000, 0),
+    "label_names": lambda value: (
+        _sequence(_text(1000), 1_000_000, 0)(value) or _table(_is_index, 1_000_000)(value)
+    ),
+    "label_descriptions": _table(_text(1000), 1_000_000),
 }
 
 

@@ -40,7 +40,7 @@ def open_repository(
         repository=repository,
         revision=commit,
         num_classes=parsed.num_classes,
-        input=parsed.input,
+        input={**parsed.input, **parsed.labels},
         license=parsed.license,
     )
     return parsed, spec

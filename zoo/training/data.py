@@ -8,9 +8,11 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
+from zoo.data.modes import is_grey, to_mode
 from zoo.errors import DataError, RecipeError, UnknownNameError
 from zoo.registry import default_registry
 from zoo.registry.targets import resolve
@@ -193,5 +195,7 @@ def _in_memory(dataset: Any, order: Tensor, name: str) -> Images:
 
 def _channels_first(image: Any) -> Tensor:
     """A PIL image or a uint8 array, as uint8 (C, H, W)."""
+    if isinstance(image, Image.Image):
+        image = to_mode(image, "L" if is_grey(image) else "RGB")
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
