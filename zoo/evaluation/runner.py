@@ -45,8 +45,8 @@ def evaluate(
     Classes are matched by name where the data set names them (`zoo.data.classes`): by the model's
     own label names, as numbers, as ImageNet's; by their order only where nothing else can be.
 
-    Of a model that reads sequences (`zoo.data.sequences`): how many are right from the first label to
-    the last, and how many labels are, up to and with the end symbol.
+    Of a model that reads sequences (`zoo.data.sequences`): how many are right from the first label
+    to the last, and how many labels are, up to and with the end symbol.
 
     Under `torchrun` or `accelerate launch` each process takes every n-th batch, and all return
     the result of the whole.
