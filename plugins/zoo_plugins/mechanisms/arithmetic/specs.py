@@ -15,10 +15,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.adl:AttentionDropout",
         family="arithmetic",
         contract="regulariser",
-        insertion=Insertion(
-            placement="stage",
-            identity="exact",
-        ),
+        insertion=Insertion(placement="stage", identity="exact"),
         provenance=Provenance(
             paper=papers.ADL,
             license="MIT",
@@ -34,12 +31,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.reverse_segmentation:ReverseSegmentation",
         family="arithmetic",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("num_classes",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("num_classes",)),
         provenance=Provenance(
             paper=papers.REVERSE_SEGMENTATION,
             license="n/a",
@@ -57,9 +50,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.reverse_saliency:ReverseSaliency",
         family="arithmetic",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.REVERSE_SALIENCY,
             license="none stated in the repository",
@@ -77,9 +68,7 @@ ATTENTIONS = (
                 "variant='tip2020'."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.reverse_saliency:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.reverse_saliency:example"),
     ),
     AttentionSpec(
         name="mirror",
@@ -87,9 +76,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.mirror:Mirror",
         family="arithmetic",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.MIRROR,
             license="MIT",
@@ -98,9 +85,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.mirror:reference_call",
             notes="The reflection is that of the normalised square: skewed on other maps.",
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.mirror:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.mirror:example"),
     ),
     AttentionSpec(
         name="inverse",
@@ -108,9 +93,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.inverse:Inverse",
         family="arithmetic",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.INVERSE,
             license="MIT",
@@ -131,10 +114,7 @@ ATTENTIONS = (
         aliases=("reciprocal_attention",),
         target=f"{PACKAGE}.reciprocal:Reciprocal",
         family="arithmetic",
-        insertion=Insertion(
-            identity="exact",
-            quadratic=True,
-        ),
+        insertion=Insertion(identity="exact", quadratic=True),
         provenance=Provenance(
             paper=papers.RECIPROCAL,
             license="n/a",

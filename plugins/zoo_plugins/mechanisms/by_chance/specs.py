@@ -13,13 +13,8 @@ ATTENTIONS = (
         family="by_chance",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.BAYESIAN_ATTENTION,
             license="MIT",
@@ -33,9 +28,7 @@ ATTENTIONS = (
                 "variant='paper'."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)key\.bias$", r"(^|\.)prior_net\."),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)key\.bias$", r"(^|\.)prior_net\.")),
     ),
     AttentionSpec(
         name="belief_network",
@@ -44,13 +37,8 @@ ATTENTIONS = (
         family="by_chance",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.BELIEF_NETWORK,
             license="Apache-2.0",
@@ -67,9 +55,7 @@ ATTENTIONS = (
                 "neither."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)linear_k2?\.bias$", r"(^|\.)linear_prior\."),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)linear_k2?\.bias$", r"(^|\.)linear_prior\.")),
     ),
     AttentionSpec(
         name="repulsive",
@@ -77,12 +63,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.repulsive:Repulsive",
         family="by_chance",
         contract="gradient",
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("hidden",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("hidden",)),
         provenance=Provenance(
             paper=papers.REPULSIVE,
             license="Apache-2.0",
@@ -94,9 +76,7 @@ ATTENTIONS = (
                 "sampler with noise is method='spos', known from their PyTorch programs only."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.repulsive:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.repulsive:example"),
     ),
     AttentionSpec(
         name="variational",
@@ -105,12 +85,8 @@ ATTENTIONS = (
         family="by_chance",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim", "query_dim"),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim", "query_dim")),
         provenance=Provenance(
             paper=papers.VARIATIONAL,
             license="MIT",
@@ -128,12 +104,8 @@ ATTENTIONS = (
         family="by_chance",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim", "query_dim"),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim", "query_dim")),
         provenance=Provenance(
             paper=papers.VARIATIONAL_GAUSSIAN,
             license="MIT",
@@ -150,9 +122,7 @@ ATTENTIONS = (
         aliases=("gaussian_attention", "gatcluster"),
         target=f"{PACKAGE}.gaussian:Gaussian",
         family="by_chance",
-        insertion=Insertion(
-            needs_size=True,
-        ),
+        insertion=Insertion(needs_size=True),
         provenance=Provenance(
             paper=papers.GAUSSIAN,
             license="none stated",
@@ -170,9 +140,7 @@ ATTENTIONS = (
                 "cluster()."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)(feature|att)_conv\.conv\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)(feature|att)_conv\.conv\.bias$",)),
     ),
     AttentionSpec(
         name="uncertainty_aware",
@@ -181,12 +149,8 @@ ATTENTIONS = (
         family="by_chance",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim", "state_dim"),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim", "state_dim")),
         provenance=Provenance(
             paper=papers.UNCERTAINTY_AWARE,
             license="none stated",
@@ -198,8 +162,6 @@ ATTENTIONS = (
                 "The recurrent networks that make the states lie outside; without them, the input."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)alpha\.mu\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)alpha\.mu\.bias$",)),
     ),
 )

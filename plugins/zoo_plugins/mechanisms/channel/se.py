@@ -15,8 +15,7 @@ import torch
 from timm.layers import SEModule
 from torch import nn
 
-from zoo.sdk.identity import pair_hidden_units_
-from zoo.sdk.options import check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, pair_hidden_units_
 
 
 class SqueezeExcite(SEModule):
@@ -24,9 +23,8 @@ class SqueezeExcite(SEModule):
 
     Args:
         channels: C.
-        reduction: r, 16 in the paper.
-        reduced_channels, rd_channels: width of the hidden layer itself; must agree with the rest.
-        rd_ratio, rd_divisor: timm's rule for the width instead.
+        reduction: r, 16 as in the paper.
+        reduced_channels: the width of the hidden layer itself, instead of C / r.
         bias: of both layers (some ports have none).
         act_layer, gate_layer, norm_layer: as in timm.
     """
@@ -35,32 +33,18 @@ class SqueezeExcite(SEModule):
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
         bias: bool = True,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 8,
         act_layer: Any = nn.ReLU,
         norm_layer: Any = None,
         gate_layer: Any = "sigmoid",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        channels = check_int("se", "channels", channels)
-        width = hidden_width(
-            "se",
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
         super().__init__(
             channels,
-            rd_channels=width,
+            rd_channels=bottleneck_width(channels, reduction, reduced_channels),
             bias=bias,
             act_layer=act_layer,
             norm_layer=norm_layer,

@@ -1,6 +1,6 @@
 """Channel attention: what to attend to. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.channel"
@@ -11,9 +11,8 @@ ATTENTIONS = (
         aliases=("squeeze_excite", "senet"),
         target=f"{PACKAGE}.se:SqueezeExcite",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
+        options=OptionNames(width=Width()),
         provenance=Provenance(
             paper=papers.SE,
             license="Apache-2.0",
@@ -27,9 +26,7 @@ ATTENTIONS = (
         aliases=("efficient_channel",),
         target=f"{PACKAGE}.eca:EfficientChannelAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.ECA,
             license="MIT",
@@ -45,9 +42,7 @@ ATTENTIONS = (
         aliases=("gc", "gcnet"),
         target=f"{PACKAGE}.global_context:GlobalContext",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.GLOBAL_CONTEXT,
             license="Apache-2.0",
@@ -63,9 +58,7 @@ ATTENTIONS = (
             ),
             notes="The authors add the context; timm's `gc` multiplies by it.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv_attn\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv_attn\.bias$",)),
     ),
     AttentionSpec(
         name="selective_kernel",
@@ -73,9 +66,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.selective_kernel:SelectiveKernel",
         family="channel",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-        ),
+        insertion=Insertion(role="replace_conv"),
         provenance=Provenance(
             paper=papers.SELECTIVE_KERNEL,
             license="Apache-2.0",
@@ -92,9 +83,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.split_attention:SplitAttention",
         family="channel",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-        ),
+        insertion=Insertion(role="replace_conv"),
         provenance=Provenance(
             paper=papers.SPLIT_ATTENTION,
             license="Apache-2.0",
@@ -102,18 +91,14 @@ ATTENTIONS = (
             verified="cases",
             notes=("Radix-major, as the authors' code; the paper's figure is cardinality-major."),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv\.bias$", r"(^|\.)fc1\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv\.bias$", r"(^|\.)fc1\.bias$")),
     ),
     AttentionSpec(
         name="ceca",
         aliases=("circular_efficient_channel",),
         target=f"{PACKAGE}.ceca:CircularEfficientChannelAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.CECA,
             license="Apache-2.0",
@@ -127,9 +112,7 @@ ATTENTIONS = (
         aliases=("ese", "effective_squeeze_excite"),
         target=f"{PACKAGE}.effective_se:EffectiveSqueezeExcite",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.EFFECTIVE_SE,
             license="Apache-2.0",
@@ -143,9 +126,7 @@ ATTENTIONS = (
         aliases=("second_order_channel",),
         target=f"{PACKAGE}.soca:SecondOrderChannelAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.SECOND_ORDER,
             license="none stated in the repository",
@@ -163,9 +144,7 @@ ATTENTIONS = (
         aliases=("a2", "a2_net"),
         target=f"{PACKAGE}.double_attention:DoubleAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.A2_NET,
             license="none stated in the repository",
@@ -182,18 +161,14 @@ ATTENTIONS = (
                 "As in the paper's networks the input is added; the port returns the rest alone."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)theta\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)theta\.bias$",)),
     ),
     AttentionSpec(
         name="dual_attention_channel",
         aliases=("danet_channel", "cam"),
         target=f"{PACKAGE}.dual_attention_channel:DualAttentionChannel",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -209,10 +184,7 @@ ATTENTIONS = (
         aliases=("fcanet", "frequency_channel"),
         target=f"{PACKAGE}.fca:FrequencyChannelAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-            needs_size=True,
-        ),
+        insertion=Insertion(identity="exact", needs_size=True),
         provenance=Provenance(
             paper=papers.FCA,
             license="MIT",
@@ -234,9 +206,7 @@ ATTENTIONS = (
         aliases=("ge", "genet"),
         target=f"{PACKAGE}.gather_excite:GatherExcite",
         family="channel",
-        insertion=Insertion(
-            needs_size=True,
-        ),
+        insertion=Insertion(needs_size=True),
         provenance=Provenance(
             paper=papers.GATHER_EXCITE,
             license="none stated in the repository",
@@ -257,10 +227,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.psa:PyramidSqueezeAttention",
         family="channel",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-            keeps_norm=True,
-        ),
+        insertion=Insertion(role="replace_conv", keeps_norm=True),
         provenance=Provenance(
             paper=papers.PSA,
             license="MIT",
@@ -305,9 +272,7 @@ ATTENTIONS = (
         aliases=("high_order_group", "autola"),
         target=f"{PACKAGE}.hoga:HighOrderGroupAttention",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.HOGA,
             license="MIT",
@@ -335,9 +300,7 @@ ATTENTIONS = (
         aliases=("mhn",),
         target=f"{PACKAGE}.mixed_high_order:MixedHighOrder",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.MIXED_HIGH_ORDER,
             license="MIT",
@@ -353,10 +316,7 @@ ATTENTIONS = (
         aliases=("hanet", "high_order_graph"),
         target=f"{PACKAGE}.high_order:HighOrder",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-            quadratic=True,
-        ),
+        insertion=Insertion(identity="exact", quadratic=True),
         provenance=Provenance(
             paper=papers.HIGH_ORDER,
             license="n/a",

@@ -15,12 +15,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.gain:Gain",
         family="class_based",
         contract="head",
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("in_channels",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("in_channels",)),
         provenance=Provenance(
             paper=papers.GAIN,
             license="none stated in the port",
@@ -40,9 +36,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.supervised_attention:supervised_attention",
         family="class_based",
         contract="head",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.SUPERVISED_ATTENTION,
             license="none stated in the repository",
@@ -56,7 +50,7 @@ ATTENTIONS = (
             ),
         ),
         trial=Trial(
-            dead_parameters=(r"(^|\.)branch\.bn_att\.bias$", r"(^|\.)branch\.att_conv2\.weight$"),
+            dead_parameters=(r"(^|\.)branch\.bn_att\.bias$", r"(^|\.)branch\.att_conv2\.weight$")
         ),
     ),
     AttentionSpec(
@@ -67,12 +61,8 @@ ATTENTIONS = (
         kind="hard",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("num_filters",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("num_filters",)),
         provenance=Provenance(
             paper=papers.TWO_LEVEL,
             license="none stated in the repository",
@@ -91,9 +81,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.xslot:XSlot",
         family="class_based",
         contract="head",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.XSLOT,
             license="none stated in the repository",
@@ -113,12 +101,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.acf:AttentionalClassFeature",
         family="class_based",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("in_channels", "channels"),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("in_channels", "channels")),
         provenance=Provenance(
             paper=papers.ACF,
             license="none stated (the unofficial port)",
@@ -131,8 +115,6 @@ ATTENTIONS = (
                 "their case."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.acf:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.acf:example"),
     ),
 )

@@ -12,9 +12,7 @@ ATTENTIONS = (
         family="hard",
         kind="hard",
         contract="context",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.RAM,
             license="MIT",
@@ -33,8 +31,6 @@ ATTENTIONS = (
                 "average-pooled."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.glimpse:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.glimpse:example"),
     ),
 )

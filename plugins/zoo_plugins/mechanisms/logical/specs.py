@@ -15,9 +15,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.s3ta:SequentialTopDownAttention",
         family="logical",
         contract="step",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.S3TA,
             license="Apache-2.0",
@@ -35,9 +33,7 @@ ATTENTIONS = (
                 "core_input='answers_and_queries_mlp'."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.s3ta:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.s3ta:example"),
     ),
     AttentionSpec(
         name="show_attend_tell_soft",
@@ -46,12 +42,8 @@ ATTENTIONS = (
         family="logical",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SHOW_ATTEND_TELL,
             license="BSD-3-Clause",
@@ -73,12 +65,8 @@ ATTENTIONS = (
         kind="hard",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SHOW_ATTEND_TELL,
             license="BSD-3-Clause",
@@ -100,12 +88,8 @@ ATTENTIONS = (
         family="logical",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.KALMAN_FILTERING,
             reference="equations",
@@ -125,12 +109,8 @@ ATTENTIONS = (
         family="logical",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.PROPHET,
             reference="equations",
@@ -140,9 +120,7 @@ ATTENTIONS = (
                 " are choices made here."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)words\.",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)words\.",)),
     ),
     AttentionSpec(
         name="mab",
@@ -151,12 +129,8 @@ ATTENTIONS = (
         family="logical",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SET_TRANSFORMER,
             license="MIT",
@@ -167,9 +141,7 @@ ATTENTIONS = (
                 "projected query."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)fc_k\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
         name="sab",
@@ -178,13 +150,8 @@ ATTENTIONS = (
         family="logical",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SET_TRANSFORMER,
             license="MIT",
@@ -195,9 +162,7 @@ ATTENTIONS = (
                 "projected query."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)fc_k\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
         name="isab",
@@ -206,12 +171,8 @@ ATTENTIONS = (
         family="logical",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SET_TRANSFORMER,
             license="MIT",
@@ -222,9 +183,7 @@ ATTENTIONS = (
                 "projected query."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)fc_k\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
         name="pma",
@@ -233,12 +192,8 @@ ATTENTIONS = (
         family="logical",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SET_TRANSFORMER,
             license="MIT",
@@ -250,8 +205,6 @@ ATTENTIONS = (
                 " code."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)fc_k\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
 )

@@ -12,25 +12,24 @@ Parameter names are timm's (`channel.fc1`, `channel.fc2`, `spatial.conv.conv`, `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from timm.layers import create_act_layer, register_notrace_function
 from torch import Tensor, nn
 
-from zoo.sdk.identity import pair_hidden_units_, zero_
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_int,
-    hidden_width,
+from zoo.sdk import (
+    OddInt,
+    PositiveFloat,
+    PositiveInt,
+    bottleneck_width,
+    pair_hidden_units_,
     refuse,
+    zero_,
 )
 
-POOLS = ("avg", "max", "lp", "lse")
-NORMS = {"official": "batch", "paper": "none"}  # of the spatial gate, by variant
+Pool = Literal["avg", "max", "lp", "lse"]
 
 
 class ChannelGate(nn.Module):
@@ -38,8 +37,8 @@ class ChannelGate(nn.Module):
 
     Args:
         channels: C.
-        reduction: r, 16 in the paper.
-        reduced_channels, rd_channels, rd_ratio, rd_divisor: the width in other terms.
+        reduction: r, 16 as in the paper.
+        reduced_channels: the width of the hidden layer itself, instead of C / r.
         pool_types: of `avg`, `max`, `lp` (root of the sum of squares) and `lse` (log-sum-exp).
         bias: of the MLP; True in the authors' code, False in the paper's equation.
         act_layer: of the MLP.
@@ -49,31 +48,19 @@ class ChannelGate(nn.Module):
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        pool_types: Sequence[str] = ("avg", "max"),
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        pool_types: Sequence[Pool] = ("avg", "max"),
         bias: bool = True,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
         act_layer: Any = nn.ReLU,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("cbam", "channels", channels)
-        width = hidden_width(
-            "cbam",
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        self.pool_types = _check_pools(pool_types)
-        bias = check_bool("cbam", "bias", bias)
+        width = bottleneck_width(channels, reduction, reduced_channels)
+        if not pool_types or len(set(pool_types)) != len(pool_types):
+            refuse("cbam", f"pool_types={pool_types!r} must name one pooling, and none twice")
+        self.pool_types = list(pool_types)
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
         self.act = create_act_layer(act_layer, inplace=True) or nn.Identity()
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
@@ -113,28 +100,18 @@ class SpatialGate(nn.Module):
         channels: C; nothing depends on it.
         kernel_size: odd, 7 in the paper.
         norm: `batch` as in the authors' code, or `none` as in the paper.
-        bias: must be False: the convolution has none.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        kernel_size: int = 7,
-        norm: str = "batch",
-        bias: bool = False,
-        act_layer: Any = None,
+        kernel_size: OddInt = 7,
+        norm: Literal["batch", "none"] = "batch",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_int("cbam", "channels", channels)
-        check_choice("cbam", "bias", bias, (False,))
-        check_choice("cbam", "norm", norm, NORMS.values())
-        kernel_size = check_int("cbam", "kernel_size", kernel_size)
-        if kernel_size % 2 == 0:
-            refuse("cbam", f"kernel_size={kernel_size} is not odd")
         self.conv = ConvNorm(kernel_size, norm == "batch", device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,47 +132,39 @@ class Cbam(nn.Module):
         spatial: False leaves the spatial gate out.
         kernel_size: of the spatial gate, odd, 7.
         variant: `official` (the authors' code) or `paper` (no biases, no batch norm).
-        reduction, reduced_channels, pool_types, bias, act_layer, rd_*: as in `ChannelGate`.
-        norm: as in `SpatialGate`.
+        bias: of the channel gate, by default as the variant has it.
+        reduction, reduced_channels, pool_types, act_layer: as in `ChannelGate`.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        pool_types: Sequence[str] = ("avg", "max"),
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        pool_types: Sequence[Pool] = ("avg", "max"),
         bias: bool | None = None,
         spatial: bool = True,
-        kernel_size: int = 7,
-        norm: str | None = None,
-        variant: str = "official",
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
+        kernel_size: OddInt = 7,
+        variant: Literal["official", "paper"] = "official",
         act_layer: Any = nn.ReLU,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        official = check_choice("cbam", "variant", variant, tuple(NORMS)) == "official"
-        agree("cbam", variant=(variant, NORMS[variant]), norm=norm)
+        official = variant == "official"
         self.channel = ChannelGate(
             channels,
             reduction=reduction,
             reduced_channels=reduced_channels,
             pool_types=pool_types,
             bias=official if bias is None else bias,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
             act_layer=act_layer,
             **dd,
         )
-        spatial = check_bool("cbam", "spatial", spatial)
-        gate = SpatialGate(channels, kernel_size=kernel_size, norm=NORMS[variant], **dd)
+        norm: Any = "batch" if official else "none"
+        gate = SpatialGate(channels, kernel_size=kernel_size, norm=norm, **dd)
         self.spatial = gate if spatial else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -207,15 +176,6 @@ class Cbam(nn.Module):
         if isinstance(self.spatial, SpatialGate):
             gate *= self.spatial.init_identity()
         return gate
-
-
-def _check_pools(pool_types: Sequence[str]) -> list[str]:
-    pools = [pool_types] if isinstance(pool_types, str) else list(pool_types)
-    for pool in pools:
-        check_choice("cbam", "pool_types", pool, POOLS)
-    if not pools or len(set(pools)) != len(pools):
-        refuse("cbam", f"pool_types={pools!r} must name each pooling once, and at least one")
-    return pools
 
 
 def _pool(x: Tensor, kind: str) -> Tensor:

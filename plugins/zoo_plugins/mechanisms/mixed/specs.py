@@ -1,6 +1,6 @@
 """Channel and spatial attention together. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.mixed"
@@ -10,9 +10,8 @@ ATTENTIONS = (
         name="cbam_channel",
         target=f"{PACKAGE}.cbam:ChannelGate",
         family="channel",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
+        options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.CBAM,
             license="MIT",
@@ -26,9 +25,8 @@ ATTENTIONS = (
         name="cbam_spatial",
         target=f"{PACKAGE}.cbam:SpatialGate",
         family="spatial",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": False}, ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.CBAM,
             license="MIT",
@@ -45,9 +43,8 @@ ATTENTIONS = (
         name="cbam",
         target=f"{PACKAGE}.cbam:Cbam",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
+        options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.CBAM,
             license="MIT",
@@ -69,10 +66,7 @@ ATTENTIONS = (
         aliases=("bottleneck_attention_module",),
         target=f"{PACKAGE}.bam:Bam",
         family="mixed",
-        insertion=Insertion(
-            placement="between_stages",
-            identity="exact",
-        ),
+        insertion=Insertion(placement="between_stages", identity="exact"),
         provenance=Provenance(
             paper=papers.BAM,
             license="MIT",
@@ -91,7 +85,7 @@ ATTENTIONS = (
             dead_parameters=(
                 r"(^|\.)channel\.fc_(\d+|final)\.bias$",
                 r"(^|\.)spatial\.conv_(reduce0|di_\d+|final)\.bias$",
-            ),
+            )
         ),
     ),
     AttentionSpec(
@@ -111,9 +105,7 @@ ATTENTIONS = (
         aliases=("coord", "coordatt"),
         target=f"{PACKAGE}.coordinate:CoordinateAttention",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.COORDINATE,
             license="MIT",
@@ -121,18 +113,14 @@ ATTENTIONS = (
             verified="cases",
             notes="timm's layer has no biases and another hidden width: variant='timm'.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv1\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv1\.bias$",)),
     ),
     AttentionSpec(
         name="triplet",
         aliases=("triplet_attention",),
         target=f"{PACKAGE}.triplet:TripletAttention",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.TRIPLET,
             license="MIT",
@@ -181,9 +169,7 @@ ATTENTIONS = (
         aliases=("psa_s", "polarized"),
         target=f"{PACKAGE}.polarized:PolarizedSequential",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.POLARIZED,
             license="Apache-2.0",
@@ -201,9 +187,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.cot:ContextualTransformer",
         family="mixed",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-        ),
+        insertion=Insertion(role="replace_conv"),
         provenance=Provenance(
             paper=papers.COT,
             license="Apache-2.0",
@@ -211,18 +195,14 @@ ATTENTIONS = (
             verified="cases",
             notes=("No softmax over the taps; static and dynamic context are fused by attention."),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)se\.0\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)se\.0\.bias$",)),
     ),
     AttentionSpec(
         name="harmonious",
         aliases=("harmonious_attention",),
         target=f"{PACKAGE}.harmonious:Harmonious",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.HARMONIOUS,
             license="MIT",
@@ -240,7 +220,7 @@ ATTENTIONS = (
                 r"(^|\.)conv\.bias$",
                 r"(^|\.)spatial_attn\.conv2\.conv\.weight$",
                 r"(^|\.)hard_attn\.fc\.",
-            ),
+            )
         ),
     ),
     AttentionSpec(
@@ -249,9 +229,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.harmonious_regions:HarmoniousRegions",
         family="mixed",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.HARMONIOUS,
             license="MIT",
@@ -266,9 +244,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.attention_branch:AttentionBranch",
         family="mixed",
         insertion=Insertion(
-            placement="between_stages",
-            default_sites="last_stage",
-            identity="exact",
+            placement="between_stages", default_sites="last_stage", identity="exact"
         ),
         provenance=Provenance(
             paper=papers.ATTENTION_BRANCH,
@@ -278,9 +254,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.attention_branch:reference_call",
             notes="The code merges the class maps by a 3x3 convolution.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)bn_att\.bias$", r"(^|\.)att_conv2\.weight$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)bn_att\.bias$", r"(^|\.)att_conv2\.weight$")),
     ),
     AttentionSpec(
         name="dual_attention",
@@ -288,10 +262,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.dual_attention:DualAttention",
         family="mixed",
         contract="map_channels",
-        insertion=Insertion(
-            identity="exact",
-            quadratic=True,
-        ),
+        insertion=Insertion(identity="exact", quadratic=True),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -305,18 +276,14 @@ ATTENTIONS = (
                 "channels."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)sa\.key\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)sa\.key\.bias$",)),
     ),
     AttentionSpec(
         name="residual_mask_mixed",
         aliases=("f1",),
         target=f"{PACKAGE}.residual_mask:ResidualMaskMixed",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.RESIDUAL_ATTENTION,
             reference="equations",
@@ -332,9 +299,7 @@ ATTENTIONS = (
         aliases=("f2",),
         target=f"{PACKAGE}.residual_mask:ResidualMaskChannel",
         family="mixed",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.RESIDUAL_ATTENTION,
             reference="equations",

@@ -12,10 +12,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.cross_attention_network:CrossAttentionNetwork",
         family="multimodal",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
+        insertion=Insertion(role="none", quadratic=True),
         provenance=Provenance(
             paper=papers.CROSS_ATTENTION_NETWORK,
             license="none stated in the repository",
@@ -39,9 +36,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.co_excitation:CoExcitation",
         family="multimodal",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.CO_EXCITATION,
             license="MIT",
@@ -70,12 +65,8 @@ ATTENTIONS = (
         family="multimodal",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.STACKED_CROSS,
             license="Apache-2.0",
@@ -86,18 +77,14 @@ ATTENTIONS = (
                 "The code clips by a leaky ReLU of slope 0.1, the paper at zero: leaky_slope=0."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.stacked_cross:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.stacked_cross:example"),
     ),
     AttentionSpec(
         name="boosted",
         aliases=("boosted_attention",),
         target=f"{PACKAGE}.boosted:Boosted",
         family="multimodal",
-        insertion=Insertion(
-            placement="stage",
-        ),
+        insertion=Insertion(placement="stage"),
         provenance=Provenance(
             paper=papers.BOOSTED,
             license="n/a",
@@ -116,12 +103,8 @@ ATTENTIONS = (
         family="multimodal",
         contract="context",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.X_LINEAR,
             license="none stated in the repository",
@@ -141,9 +124,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.x_linear:reference_call",
             notes="The paper's block has ReLUs; the authors train with CELU, alpha 1.3.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)spatial\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)spatial\.bias$",)),
     ),
     AttentionSpec(
         name="self_mutual",
@@ -151,10 +132,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.self_mutual:SelfMutual",
         family="multimodal",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
+        insertion=Insertion(role="none", quadratic=True),
         provenance=Provenance(
             paper=papers.SELF_MUTUAL,
             license="none stated in the repository",
@@ -170,9 +148,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.self_mutual:reference_call",
             notes="A ReLU stands before the softmax that weighs the other modality.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)phi\.bias$", r"(^|\.)select\.0\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)phi\.bias$", r"(^|\.)select\.0\.bias$")),
     ),
     AttentionSpec(
         name="perceiver",
@@ -180,9 +156,7 @@ ATTENTIONS = (
         family="multimodal",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.PERCEIVER,
             license="Apache-2.0",
@@ -195,8 +169,6 @@ ATTENTIONS = (
                 " has no biases in q, k, v, and GEGLU perceptrons four times as wide."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)k\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)k\.bias$",)),
     ),
 )

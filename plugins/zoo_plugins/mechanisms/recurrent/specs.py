@@ -15,10 +15,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.dvan:DiversifiedAttention",
         family="recurrent",
         contract="head",
-        insertion=Insertion(
-            role="none",
-            needs_size=True,
-        ),
+        insertion=Insertion(role="none", needs_size=True),
         provenance=Provenance(
             paper=papers.DVAN,
             reference="equations",

@@ -14,13 +14,8 @@ ATTENTIONS = (
         kind="hard",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.RESAN,
             license="Apache-2.0",
@@ -30,9 +25,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.resan:reference_call",
             notes=("In eval the likelier choice is taken; the authors draw at test time too."),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)(dep|head)\.h\d\.", r"(^|\.)s2t2\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)(dep|head)\.h\d\.", r"(^|\.)s2t2\.bias$")),
     ),
     AttentionSpec(
         name="reinforced_temporal",
@@ -42,12 +35,8 @@ ATTENTIONS = (
         kind="hard",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.REINFORCED_TEMPORAL,
             license="n/a",
@@ -59,19 +48,14 @@ ATTENTIONS = (
                 "from code. The frames' predictions come from outside."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)rta\.",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)rta\.",)),
     ),
     AttentionSpec(
         name="self_critic",
         aliases=("self_critical_attention",),
         target=f"{PACKAGE}.self_critic:SelfCritic",
         family="reinforcement",
-        insertion=Insertion(
-            identity="exact",
-            needs_size=True,
-        ),
+        insertion=Insertion(identity="exact", needs_size=True),
         provenance=Provenance(
             paper=papers.SELF_CRITIC,
             license="n/a",
@@ -82,17 +66,13 @@ ATTENTIONS = (
                 " critic's losses come from its method losses()."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)critic\.",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)critic\.",)),
     ),
     AttentionSpec(
         name="dasnet",
         target=f"{PACKAGE}.dasnet:DasNet",
         family="reinforcement",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.DASNET,
             license="BSD-3-Clause",

@@ -14,10 +14,7 @@ ATTENTIONS = (
         aliases=("nl", "non_local_block"),
         target=f"{PACKAGE}.non_local:NonLocal",
         family="self_attention",
-        insertion=Insertion(
-            identity="exact",
-            quadratic=True,
-        ),
+        insertion=Insertion(identity="exact", quadratic=True),
         provenance=Provenance(
             paper=papers.NON_LOCAL,
             license="Apache-2.0",
@@ -40,18 +37,14 @@ ATTENTIONS = (
                 " equations do neither."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)p\.bias$", r"(^|\.)g\.bias$", r"(^|\.)z\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)p\.bias$", r"(^|\.)g\.bias$", r"(^|\.)z\.bias$")),
     ),
     AttentionSpec(
         name="axial",
         aliases=("axial_attention", "axial_deeplab"),
         target=f"{PACKAGE}.axial:axial",
         family="self_attention",
-        insertion=Insertion(
-            needs_size=True,
-        ),
+        insertion=Insertion(needs_size=True),
         provenance=Provenance(
             paper=papers.AXIAL,
             license="Apache-2.0",
@@ -64,7 +57,7 @@ ATTENTIONS = (
             ),
         ),
         trial=Trial(
-            dead_parameters=(r"(^|\.)bn_similarity\.bias$", r"(^|\.)hight_block\.bn_output\.bias$"),
+            dead_parameters=(r"(^|\.)bn_similarity\.bias$", r"(^|\.)hight_block\.bn_output\.bias$")
         ),
     ),
     AttentionSpec(
@@ -72,9 +65,7 @@ ATTENTIONS = (
         aliases=("efficient_attention",),
         target=f"{PACKAGE}.efficient:EfficientAttention",
         family="self_attention",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.EFFICIENT,
             license="MIT",
@@ -84,9 +75,7 @@ ATTENTIONS = (
                 "The authors' code has the softmax normalisation only, and always adds the input."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)keys\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)keys\.bias$",)),
     ),
     AttentionSpec(
         name="external",
@@ -102,9 +91,7 @@ ATTENTIONS = (
                 " not."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv1\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv1\.bias$",)),
     ),
     AttentionSpec(
         name="external_multihead",
@@ -112,12 +99,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.external_multihead:ExternalMultiHead",
         family="self_attention",
         contract="tokens",
-        insertion=Insertion(
-            role="replace_mixer",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.EXTERNAL,
             license="BSD-3-Clause-Clear",
@@ -125,18 +108,14 @@ ATTENTIONS = (
             verified="cases",
             notes="qkv_bias of the authors' signature is not used in their code.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)trans_dims\.bias$", r"(^|\.)linear_0\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)trans_dims\.bias$", r"(^|\.)linear_0\.bias$")),
     ),
     AttentionSpec(
         name="criss_cross",
         aliases=("ccnet", "cca"),
         target=f"{PACKAGE}.criss_cross:CrissCross",
         family="self_attention",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.CRISS_CROSS,
             license="MIT",
@@ -144,9 +123,7 @@ ATTENTIONS = (
             verified="cases",
             notes="One pass by default in the authors' class; two in the paper and here.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)key_conv\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)key_conv\.bias$",)),
     ),
     AttentionSpec(
         name="ema_unit",
@@ -164,9 +141,7 @@ ATTENTIONS = (
                 "convolution is never trained."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv1\.(weight|bias)$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv1\.(weight|bias)$",)),
     ),
     AttentionSpec(
         name="stand_alone",
@@ -174,10 +149,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.stand_alone:StandAlone",
         family="self_attention",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-            keeps_norm=True,
-        ),
+        insertion=Insertion(role="replace_conv", keeps_norm=True),
         provenance=Provenance(
             paper=papers.STAND_ALONE,
             license="MIT",
@@ -191,9 +163,7 @@ ATTENTIONS = (
                 "equation 3."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)key\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)key\.bias$",)),
     ),
     AttentionSpec(
         name="halo",
@@ -201,10 +171,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.halo:Halo",
         family="self_attention",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-            keeps_norm=True,
-        ),
+        insertion=Insertion(role="replace_conv", keeps_norm=True),
         provenance=Provenance(
             paper=papers.HALO,
             license="Apache-2.0",
@@ -244,10 +211,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.lambda_layer:LambdaLayer",
         family="self_attention",
         contract="map_channels",
-        insertion=Insertion(
-            role="replace_conv",
-            keeps_norm=True,
-        ),
+        insertion=Insertion(role="replace_conv", keeps_norm=True),
         provenance=Provenance(
             paper=papers.LAMBDA_LAYER,
             license="Apache-2.0",
@@ -278,9 +242,7 @@ ATTENTIONS = (
         aliases=("outlook_attention", "volo"),
         target=f"{PACKAGE}.outlook:Outlook",
         family="self_attention",
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.OUTLOOK,
             license="Apache-2.0",
@@ -295,9 +257,7 @@ ATTENTIONS = (
         aliases=("window_attention", "w_msa"),
         target=f"{PACKAGE}.window:WindowedAttention",
         family="self_attention",
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.WINDOW,
             license="Apache-2.0",
@@ -312,9 +272,7 @@ ATTENTIONS = (
         aliases=("nlsa", "nlsn"),
         target=f"{PACKAGE}.non_local_sparse:NonLocalSparse",
         family="self_attention",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.NON_LOCAL_SPARSE,
             reference="authors",
@@ -333,14 +291,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="replace_mixer",
-            identity="exact",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer", identity="exact", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.MULTI_HEAD,
             license="BSD-3-Clause",
@@ -353,9 +305,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.multi_head:reference_call",
             notes="Beside torch's layer and timm's, whose heads need not divide C.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)k_norm\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)k_norm\.bias$",)),
     ),
     AttentionSpec(
         name="talking_heads",
@@ -364,14 +314,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="replace_mixer",
-            identity="exact",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer", identity="exact", quadratic=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.TALKING_HEADS,
             license="Apache-2.0",
@@ -379,9 +323,7 @@ ATTENTIONS = (
             verified="cases",
             notes="CaiT's two mixing layers have biases; the paper's do not.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)proj_l\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)proj_l\.bias$",)),
     ),
     AttentionSpec(
         name="emsa",
@@ -389,14 +331,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.emsa:EMSA",
         family="self_attention",
         contract="tokens",
-        insertion=Insertion(
-            role="replace_mixer",
-            quadratic=True,
-            needs_size=True,
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer", quadratic=True, needs_size=True),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.EMSA,
             license="MIT",
@@ -410,7 +346,7 @@ ATTENTIONS = (
                 r"(^|\.)fc_[kv]\.bias$",
                 r"(^|\.)sr_ln\.bias$",
                 r"(^|\.)transform\.bias$",
-            ),
+            )
         ),
     ),
     AttentionSpec(
@@ -420,12 +356,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="replace_mixer",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.CLUSTERED,
             license="MIT",
@@ -438,9 +370,7 @@ ATTENTIONS = (
                 "call; here they are fixed in eval."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)k_norm\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)k_norm\.bias$",)),
     ),
     AttentionSpec(
         name="smyrf",
@@ -449,12 +379,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="replace_mixer",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SMYRF,
             license="GPL-3.0",
@@ -465,9 +391,7 @@ ATTENTIONS = (
                 "The authors compute a division by r and drop it; logits are unscaled by default."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)k_norm\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)k_norm\.bias$",)),
     ),
     AttentionSpec(
         name="random_feature",
@@ -476,12 +400,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(
-            role="replace_mixer",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="replace_mixer"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.RANDOM_FEATURE,
             license="none stated in the repository",
@@ -502,12 +422,8 @@ ATTENTIONS = (
         family="self_attention",
         contract="set",
         masked=True,
-        insertion=Insertion(
-            role="none",
-        ),
-        options=OptionNames(
-            channels=("dim",),
-        ),
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.SLOT,
             license="Apache-2.0",
@@ -522,8 +438,6 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.slot:reference_call",
             notes=("The norms' epsilon is Keras' 1e-3; the port has 1e-5 and biases in q, k, v."),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)to_q\.bias$", r"(^|\.)norm_slots\.bias$"),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)to_q\.bias$", r"(^|\.)norm_slots\.bias$")),
     ),
 )

@@ -11,10 +11,7 @@ ATTENTIONS = (
         aliases=("danet_position", "pam"),
         target=f"{PACKAGE}.dual_attention_position:DualAttentionPosition",
         family="spatial",
-        insertion=Insertion(
-            identity="exact",
-            quadratic=True,
-        ),
+        insertion=Insertion(identity="exact", quadratic=True),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -23,18 +20,14 @@ ATTENTIONS = (
             key_map=((r"(^|\.)(query|key|value)_conv\.", r"\1\2."),),
             notes="Computes what the paper says; the logits are not scaled.",
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)key\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)key\.bias$",)),
     ),
     AttentionSpec(
         name="sge",
         aliases=("spatial_group_enhance",),
         target=f"{PACKAGE}.sge:SpatialGroupEnhance",
         family="spatial",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.SGE,
             license="none stated in the repository",
@@ -49,10 +42,7 @@ ATTENTIONS = (
         name="picanet_global",
         target=f"{PACKAGE}.picanet_global:PicanetGlobal",
         family="spatial",
-        insertion=Insertion(
-            placement="stage",
-            needs_size=True,
-        ),
+        insertion=Insertion(placement="stage", needs_size=True),
         provenance=Provenance(
             paper=papers.PICANET,
             license="BSD-2-Clause (Caffe); none stated for the additions",
@@ -62,17 +52,13 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.picanet_global:reference_call",
             notes=("A batch norm stands before the softmax; columns are scanned before rows."),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)weigh\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)weigh\.bias$",)),
     ),
     AttentionSpec(
         name="picanet_local",
         target=f"{PACKAGE}.picanet_local:PicanetLocal",
         family="spatial",
-        insertion=Insertion(
-            placement="stage",
-        ),
+        insertion=Insertion(placement="stage"),
         provenance=Provenance(
             paper=papers.PICANET,
             license="BSD-2-Clause (Caffe); none stated for the additions",
@@ -89,18 +75,14 @@ ATTENTIONS = (
                 "in it."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)weigh\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)weigh\.bias$",)),
     ),
     AttentionSpec(
         name="span",
         aliases=("spatial_pyramid",),
         target=f"{PACKAGE}.span:SpatialPyramidAttention",
         family="spatial",
-        insertion=Insertion(
-            placement="between_stages",
-        ),
+        insertion=Insertion(placement="between_stages"),
         provenance=Provenance(
             paper=papers.SPAN,
             license="none stated; CC-BY-4.0 (the port with position projections)",
@@ -113,22 +95,15 @@ ATTENTIONS = (
                 "by 8 whatever D is, and offsets outside the map take attention."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)blocks\.[34]\.(query|key)\.weight$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)blocks\.[34]\.(query|key)\.weight$",)),
     ),
     AttentionSpec(
         name="spatial_spectral",
         aliases=("tsa", "tsa_net"),
         target=f"{PACKAGE}.spatial_spectral:SpatialSpectral",
         family="spatial",
-        insertion=Insertion(
-            placement="between_stages",
-            needs_size=True,
-        ),
-        options=OptionNames(
-            channels=("in_channels", "out_channels"),
-        ),
+        insertion=Insertion(placement="between_stages", needs_size=True),
+        options=OptionNames(channels=("in_channels", "out_channels")),
         provenance=Provenance(
             paper=papers.SPATIAL_SPECTRAL,
             license="none stated in the repository",
@@ -140,18 +115,14 @@ ATTENTIONS = (
                 "The authors' PyTorch code, by their account simpler than the paper's (TensorFlow)."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)(conv[12]|down_sample\.\d+)\.0\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)(conv[12]|down_sample\.\d+)\.0\.bias$",)),
     ),
     AttentionSpec(
         name="multi_context",
         aliases=("multi_context_attention",),
         target=f"{PACKAGE}.multi_context:MultiContext",
         family="spatial",
-        insertion=Insertion(
-            identity="exact",
-        ),
+        insertion=Insertion(identity="exact"),
         provenance=Provenance(
             paper=papers.MULTI_CONTEXT,
             license="BSD-3-Clause",
@@ -168,9 +139,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.pyramid_feature:PyramidFeature",
         family="spatial",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.PYRAMID_FEATURE,
             license="none stated in the authors' repository; MIT (the port)",
@@ -193,9 +162,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.spatial_attention_pyramid:SpatialAttentionPyramid",
         family="spatial",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.SPATIAL_ATTENTION_PYRAMID,
             license="none stated in the repository",
@@ -205,9 +172,7 @@ ATTENTIONS = (
             reference_call=f"{PACKAGE}.spatial_attention_pyramid:reference_call",
             notes="The levels are weighed per channel by a softmax, not joined.",
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.spatial_attention_pyramid:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.spatial_attention_pyramid:example"),
     ),
     AttentionSpec(
         name="region",
@@ -215,13 +180,8 @@ ATTENTIONS = (
         target=f"{PACKAGE}.region:Region",
         family="spatial",
         contract="map_pair",
-        insertion=Insertion(
-            role="none",
-            quadratic=True,
-        ),
-        options=OptionNames(
-            channels=("in_channels", "channels"),
-        ),
+        insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(channels=("in_channels", "channels")),
         provenance=Provenance(
             paper=papers.REGION,
             license="none stated in the repository",
@@ -234,8 +194,6 @@ ATTENTIONS = (
                 "column meet no boundary, by its kernel."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.region:example",
-        ),
+        trial=Trial(example=f"{PACKAGE}.region:example"),
     ),
 )

@@ -14,14 +14,8 @@ ATTENTIONS = (
         aliases=("stn",),
         target=f"{PACKAGE}.spatial_transformer:SpatialTransformer",
         family="spatial_transformer",
-        insertion=Insertion(
-            placement="stage",
-            identity="exact",
-            needs_size=True,
-        ),
-        options=OptionNames(
-            channels=("in_channels",),
-        ),
+        insertion=Insertion(placement="stage", identity="exact", needs_size=True),
+        options=OptionNames(channels=("in_channels",)),
         provenance=Provenance(
             paper=papers.SPATIAL_TRANSFORMER,
             license="BSD-3-Clause",

@@ -9,9 +9,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="hourglass",
         target=f"{PACKAGE}.hourglass:Hourglass",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.HOURGLASS,
             license="BSD-3-Clause",
@@ -22,8 +20,6 @@ ATTENTIONS = (
                 "A trunk without attention. The authors' residuals own projections they never use."
             ),
         ),
-        trial=Trial(
-            dead_parameters=(r"(^|\.)conv[12]\.bias$",),
-        ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv[12]\.bias$",)),
     ),
 )

@@ -12,11 +12,7 @@ from zoo_plugins.mechanisms.mixed.specs import ATTENTIONS as MIXED
 from zoo_plugins.networks.convnets.self_attention import SELF_ATTENTION
 
 CONFIGS = "zoo_plugins.networks.convnets.configs"
-CADENE_KEYS = (
-    (r"^layer0\.", ""),
-    (r"(^|\.)se_module\.", r"\1se."),
-    (r"^last_linear\.", "fc."),
-)
+CADENE_KEYS = ((r"^layer0\.", ""), (r"(^|\.)se_module\.", r"\1se."), (r"^last_linear\.", "fc."))
 MIXED_KEYS = {spec.name: spec.provenance.key_map for spec in MIXED}
 RESIDUAL_NET_KEYS = (
     (r"\.cbam\.", ".se."),

@@ -13,9 +13,7 @@ ATTENTIONS = (
         family="hard",
         kind="hard",
         contract="rollout",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.DRAM,
             license="MIT",
@@ -31,9 +29,6 @@ ATTENTIONS = (
                 "width=) ask for its wiring."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.authors:example",
-            dead_parameters=(r"(^|\.)baseline\.",),
-        ),
+        trial=Trial(example=f"{PACKAGE}.authors:example", dead_parameters=(r"(^|\.)baseline\.",)),
     ),
 )

@@ -18,10 +18,7 @@ def _model(features: str) -> ModelSpec:
         input={"classifier": "attention.classifier", "first_conv": None, "pool_size": None},
         objective="zoo_plugins.networks.dvan.network:DiversifiedAttentionLoss",
         provenance=Provenance(
-            paper=papers.DVAN,
-            reference="equations",
-            verified="equations",
-            notes=NOTES,
+            paper=papers.DVAN, reference="equations", verified="equations", notes=NOTES
         ),
     )
 

@@ -13,9 +13,7 @@ ATTENTIONS = (
         family="hard",
         kind="hard",
         contract="rollout",
-        insertion=Insertion(
-            role="none",
-        ),
+        insertion=Insertion(role="none"),
         provenance=Provenance(
             paper=papers.RAM,
             license="MIT",
@@ -29,9 +27,6 @@ ATTENTIONS = (
                 "nothing."
             ),
         ),
-        trial=Trial(
-            example=f"{PACKAGE}.ram:example",
-            dead_parameters=(r"(^|\.)baseline\.",),
-        ),
+        trial=Trial(example=f"{PACKAGE}.ram:example", dead_parameters=(r"(^|\.)baseline\.",)),
     ),
 )

@@ -66,10 +66,7 @@ def _unit(unit: str | None, groups: int | None) -> dict[str, Any]:
         return {name: value for name, value in given.items() if value is not None}
     if int(words[1]) * int(words[2]) != 128:
         refuse(NAME, f"unit={unit!r} has no 128 hidden channels for 256", "unit='resnext_32x4d'")
-    return {
-        "unit": "resnext",
-        "groups": agree(NAME, unit=(unit, int(words[1])), groups=groups),
-    }
+    return {"unit": "resnext", "groups": agree(NAME, unit=(unit, int(words[1])), groups=groups)}
 
 
 def _stem(stem: str | None, width: int | None) -> dict[str, Any]:

@@ -25,11 +25,7 @@ from zoo_plugins.mechanisms.spatial_transformer.warp import Warp
 from zoo_plugins.networks.baselines.classifier import map_shape
 from zoo_plugins.networks.baselines.sequence import SequenceClassifier
 from zoo_plugins.networks.stn.digits import Transformer
-from zoo_plugins.networks.stn.localisation import (
-    Localisation,
-    house_number_body,
-    linear_body,
-)
+from zoo_plugins.networks.stn.localisation import Localisation, house_number_body, linear_body
 
 NAME = "stn_svhn"
 WIDTHS = (48, 64, 128, 160, 192, 192, 192, 192)
