@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and several results of which none is lost."""
 
 from __future__ import annotations
 
@@ -8,20 +8,52 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+_STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # /dev/stdout and the like
 
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a file so that a kill or a full disk leaves the old one or the new one.
 
+    What is no regular file (a device, a pipe) is written to as it stands.
+
     Args:
         content: the bytes, or a function that writes them to an open file.
+
+    Raises:
+        OSError: names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        with scratch.open("wb") as file:
-            content(file) if callable(content) else file.write(content)
-            file.flush()
+        if path.parent in _STREAMS or (path.exists() and not path.is_file()):
+            return _write(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name[:200]}.{uuid4().hex[:8]}.tmp")
+        try:
+            _write(scratch, content)
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    with path.open("wb") as file:
+        content(file) if callable(content) else file.write(content)
+        file.flush()
+        if path.is_file():
             os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+
+
+def all_of(*steps: Callable[[], object]) -> None:
+    """Take every step, though one before it fails; then raise what failed, as one error."""
+    failed: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise OSError("; ".join(str(error) for error in failed)) from failed[0]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from zoo.cli import output
 from zoo.errors import ZooError, ZooWarning
 from zoo.version import __version__
 
@@ -81,18 +83,32 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: the zoo's own errors become one message and an exit code."""
+    """Entry point: the zoo's own errors, and the system's, become one message and an exit code."""
     warnings.showwarning = _show_warning
+    output.prepare()
     try:
         cli()
     except ZooError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(_said(error), 1)
 
 
-def echo_json(data: Any) -> None:
-    """Write data as JSON on stdout."""
-    click.echo(json.dumps(data, indent=2, default=str))
+def _fail(message: str, code: int) -> NoReturn:
+    try:
+        click.echo(f"error: {message}", err=True)
+    except OSError:  # nobody can be told but by the exit code
+        pass
+    output.discard()
+    sys.exit(code)
+
+
+def _said(error: OSError) -> str:
+    """A full disk and the like in a line: which file, or else the output, and why."""
+    if error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    return f"the output cannot be written: {error.strerror}" if full else str(error)
 
 
 _default_showwarning = warnings.showwarning

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
+
+if TYPE_CHECKING:
+    from zoo.evaluation.record import Evaluation
 
 
 @click.command()
@@ -27,7 +30,7 @@ from zoo.cli import echo_json
 @click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
 @click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")
 @click.option("--progress/--no-progress", default=None, help="Default: on a terminal.")
-@click.option("--json", "as_json", is_flag=True, help="The record on stdout.")
+@json_option
 def command(as_json: bool, **given: Any) -> None:
     """Measure MODEL: top-1 and top-5 accuracy, with the model's own preprocessing.
 
@@ -38,16 +41,16 @@ def command(as_json: bool, **given: Any) -> None:
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from zoo.evaluation.job import Job
-    from zoo.evaluation.processes import is_main
 
     names = ("model", "data", "split", "weights", "test_size", "record", "picture")
     job = Job(**{name: given.pop(name) for name in names})
-    result, record = job.run(**given)
-    if not is_main():
-        return
-    for line in result.remarks():
-        click.echo(f"warning: {line}", err=True)
-    if as_json:
-        echo_json(record)
-    else:
-        click.echo(result.text(job.model))
+
+    def show(result: Evaluation, record: dict[str, Any]) -> None:
+        if as_json:
+            echo_json(record)
+        else:
+            click.echo(result.text(job.model))
+        for line in result.remarks():
+            click.echo(f"warning: {line}", err=True)
+
+    job.run(show, **given)

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from zoo import catalogue
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 from zoo.errors import UnknownNameError
 
 
 @click.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(name: str, as_json: bool) -> None:
     """Show what is known of NAME, a model or an attention mechanism."""
     info = _info(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo import catalogue
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from zoo.cli import echo_json
 @click.option("--composed", is_flag=True, help="Models: every attention in every backbone too.")
 @click.option("--pretrained", is_flag=True, help="Only those with weights to load.")
 @click.option("--family", default="", help="Only models or attentions of this family.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     pattern: str, what: str | None, composed: bool, pretrained: bool, family: str, as_json: bool
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
 @click.option("--dry-run", is_flag=True, help="Send nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the files here.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     target: str, repository: str, weights: str, recipe: Path | None, records: tuple[Path, ...],
     picture: Path | None, license: str, private: bool, create_pr: bool, dry_run: bool,

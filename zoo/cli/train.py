@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
@@ -18,7 +18,7 @@ from zoo.cli import echo_json
               help="Folder with the training files; default $ZOO_DATA.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="Stop, resumable, after N steps.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     recipe: Path,
     out: Path | None,

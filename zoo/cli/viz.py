@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
@@ -18,7 +18,7 @@ from zoo.cli import echo_json
 @click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
 @click.option("--channels", type=click.IntRange(0), default=3, show_default=True,
               help="Channels of each mask to draw, beside their mean.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     model: str,
     images: tuple[str, ...],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ from zoo.evaluation.processes import is_main
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
+from zoo.files import all_of
 from zoo.plan import make_plan
 from zoo.registry import default_registry
 from zoo.sequences import label_classes, sequence_of
 from zoo.specs import WeightsSpec
 from zoo.viz.canvas import picture_format
 from zoo.viz.glimpses import can_show
+
+Show = Callable[[Evaluation, dict[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +42,14 @@ class Job:
     record: str | None = None
     picture: str | None = None
 
-    def run(self, **options: Any) -> tuple[Evaluation, dict[str, Any]]:
-        """Evaluate with `options` of `evaluate`; the record and picture are written last.
+    def run(self, show: Show | None = None, **options: Any) -> tuple[Evaluation, dict[str, Any]]:
+        """Evaluate with `options` of `evaluate`; then show, and write the record and the picture.
 
         What can be wrong with the data and the files to write is looked at before any weights are
-        fetched.
+        fetched. Once there is a result, each of the three is done even if another one fails.
+
+        Args:
+            show: called in the first process with the result and its record.
         """
         _check_output(self.record, "--record")
         _check_output(self.picture, "--picture")
@@ -59,7 +65,11 @@ class Job:
         weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
         record = result.record(self.model, weights)
         if is_main():
-            self._leave(model, data, settings, record)
+            all_of(
+                lambda: show(result, record) if show else None,
+                lambda: write_record(self.record, record) if self.record else None,
+                lambda: save_glimpses(self.picture, model, data, settings) if self.picture else None,
+            )
         return result, record
 
     def _open(self, num_classes: int | None) -> ImageData:
@@ -88,14 +98,6 @@ class Job:
         if sequence_of(model) or classes is None or data.num_classes in (None, classes):
             return data
         return self._open(classes)
-
-    def _leave(
-        self, model: nn.Module, data: ImageData, settings: Preprocessing, record: dict[str, Any]
-    ) -> None:
-        if self.picture:
-            save_glimpses(self.picture, model, data, settings)
-        if self.record:
-            write_record(self.record, record)
 
 
 def _check_output(path: str | None, option: str) -> None:

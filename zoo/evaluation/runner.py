@@ -96,7 +96,7 @@ def evaluate(
         form=predictor.form,
         batch_size=batch_size,
         processes=processes.count,
-        limit=limit,
+        limit=limit if count < len(data) else None,
     )
 
 
