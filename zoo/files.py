@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from zoo.errors import ZooError
+
 _STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # /dev/stdout and the like
+
 
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a file so that a kill or a full disk leaves the old one or the new one.
@@ -32,9 +36,9 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno:
-            error.filename, error.filename2 = str(path), None
-        raise
+        if not error.errno:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
@@ -56,4 +60,13 @@ def all_of(*steps: Callable[[], object]) -> None:
     if len(failed) == 1:
         raise failed[0]
     if failed:
-        raise OSError("; ".join(str(error) for error in failed)) from failed[0]
+        said = [reason(e) if isinstance(e, OSError) else str(e) for e in failed]
+        raise ZooError("\n".join(said)) from failed[0]
+
+
+def reason(error: OSError) -> str:
+    """A full disk and the like in a line: which file, or else the output, and why."""
+    if error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    return f"the output cannot be written: {error.strerror}" if full else str(error)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ import click
 
 from zoo.cli import output
 from zoo.errors import ZooError, ZooWarning
+from zoo.files import reason
 from zoo.version import __version__
 
 COMMANDS = {
@@ -91,7 +90,7 @@ def main() -> None:
     except ZooError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(_said(error), 1)
+        _fail(reason(error), 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -101,14 +100,6 @@ def _fail(message: str, code: int) -> NoReturn:
         pass
     output.discard()
     sys.exit(code)
-
-
-def _said(error: OSError) -> str:
-    """A full disk and the like in a line: which file, or else the output, and why."""
-    if error.filename:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-    return f"the output cannot be written: {error.strerror}" if full else str(error)
 
 
 _default_showwarning = warnings.showwarning

@@ -68,7 +68,9 @@ class Job:
             all_of(
                 lambda: show(result, record) if show else None,
                 lambda: write_record(self.record, record) if self.record else None,
-                lambda: save_glimpses(self.picture, model, data, settings) if self.picture else None,
+                lambda: (
+                    save_glimpses(self.picture, model, data, settings) if self.picture else None
+                ),
             )
         return result, record
 
