@@ -34,7 +34,8 @@ def command(
 
     The run's folder receives recipe.toml, checkpoint.pt, curve.csv and model.safetensors: what
     `zoo push` publishes. Ctrl-C saves and stops. Called again, an interrupted run goes on from its
-    checkpoint and ends as if it had never stopped. On several devices, each with its part of every batch:
+    checkpoint and ends as if it had never stopped. On several devices, each with its part of every
+    batch:
 
         torchrun --nproc-per-node N -m zoo train RECIPE --device cuda
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,12 @@ class Job:
         result = evaluate(model, data, preprocessing=settings, **options)
         weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
         record = result.record(self.model, weights)
+        picture = partial(save_glimpses, model=model, data=data, settings=settings)
         if is_main():
             all_of(
                 lambda: show(result, record) if show else None,
                 lambda: write_record(self.record, record) if self.record else None,
-                lambda: (
-                    save_glimpses(self.picture, model, data, settings) if self.picture else None
-                ),
+                lambda: picture(self.picture) if self.picture else None,
             )
         return result, record
 

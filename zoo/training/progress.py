@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a bar on a terminal, elsewhere a line an epoch and every so often."""
+"""Progress of a run on stderr: a bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
