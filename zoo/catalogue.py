@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from zoo import names, timm_index
+from zoo.errors import UsageError
 from zoo.registry import Registry, default_registry
 from zoo.specs import MAPS, AttentionSpec, WeightsSpec
 
@@ -29,7 +30,7 @@ def list_models(
         found |= {f"{a.name}_{b}" for a in mixes for b in _backbones(registry, pretrained)}
     if pretrained:
         found = {n for n in found if n not in registry.models or _has_weights(registry, n)}
-    return sorted(n for n in found if fnmatchcase(n, pattern))
+    return sorted(n for n in found if matches(n, pattern))
 
 
 def list_attentions(
@@ -40,7 +41,7 @@ def list_attentions(
     return sorted(
         spec.name
         for spec in registry.attentions.values()
-        if any(fnmatchcase(n, pattern) for n in (spec.name, *spec.aliases))
+        if any(matches(n, pattern) for n in (spec.name, *spec.aliases))
         and family in ("", spec.family)
         and contract in ("", spec.contract)
         and kind in ("", spec.kind)
@@ -49,7 +50,7 @@ def list_attentions(
 
 def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
     """Names of backbones (timm's and plugins') that match, sorted."""
-    return sorted(n for n in _backbones(default_registry(), pretrained) if fnmatchcase(n, pattern))
+    return sorted(n for n in _backbones(default_registry(), pretrained) if matches(n, pattern))
 
 
 def model_info(name: str) -> dict[str, Any]:
@@ -96,6 +97,13 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
     """Stated weights of a model, the default first."""
     found = [w for (name, _), w in registry.weights.items() if name == model]
     return sorted(found, key=lambda w: not w.default)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is of a shell's pattern."""
+    if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"a pattern is a string, not {pattern!r:.80}", remedy='"*cbam*"')
+    return fnmatchcase(name, pattern)
 
 
 def goes_into_backbones(spec: AttentionSpec) -> bool:

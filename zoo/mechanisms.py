@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -56,6 +56,7 @@ def build_attention(
     accepted = option_names(target)
     given = {**spec.defaults, **_channels(spec, channels, options), **options}
     check_options(spec, given, accepted)
+    _check_required(spec, target, given)
     try:
         module = target(**given)
     except ZooError:
@@ -78,13 +79,33 @@ def build_attention(
 
 def option_names(target: Any) -> frozenset[str]:
     """Names of the options of a class or function; empty if it takes any, or does not say."""
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except ValueError:
-        return frozenset()
+    parameters = _parameters(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return frozenset()
     return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+
+
+def _parameters(target: Any) -> Sequence[inspect.Parameter]:
+    try:
+        return tuple(inspect.signature(target).parameters.values())
+    except ValueError:
+        return ()
+
+
+def _check_required(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
+    """Refuse a call that leaves out what the mechanism cannot do without."""
+    optional = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    parameters = [p for p in _parameters(target) if p.kind not in optional]
+    needed = [p.name for p in parameters if p.default is p.empty]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        example = "channels=64" if set(missing) <= set(spec.channel_arguments) else ""
+        shown = example or ", ".join(f"{name}=..." for name in missing)
+        raise OptionError(
+            f"{spec.name} needs {', '.join(missing)}",
+            where=f"attention {spec.name!r}",
+            remedy=f'zoo.create_attention("{spec.name}", {shown})',
+        )
 
 
 def _channels(

@@ -22,6 +22,15 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.factory import create_model
 from zoo.registry import default_registry
 
+USAGE = """\
+Usage: python -m zoo.timm_bridge SCRIPT [ARGUMENT...]
+
+Run a script of timm's (train.py, validate.py, inference.py, ...) with the models of the zoo: those
+with names of their own, and any composition that an argument names.
+
+    python -m zoo.timm_bridge validate.py --model cbam_resnet50 --data-dir imagenet
+    python -m zoo.timm_bridge train.py --help      the options of the script"""
+
 default_cfgs: dict[str, Any] = {}
 
 
@@ -93,6 +102,9 @@ def _settings(read: names.ModelName) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Run a script with the zoo's models: `python -m zoo.timm_bridge SCRIPT [ARGUMENT...]`."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
     if not arguments or not os.path.isfile(arguments[0]):
         raise UsageError(
             f"no script {arguments[0]!r}" if arguments else "no script is named",

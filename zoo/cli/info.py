@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from zoo import catalogue
+from zoo import catalogue, names
 from zoo.cli.output import echo_json, json_option
 from zoo.errors import UnknownNameError
+from zoo.registry import default_registry
 
 
 @click.command()
@@ -24,14 +25,12 @@ def command(name: str, as_json: bool) -> None:
 
 
 def _info(name: str) -> dict[str, Any]:
-    try:
-        return catalogue.attention_info(name)
-    except UnknownNameError as no_attention:
+    for known in (catalogue.attention_info, catalogue.model_info):
         try:
-            return catalogue.model_info(name)
-        except UnknownNameError as no_model:
-            what = f"{no_attention.what}\n{no_model.what}"
-            raise UnknownNameError(what, remedy=no_model.remedy) from None
+            return known(name)
+        except UnknownNameError:
+            continue
+    raise names.unknown(name, default_registry())
 
 
 def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
