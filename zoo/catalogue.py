@@ -8,8 +8,10 @@ from typing import Any
 
 from zoo import names, timm_index
 from zoo.errors import UsageError
+from zoo.recorded_costs import recorded_cost
 from zoo.registry import Registry, default_registry
 from zoo.specs import MAPS, AttentionSpec, WeightsSpec
+from zoo.summary import summary
 
 
 def list_models(
@@ -19,7 +21,8 @@ def list_models(
 
     Args:
         pattern: as in a shell, `"*cbam*"`.
-        pretrained: only those with weights to load (bundled, published or warm start).
+        pretrained: only those with weights trained as a whole (bundled or published); others start
+            warm, from the weights of their backbone, see `model_info`.
         family: only models of that family.
         composed: also every attention in every backbone of timm (tens of thousands of names).
     """
@@ -27,9 +30,9 @@ def list_models(
     found = {n for n, spec in registry.models.items() if family in ("", spec.family)}
     if composed:
         mixes = (a for a in registry.attentions.values() if goes_into_backbones(a))
-        found |= {f"{a.name}_{b}" for a in mixes for b in _backbones(registry, pretrained)}
+        found |= {f"{a.name}_{b}" for a in mixes for b in _backbones(registry)}
     if pretrained:
-        found = {n for n in found if n not in registry.models or _has_weights(registry, n)}
+        found &= _trained(registry)
     return sorted(n for n in found if matches(n, pattern))
 
 
@@ -50,7 +53,12 @@ def list_attentions(
 
 def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
     """Names of backbones (timm's and plugins') that match, sorted."""
-    return sorted(n for n in _backbones(default_registry(), pretrained) if matches(n, pattern))
+    registry, index = default_registry(), timm_index.architectures()
+    found = _backbones(registry)
+    if pretrained:
+        trained = _trained(registry)
+        found = (n for n in found if index.get(n) or n in trained)
+    return sorted(n for n in found if matches(n, pattern))
 
 
 def model_info(name: str) -> dict[str, Any]:
@@ -65,18 +73,22 @@ def model_info(name: str) -> dict[str, Any]:
     if spec is not None and spec.attention:
         attention = names.attention(spec.attention, registry)
     paper = (spec.paper if spec else None) or (attention.paper if attention else None)
+    backbone = spec.backbone if spec else read.backbone
+    weights = weights_of(read.name, registry)
     return {
         "name": read.name,
         "family": spec.family if spec else (attention.family if attention else "timm"),
         "kind": spec.kind if spec else (attention.kind if attention else "soft"),
         "attention": attention.name if attention else None,
-        "backbone": (spec.backbone if spec else read.backbone) or None,
+        "backbone": backbone or None,
         "target": (spec.target if spec else "") or None,
         "options": dict(spec.defaults) if spec else {},
         "paper": _paper(paper),
         "verified": (spec.verified if spec else "") or (attention.verified if attention else ""),
         "notes": spec.notes if spec else "",
-        "weights": [_weights(w) for w in weights_of(read.name, registry)],
+        "cost": recorded_cost(spec, registry) if spec else None,
+        "weights": [_weights(w) for w in weights],
+        "warm_start": _warm_start(backbone, weights) if attention else None,
     }
 
 
@@ -90,7 +102,24 @@ def attention_info(name: str) -> dict[str, Any]:
         "identity", "variants", "license", "reference", "verified", "notes", "target",
     )  # fmt: skip
     info = {key: getattr(spec, key) for key in keys}
+    info["summary"] = summary_of(spec, registry)
+    info["cost"] = recorded_cost(spec, registry)
     return {**info, "paper": _paper(spec.paper), "plugin": registry.owner(spec)}
+
+
+def summary_of(spec: AttentionSpec, registry: Registry) -> str:
+    """What a mechanism is, in a line, from the docstrings of its source; without importing it."""
+    module = spec.target.partition(":")[0]
+    others = (s for s in registry.attentions.values() if s is not spec)
+    alone = all(s.target.partition(":")[0] != module for s in others)
+    return summary(spec.target, alone=alone)
+
+
+def families(*, attentions: bool = False) -> list[str]:
+    """The families that there are, of models or of attentions."""
+    registry = default_registry()
+    specs = registry.attentions if attentions else registry.models
+    return sorted({spec.family for spec in specs.values()})
 
 
 def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
@@ -112,17 +141,21 @@ def goes_into_backbones(spec: AttentionSpec) -> bool:
     return spec.role != "none" and spec.contract in contracts
 
 
-def _has_weights(registry: Registry, name: str) -> bool:
-    if any(w.kind != "unpublished" for w in weights_of(name, registry)):
-        return True
-    spec = registry.models.get(name)
-    return bool(spec and spec.backbone and timm_index.architectures().get(spec.backbone))
+def _trained(registry: Registry) -> set[str]:
+    """Models with weights that were trained as a whole and can be had."""
+    return {w.model for w in registry.weights.values() if w.kind in ("bundled", "published")}
 
 
-def _backbones(registry: Registry, pretrained: bool) -> Iterable[str]:
-    index = timm_index.architectures()
-    own = [n for n in registry.backbones if not pretrained or _has_weights(registry, n)]
-    return [n for n in index if index[n] or not pretrained] + own
+def _backbones(registry: Registry) -> Iterable[str]:
+    return [*timm_index.architectures(), *registry.backbones]
+
+
+def _warm_start(backbone: str, weights: Iterable[WeightsSpec]) -> Mapping[str, str] | None:
+    """What `pretrained=True` loads of a model that has no trained weights of its own."""
+    tags = timm_index.architectures().get(backbone)
+    if not tags or any(w.kind != "unpublished" for w in weights):
+        return None
+    return {"weights": f"{backbone}.{tags[0]}", "attention": "untrained, no accuracy is claimed"}
 
 
 def _paper(paper: Any) -> Mapping[str, Any] | None:

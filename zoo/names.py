@@ -71,7 +71,7 @@ def attention(name: str, registry: Registry) -> AttentionSpec:
             return spec
     known = (*registry.attentions, *registry.aliases)
     raise UnknownNameError(
-        f"there is no attention {name!r}{_did_you_mean(name, known)}",
+        f"there is no attention {name!r}{did_you_mean(name, known)}",
         remedy="zoo list --attentions",
     )
 
@@ -80,7 +80,7 @@ def unknown(name: str, registry: Registry) -> UnknownNameError:
     """The error for a name that is neither a model's nor an attention's."""
     known = (*registry.attentions, *registry.aliases, *_candidates(name, registry))
     return UnknownNameError(
-        f"there is no model and no attention {name!r}{_did_you_mean(name, known)}",
+        f"there is no model and no attention {name!r}{did_you_mean(name, known)}",
         remedy="zoo list, zoo list --attentions, or zoo list --backbones",
     )
 
@@ -124,7 +124,7 @@ def _splits(name: str, registry: Registry) -> list[tuple[AttentionSpec, str]]:
 
 def _unknown_model(name: str, registry: Registry) -> UnknownNameError:
     return UnknownNameError(
-        f"there is no model {name!r}{_did_you_mean(name, _candidates(name, registry))}",
+        f"there is no model {name!r}{did_you_mean(name, _candidates(name, registry))}",
         remedy="zoo list, or zoo list --backbones",
     )
 
@@ -151,6 +151,7 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the closest of the known names; empty if none is close."""
     close = get_close_matches(_plain(name), list(dict.fromkeys(known)), 3, 0.6)
     return f"; did you mean {', '.join(close)}?" if close else ""

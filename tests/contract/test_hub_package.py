@@ -125,6 +125,17 @@ def test_no_record_no_claim(run: Path) -> None:
     assert not card.data.eval_results and "Nothing is claimed" in card.text
 
 
+@pytest.mark.parametrize(
+    "part", [{"limit": 300}, {"skipped": 2}, {"skipped": ["a", "b"]}, {"skipped": 100}]
+)
+def test_a_part_of_the_data_is_no_result_on_it(run: Path, tmp_path: Path, part: Any) -> None:
+    data = {"name": "toy", "split": "test", "count": 100, **part}
+    path = record(tmp_path / "r.json", digest(run), data=data)
+    card = ModelCard(packed(run, path).files["README.md"].decode())
+    assert not card.data.eval_results
+    assert "51.25" in card.text and "a part of a data set" in card.text
+
+
 def test_a_record_of_other_weights_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="backs no metric"):
         packed(run, record(tmp_path / "r.json", "0" * 64))

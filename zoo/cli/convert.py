@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 from zoo.errors import ConfigError, UsageError
 
 
 @click.command()
-@click.argument("name", metavar="FORMAT")
+@click.argument("name", metavar="FORMAT", shell_complete=complete.names)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
 @click.option("--config", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of it.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 
 if TYPE_CHECKING:
@@ -14,20 +15,30 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
-@click.option("--data", metavar="NAME|DIR",
+@click.argument("model", shell_complete=complete.models)
+@click.option("--data", metavar="NAME|DIR", shell_complete=complete.datasets,
               help="Data set, or folder of images or parquet files; default what the weights are "
               "measured on.")  # fmt: skip
 @click.option("--split", help="Part of the data; default validation, else test, else train.")
-@click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.option(
+    "--weights",
+    type=complete.PATH,
+    metavar="TAG|FILE|hf-hub:REPO",
+    help="Default: the model's own.",
+)
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")
 @click.option("--amp/--no-amp", default=None, help="Autocast; default where it is faster (CUDA).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Decoding processes; default one a core.")
 @click.option("--limit", type=click.IntRange(1), help="The first so many images only.")
 @click.option("--test-size", is_flag=True, help="Use timm's test resolution of the model.")
-@click.option("--record", metavar="FILE", help="Write the record as JSON.")
-@click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
+@click.option("--record", type=complete.PATH, metavar="FILE", help="Write the record as JSON.")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="FILE",
+    help="Draw where a glimpse model looked (png, jpg).",
+)
 @click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")
 @click.option("--progress/--no-progress", default=None, help="Default: on a terminal.")
 @json_option

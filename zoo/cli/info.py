@@ -7,17 +7,27 @@ from typing import Any
 import click
 
 from zoo import catalogue, names
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 from zoo.errors import UnknownNameError
 from zoo.registry import default_registry
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.names)
+@click.option("--measure", is_flag=True, help="Build the model and count what it costs.")
 @json_option
-def command(name: str, as_json: bool) -> None:
-    """Show what is known of NAME, a model or an attention mechanism."""
+def command(name: str, measure: bool, as_json: bool) -> None:
+    """Show what is known of NAME, a model or an attention mechanism.
+
+    With its parameters and the multiplications of one forward pass: of a named model or a mechanism
+    as recorded, of any other with --measure.
+    """
     info = _info(name)
+    if measure and "weights" in info:
+        from zoo.costs import model_cost
+
+        info["cost"] = model_cost(name)
     if as_json:
         echo_json(info)
     else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete.models)
 @click.option("--offline", is_flag=True, help="Only check what is cached.")
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), help="Seconds for each.")
 @json_option

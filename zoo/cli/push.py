@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|CHECKPOINT")
+@click.argument("target", metavar="MODEL|CHECKPOINT", shell_complete=complete.models)
 @click.argument("repository", metavar="ORG/NAME")
-@click.option("--weights", default="", help="For a MODEL: tag, file or hf-hub:... to publish.")
+@click.option(
+    "--weights",
+    type=click.Path(),
+    default="",
+    help="For a MODEL: tag, file or hf-hub:... to publish.",
+)
 @click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
 @click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
 @click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")

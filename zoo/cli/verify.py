@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=complete.PATH, metavar="PATH...")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @json_option
 def command(paths: tuple[str, ...], device: str, as_json: bool) -> None:
