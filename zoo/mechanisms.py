@@ -99,8 +99,9 @@ def _check_required(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) 
     needed = [p.name for p in parameters if p.default is p.empty]
     missing = [name for name in needed if name not in given]
     if missing:
-        example = "channels=64" if set(missing) <= set(spec.channel_arguments) else ""
-        shown = example or ", ".join(f"{name}=..." for name in missing)
+        shown = ", ".join(f"{name}=..." for name in missing)
+        if set(missing) <= set(spec.channel_arguments):
+            shown = "channels=64" + (", feat_size=(14, 14)" if spec.needs_size else "")
         raise OptionError(
             f"{spec.name} needs {', '.join(missing)}",
             where=f"attention {spec.name!r}",

@@ -106,8 +106,9 @@ def _check_output(path: str | None, option: str) -> None:
     """A file that cannot be written is found out before the work, not after it."""
     if path is None:
         return
-    parent = Path(path).expanduser().absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if Path(path).is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+    file = Path(path).expanduser().absolute()
+    place = file if file.exists() and not file.is_file() else file.parent  # a device, or a folder
+    while not place.exists():
+        place = place.parent
+    if file.is_dir() or place.is_file() or not os.access(place, os.W_OK):
         raise UsageError(f"{option} {path} cannot be written", remedy=f"{option} FILE")
