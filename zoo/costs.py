@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.errors import ZooError
+from zoo.errors import OptionError, ZooError
 from zoo.factory import create_model
 from zoo.files import write_atomically
 from zoo.mechanisms import build_attention
@@ -75,8 +75,19 @@ def _sample(spec: AttentionSpec) -> Tensor | None:
 def model_cost(name: str) -> dict[str, Any]:
     """Parameters and multiply-accumulates of a model for one image of its own size.
 
+    It is counted on the meta device, without computing; where values decide what is computed (a
+    place to look at), on the CPU.
+
     Raises: as `create_model`.
     """
+    try:
+        with torch.device("meta"):
+            return _count(name)
+    except (RuntimeError, NotImplementedError, OptionError):
+        return _count(name)
+
+
+def _count(name: str) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         model = create_model(name).eval().requires_grad_(False)
         size = tuple(getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224))
@@ -100,6 +111,14 @@ def count_all(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
     return {"attentions": attentions, "models": {n: model_cost(n) for n in sorted(registry.models)}}
 
 
+def dumps(table: Mapping[str, Mapping[str, Any]]) -> str:
+    """JSON with a line for each name."""
+    parts: list[str] = []
+    for kind, rows in table.items():
+        lines = [f" {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items()]
+        parts.append(f"{json.dumps(kind)}: {{\n" + ",\n".join(lines) + "\n}")
+    return "{" + ",\n".join(parts) + "}\n"
+
+
 if __name__ == "__main__":
-    rows = count_all(default_registry())
-    write_atomically(Path(sys.argv[1]), (json.dumps(rows, indent=1) + "\n").encode())
+    write_atomically(Path(sys.argv[1]), dumps(count_all(default_registry())).encode())

@@ -32,6 +32,8 @@ def command(name: str, measure: bool, as_json: bool) -> None:
         echo_json(info)
     else:
         click.echo("\n".join(_lines(info)))
+        if "weights" in info and info["cost"] is None:
+            click.echo(f"{'cost':<15} not recorded: zoo info {name} --measure")
 
 
 def _info(name: str) -> dict[str, Any]:
@@ -55,6 +57,11 @@ def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
             for row in value:
                 lines += ["", *_lines(row, indent + "  ")]
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            lines.append(f"{indent}{key:<13} {text}")
+            lines.append(f"{indent}{key:<15} {_text(value)}")
     return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
