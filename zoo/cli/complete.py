@@ -13,14 +13,17 @@ PATH = click.Path()  # the shell completes it
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Named models and backbones; where none begins so, an attention in every backbone."""
-    found = _begin([*catalogue.list_models(), *catalogue.list_backbones()], incomplete)
-    return found or _begin(catalogue.list_models(composed=True), incomplete)
+    return _models(incomplete) or _begin(catalogue.list_models(composed=True), incomplete)
 
 
 def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Attentions and models."""
-    attentions = _begin(catalogue.list_attentions(), incomplete)
-    return attentions + models(ctx, param, incomplete)
+    found = _begin(catalogue.list_attentions(), incomplete) + _models(incomplete)
+    return found or models(ctx, param, incomplete)
+
+
+def _models(incomplete: str) -> list[str]:
+    return _begin([*catalogue.list_models(), *catalogue.list_backbones()], incomplete)
 
 
 def families(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
