@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torchvision
 
@@ -15,7 +17,8 @@ REGISTRY = default_registry()
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11_bn"])
 def test_a_model_costs_what_torchvision_says(name: str) -> None:
-    meta = torchvision.models.get_model_weights(name).DEFAULT.meta
+    weights: Any = torchvision.models.get_model_weights(name)
+    meta = weights.DEFAULT.meta
     found = model_cost(name)
     assert found["parameters"] == meta["num_params"]
     assert found["multiplications"] / 1e9 == pytest.approx(meta["_ops"], rel=2e-3)

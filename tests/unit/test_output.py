@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +34,12 @@ def zoo_commands(cli):
 
 
 def zoo_process(
-    *arguments: str, code: str = RUN, stdout: object = subprocess.PIPE
+    *arguments: str, code: str = RUN, stdout: Any = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        stdout=stdout,  # pyright: ignore[reportArgumentType]
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,

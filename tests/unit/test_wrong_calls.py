@@ -24,6 +24,10 @@ MODEL = nn.Linear(1, 1)
 ITEM = (np.zeros((8, 8), np.uint8), 1)
 
 
+def _with_attention(name: Any) -> Any:
+    return zoo.create_model("resnet18", attention=name or 0.5)  # None is no attention
+
+
 @pytest.mark.parametrize("name", [None, 3, ["cbam"], b"cbam", Path("cbam"), {"a": 1}])
 @pytest.mark.parametrize(
     "call",
@@ -32,7 +36,7 @@ ITEM = (np.zeros((8, 8), np.uint8), 1)
         zoo.create_attention,
         zoo.model_info,
         zoo.attention_info,
-        lambda name: zoo.create_model("resnet18", attention=name or 0.5),
+        _with_attention,
     ],
 )
 def test_a_name_is_a_string(call: Any, name: Any) -> None:
@@ -79,7 +83,7 @@ def test_an_option_of_nobody_lists_those_of_the_backbone() -> None:
 
 
 def test_capitals_are_read() -> None:
-    model = zoo.create_model("ResNet18", attention="CBAM")
+    model: Any = zoo.create_model("ResNet18", attention="CBAM")
     assert model.zoo_config["name"] == "cbam_resnet18"
 
 
@@ -153,7 +157,8 @@ def test_two_calls_give_two_new_heads(tmp_path: Path) -> None:
     save_file(zoo.create_model("se_resnet10t", num_classes=5).state_dict(), path)
 
     def head() -> torch.Tensor:
-        return zoo.create_model("se_resnet10t", weights=path, num_classes=3).fc.weight.detach()
+        model: Any = zoo.create_model("se_resnet10t", weights=path, num_classes=3)
+        return model.fc.weight.detach()
 
     torch.manual_seed(0)
     first, second = head(), head()

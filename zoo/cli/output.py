@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from functools import partial
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 import click
@@ -21,7 +22,7 @@ def echo_json(data: Any) -> None:
 def prepare() -> None:
     """Let no name of a file (not UTF-8, or not of this terminal) end a command."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 

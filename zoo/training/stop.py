@@ -21,7 +21,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     asked: list[int] = []
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in SIGNALS}
+    before = {int(n): signal.getsignal(n) or signal.SIG_DFL for n in SIGNALS}
 
     def remember(number: int, frame: FrameType | None) -> None:
         asked.append(number)
