@@ -25,7 +25,8 @@ ITEM = (np.zeros((8, 8), np.uint8), 1)
 
 
 def _with_attention(name: Any) -> Any:
-    return zoo.create_model("resnet18", attention=name or 0.5)  # None is no attention
+    attention: Any = name or 0.5  # None is no attention
+    return zoo.create_model("resnet18", attention=attention)
 
 
 @pytest.mark.parametrize("name", [None, 3, ["cbam"], b"cbam", Path("cbam"), {"a": 1}])
