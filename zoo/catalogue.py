@@ -109,10 +109,9 @@ def attention_info(name: str) -> dict[str, Any]:
 
 def summary_of(spec: AttentionSpec, registry: Registry) -> str:
     """What a mechanism is, in a line, from the docstrings of its source; without importing it."""
-    module = spec.target.partition(":")[0]
-    others = (s for s in registry.attentions.values() if s is not spec)
-    alone = all(s.target.partition(":")[0] != module for s in others)
-    return summary(spec.target, alone=alone)
+    module = spec.target.partition(":")[0] + ":"
+    same = [s for s in registry.attentions.values() if s.target.startswith(module)]
+    return summary(spec.target, alone=len(same) == 1)
 
 
 def families(*, attentions: bool = False) -> list[str]:

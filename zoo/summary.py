@@ -22,18 +22,20 @@ def summary(target: str, *, alone: bool = True) -> str:
     """
     module, _, name = target.partition(":")
     text = _source(module)
-    of_class = _first_line(rf"^(?:class|def) {re.escape(name)}\b.*?:\n\s+", text)
+    starts = (text.find(f"\n{word} {name}{end}") for word in ("class", "def") for end in "(:")
+    of_class = _first_line(text, max(starts))
     does = _SAME.sub("", of_class) if _SAME.match(of_class) else ""
     if not alone:
         line = _ended(does or _SHAPES.sub("", of_class))
         return line[:1].upper() + line[1:]
-    title = _ended(_CITATION.sub("", _first_line(r"\A\s*", text)))
+    title = _ended(_CITATION.sub("", _first_line(text, 0)))
     return f"{title}: {_ended(does)}" if title and does and ":" not in title else title
 
 
-def _first_line(before: str, text: str) -> str:
-    found = re.search(before + r'[rR]?"""(.*)', text, re.MULTILINE | re.DOTALL)
-    return found[1].partition("\n")[0].removesuffix('"""') if found else ""
+def _first_line(text: str, start: int) -> str:
+    """Of the first docstring after `start`, if that is a place in the text."""
+    quotes = text.find('"""', start) if start >= 0 else -1
+    return text[quotes + 3 :].partition("\n")[0].removesuffix('"""') if quotes >= 0 else ""
 
 
 def _ended(line: str) -> str:
