@@ -8,7 +8,7 @@ from itertools import groupby
 from zoo.build.costs import Cost, cost
 from zoo.registry import Registry
 from zoo.registry.catalogue import weights_of
-from zoo.registry.specs import CONTRACTS, AttentionSpec, ModelSpec
+from zoo.registry.specs import CONTRACTS, ROLES, AttentionSpec, ModelSpec
 
 HEAD = """\
 # Mechanisms
@@ -26,12 +26,6 @@ replaces), `residual` if it starts through x + α (f(x) − x) or beside what st
 α f(x), α = 0, `-` if it does not go into backbones. *Checked against*: whose outputs and
 gradients, recorded, it reproduces (`zoo verify tests/reference`), or the equations written out.
 """
-ROLES = {
-    "refine": "refines a map",
-    "replace_conv": "replaces a block's convolution",
-    "replace_mixer": "replaces a token mixer",
-    "none": "on its own",
-}
 SOURCES = {
     "authors": "the authors' code",
     "transcribed": "the authors' code, transcribed",

@@ -21,6 +21,15 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import default_registry, names
 from zoo.registry.catalogue import weights_of
 
+USAGE = """\
+Usage: python -m zoo.timm_bridge SCRIPT [ARGUMENT...]
+
+Run a script of timm's (train.py, validate.py, inference.py, ...) with the models of the zoo: those
+with names of their own, and any composition that an argument names.
+
+    python -m zoo.timm_bridge validate.py --model cbam_resnet50 --data-dir imagenet
+    python -m zoo.timm_bridge train.py --help      the options of the script"""
+
 default_cfgs: dict[str, Any] = {}
 
 
@@ -77,21 +86,38 @@ def _configs(read: names.ModelName) -> dict[str, Any]:
             row = {**base, **weights.input, "num_classes": weights.num_classes}
             row["hf_hub_id"] = weights.repository or f"bundled/{read.name}"
             rows[f"{read.name}.{weights.tag}"] = row
-    return rows or {read.name: base}
+    return rows or _warm_start(read, base)
+
+
+def _warm_start(read: names.ModelName, base: dict[str, Any]) -> dict[str, Any]:
+    """Without weights of its own: the tag that the model starts warm from, if its backbone has any.
+
+    It is the backbone's default one, as in `zoo.build.plan`.
+    """
+    config = _backbone_config(read)
+    if config is None or not config.hf_hub_id:
+        return {read.name: base}
+    return {f"{read.name}.{config.tag}": {**base, "hf_hub_id": config.hf_hub_id}}
 
 
 def _settings(read: names.ModelName) -> dict[str, Any]:
-    spec = read.spec
-    backbone = spec.backbone if spec else read.backbone
-    config = get_pretrained_cfg(backbone, allow_unregistered=True) if backbone else None
+    config = _backbone_config(read)
     settings = config.to_dict() if config is not None else {}
     for key in ("url", "hf_hub_id", "hf_hub_filename", "file", "architecture", "tag"):
         settings.pop(key, None)
-    return {**settings, **(dict(spec.input) if spec else {})}
+    return {**settings, **(dict(read.spec.input) if read.spec else {})}
+
+
+def _backbone_config(read: names.ModelName) -> Any:
+    backbone = read.spec.backbone if read.spec else read.backbone
+    return get_pretrained_cfg(backbone, allow_unregistered=True) if backbone else None
 
 
 def main(arguments: list[str]) -> None:
     """Run a script with the zoo's models: `python -m zoo.timm_bridge SCRIPT [ARGUMENT...]`."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
     if not arguments or not os.path.isfile(arguments[0]):
         raise UsageError(
             f"no script {arguments[0]!r}" if arguments else "no script is named",

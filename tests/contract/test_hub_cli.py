@@ -93,7 +93,7 @@ def test_check_says_what_the_hub_holds(hub: Hub, client: Client) -> None:
 
 
 def test_manifests_are_listed(client: Client) -> None:
-    done = client.cli("weights", "list", "cbam_*", "--json")
+    done = client.cli("weights", "list", "se_resnet*", "--json")
     rows = json.loads(done.stdout)
-    assert {row["kind"] for row in rows} == {"warm_start"}
-    assert any(row["model"] == "cbam_resnet50" for row in rows)
+    assert {row["kind"] for row in rows} == {"published"}
+    assert any(row["model"] == "se_resnet50" for row in rows)

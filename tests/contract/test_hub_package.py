@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +126,41 @@ def test_the_weights_are_the_very_file(run: Path, tmp_path: Path) -> None:
 def test_no_record_no_claim(run: Path) -> None:
     card = ModelCard(packed(run).files["README.md"].decode())
     assert not card.data.eval_results and "Nothing is claimed" in card.text
+
+
+@pytest.mark.parametrize(
+    "part", [{"limit": 300}, {"skipped": 2}, {"skipped": ["a", "b"]}, {"skipped": 100}]
+)
+def test_a_part_of_the_data_is_no_result_on_it(run: Path, tmp_path: Path, part: Any) -> None:
+    data = {"name": "toy", "split": "test", "count": 100, **part}
+    path = record(tmp_path / "r.json", digest(run), data=data)
+    card = ModelCard(packed(run, path).files["README.md"].decode())
+    assert not card.data.eval_results
+    assert "51.25" in card.text and "a part of a data set" in card.text
+
+
+def test_a_recipe_is_utf8_whatever_the_locale(run: Path, tmp_path: Path) -> None:
+    notes = 'notes = "überprüft ✓"\n'
+    (run / "recipe.toml").write_text(notes + RECIPE, encoding="utf-8")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    paths = os.pathsep.join(filter(None, sys.path))
+    command = ["push", str(run), "org/tiny", "--dry-run", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", *command],
+        env={**os.environ, **plain, "PYTHONPATH": paths}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("recipe.toml", "README.md"):
+        assert notes.strip() in (tmp_path / "out" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_under_out_is_one_error(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        packed(run, out=tmp_path / "out")
+    assert caught.value.filename == str(tmp_path / "out" / "config.json")
 
 
 def test_a_record_of_other_weights_is_refused(run: Path, tmp_path: Path) -> None:

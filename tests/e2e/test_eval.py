@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,11 +64,19 @@ def run(monkeypatch, capsys):
     return call
 
 
-def launch(*arguments: object, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def launch(
+    *arguments: object, launcher: tuple[str, ...] = (), stdout: Any = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *launcher, "-m", "zoo", "eval", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+        command,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        timeout=280,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -215,6 +224,59 @@ def test_a_failure_leaves_no_files(run, weights, digits, tmp_path):
     arguments = ("--weights", weights, "--data", digits, "--workers", 0, "--strict")
     code, _, _ = run("ram_mnist", *arguments, "--record", tmp_path / "r.json")
     assert code == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("full", ["--record", "--picture"])
+def test_what_can_be_kept_of_a_finished_evaluation_is_kept(run, weights, digits, tmp_path, full):
+    """One of the files meets a full disk: the result is printed, the other file is written."""
+    links = {"--record": tmp_path / "record.json", "--picture": tmp_path / "picture.png"}
+    links[full].symlink_to("/dev/full")
+    other = next(path for option, path in links.items() if option != full)
+    files = [text for pair in links.items() for text in pair]
+    code, out, err = run("ram_mnist", "--weights", weights, "--data", digits, *files)
+    assert code == 1 and "top-1" in out
+    assert err.count("error: ") == 1 and f"{links[full]}: No space left" in err
+    assert other.stat().st_size > 1000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_result_that_cannot_be_printed_is_recorded(weights, tmp_path):
+    record = tmp_path / "record.json"
+    arguments = ["ram_mnist", "--weights", weights, "--limit", "20", "--record", record]
+    with open("/dev/full", "w") as full:
+        done = launch(*arguments, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+    data = json.loads(record.read_text())["data"]
+    assert (data["count"], data["limit"]) == (20, 20)
+
+
+def test_a_name_that_is_not_utf8_loses_nothing(run, weights, tmp_path):
+    for name, content in ((b"0", None), (b"1", None), (b"1/bad\xff.png", b"no image")):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.mkdir(path) if content is None else Path(os.fsdecode(path)).write_bytes(content)
+    for digit in "01":
+        Image.new("L", (28, 28)).save(tmp_path / digit / "0.png")
+    for extra in "23456789":
+        (tmp_path / extra).mkdir()
+        Image.new("L", (28, 28)).save(tmp_path / extra / "0.png")
+    record = tmp_path / "record.json"
+    call = ("ram_mnist", "--weights", weights, "--data", tmp_path, "--record", record)
+    for more in ((), ("--json",)):
+        code, out, err = run(*call, *more)
+        assert code == 0, err
+        assert "bad\\udcff.png" in err
+        (skipped,) = json.loads(record.read_bytes())["data"]["skipped_images"]
+        assert os.fsencode(skipped["name"]).endswith(b"bad\xff.png")
+    assert json.loads(out)["data"]["count"] == 10
+
+
+def test_a_limit_that_is_all_is_none(run, weights, digits):
+    for limit, stated, text in (("20", 20, "the first 20 images"), ("62", None, "60 images")):
+        call = ("ram_mnist", "--weights", weights, "--data", digits, "--limit", limit)
+        assert text in run(*call)[1]
+        assert json.loads(run(*call, "--json")[1])["data"]["limit"] == stated
 
 
 def test_a_folder_of_other_classes(run, weights, tmp_path):

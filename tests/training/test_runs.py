@@ -24,6 +24,7 @@ from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint
 from zoo.training.recipe import read_recipe
 from zoo.training.shared import check_parts, part
+from zoo.training.stop import stop_requests
 
 
 def test_a_killed_process_resumes_to_the_same_result(recipe, data, uninterrupted, tmp_path):
@@ -50,6 +51,36 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_result(
         trainer = training.train(settings, out, data=data, limit_steps=limit)
     assert trainer.step == trainer.total_steps == 40
     assert_same_result(out, uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_in_its_first_epoch_it_saves_and_resumes(
+    recipe, data, uninterrupted, tmp_path, number
+):
+    out = tmp_path / "out"
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(command(recipe, out, data), env=env, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"step 1 of 40  loss "), "before an epoch"
+        process.send_signal(number)
+        said = process.stderr.read().decode()
+    assert process.returncode == 130 and "Traceback" not in said
+    step = load_checkpoint(out / training.CHECKPOINT, read_recipe(recipe).digest)["step"]
+    assert f"stopped at step {step} of 40, saved" in said
+    assert (out / "recipe.toml").read_bytes() == recipe.read_bytes()
+    training.train(read_recipe(recipe), out, data=data)
+    assert_same_result(out, uninterrupted)
+
+
+def test_the_callers_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_requests() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_curve_has_a_row_an_epoch_and_the_errors_asked_for(uninterrupted):
@@ -99,6 +130,7 @@ def test_the_command_prints_json_and_stops_where_told(recipe, data, tmp_path):
     assert (said["step"], said["steps"]) == (12, 40)
     assert Path(said["weights"]).is_file()
     assert "1/4" in result.stderr and "train_error" in result.stderr
+    assert result.stderr.startswith("step 1 of 40  loss ")
 
 
 def test_any_model_trains_by_cross_entropy(data, tmp_path):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 import zoo
-from zoo.errors import UnknownNameError
+from zoo.build.plan import make_plan
+from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import default_registry, timm_index
 from zoo.registry.catalogue import goes_into_backbones
+from zoo.registry.specs import WeightsSpec
 
 
 def test_lists_are_sorted_and_without_repeats() -> None:
@@ -50,9 +53,10 @@ def test_compositions_are_every_mechanism_that_goes_into_every_backbone() -> Non
 
 def test_pretrained_names_only_what_has_weights() -> None:
     everything, pretrained = zoo.list_models(), zoo.list_models(pretrained=True)
-    assert set(pretrained) < set(everything) or pretrained == everything
-    for name in set(everything) - set(pretrained):
-        assert all(w["kind"] == "unpublished" for w in zoo.model_info(name)["weights"])
+    assert set(pretrained) < set(everything)
+    for name in everything:
+        kinds = {w["kind"] for w in zoo.model_info(name)["weights"]}
+        assert bool(kinds & {"bundled", "published"}) == (name in pretrained), name
     index = timm_index.architectures()
     assert zoo.list_backbones(pretrained=True) == sorted(n for n in index if index[n])
 
@@ -61,6 +65,25 @@ def test_pretrained_names_only_what_has_weights() -> None:
 def test_what_is_known_of_a_model_is_plain_data(name: str) -> None:
     info = zoo.model_info(name)
     assert json.loads(json.dumps(info))["name"] == info["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [("cbam_resnet50", "resnet50.a1_in1k"), ("simam_mobilenetv2_100", "mobilenetv2_100.ra_in1k")],
+)
+def test_a_warm_start_is_no_weights_of_the_models_own(name: str, backbone: str) -> None:
+    info = zoo.model_info(name)
+    assert info["weights"] == [] and info["warm_start"]["weights"] == backbone
+    assert "untrained" in info["warm_start"]["attention"]
+    assert name not in zoo.list_models(pretrained=True, composed=True)
+    plan = make_plan(name, default_registry(), pretrained=True)
+    assert plan.warm and isinstance(plan.weights, WeightsSpec)
+    assert (plan.weights.repository, dict(plan.weights.metrics)) == (f"timm/{backbone}", {})
+
+
+@pytest.mark.parametrize("name", ["se_resnet50", "ram_mnist", "resnet50", "stn_svhn"])
+def test_what_has_weights_or_no_attention_starts_warm_from_none(name: str) -> None:
+    assert zoo.model_info(name)["warm_start"] is None
 
 
 def test_a_composition_says_what_it_is_made_of() -> None:
@@ -80,6 +103,13 @@ def test_unknown_names_are_the_zoos_error(ask: object) -> None:
     assert callable(ask)
     with pytest.raises(UnknownNameError):
         ask("no_such_thing")
+
+
+@pytest.mark.parametrize("pattern", [None, 5, ["*"], b"*"])
+@pytest.mark.parametrize("ask", [zoo.list_models, zoo.list_attentions, zoo.list_backbones])
+def test_a_pattern_is_a_string(ask: Callable[..., object], pattern: object) -> None:
+    with pytest.raises(UsageError, match="pattern"):
+        ask(pattern)
 
 
 def test_the_index_of_timms_names_is_true() -> None:

@@ -14,13 +14,17 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo import cli
 from zoo.cli import COMMANDS
-from zoo.registry import plugins
+from zoo.errors import UsageError
+from zoo.registry import default_registry, plugins
+from zoo.registry.specs import ROLES
 
 HEAVY = {"torch", "timm", "torchvision", "numpy", "rich", "huggingface_hub"}
 LISTINGS = (
     ["list"],
     ["list", "--composed", "*resnet50"],
+    ["list", "--attentions"],
     ["list", "--attentions", "--json"],
+    ["list", "coord", "--json"],
     ["list", "--backbones", "--pretrained", "resnet*"],
     ["plugins"],
     ["plugins", "--json"],
@@ -29,6 +33,10 @@ LISTINGS = (
     ["--help"],
     ["--version"],
 )
+
+
+def _begin(prefix: str) -> list[str]:
+    return sorted(name for name in default_registry().datasets if name.startswith(prefix))
 
 
 def invoke(*arguments: str) -> Result:
@@ -98,8 +106,57 @@ def test_the_main_commands_give_json(name: str) -> None:
 
 
 def test_list_gives_a_name_a_line() -> None:
-    assert invoke("list", "--attentions").stdout.splitlines() == zoo.list_attentions()
+    assert invoke("list", "*resnet*").stdout.splitlines() == zoo.list_models("*resnet*")
     assert json.loads(invoke("list", "*cbam*", "--json").stdout) == zoo.list_models("*cbam*")
+
+
+def test_each_attention_has_its_family_role_and_what_it_is() -> None:
+    lines = invoke("list", "--attentions").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == zoo.list_attentions()
+    for line in lines:
+        name, rest = line.split(maxsplit=1)
+        info = zoo.attention_info(name)
+        assert rest.startswith(info["family"]) and ROLES[info["role"]] in rest
+        assert info["summary"] and info["summary"] in rest
+        assert str(info["paper"]["year"]) in rest
+    (gate,) = (line for line in lines if line.startswith("se "))
+    assert "Squeeze-and-excitation: each channel scaled by a gate in (0, 1)" in gate
+
+
+@pytest.mark.parametrize("pattern", ["coord", "COORD", "*coord*", "coordinate"])
+def test_a_part_of_a_name_finds_the_attention_too(pattern: str) -> None:
+    found = invoke("list", pattern)
+    assert found.stdout.startswith("coordinate ") and "attentions do" in found.stderr
+    assert json.loads(invoke("list", pattern, "--json").stdout) == ["coordinate"]
+    assert invoke("list", "--attentions", pattern).stdout == found.stdout
+
+
+def test_a_part_of_a_name_finds_models_and_says_which_attentions() -> None:
+    found = invoke("list", "cbam")
+    assert found.stdout.splitlines() == zoo.list_models("*cbam*")
+    assert "cbam, cbam_channel, cbam_spatial" in found.stderr
+    backbones = invoke("list", "--backbones", "convnext_ti").stdout.splitlines()
+    assert backbones == zoo.list_backbones("*convnext_ti*")
+    assert invoke("list", "--backbones", "resnet50").stdout == "resnet50\n", "a name is itself"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--family", "nonsense"], "--family baseline | "),
+        (["--attentions", "--family", "chanel"], "did you mean channel"),
+        (["--backbones", "--family", "channel"], "--family says nothing of backbones"),
+        (["--attentions", "--pretrained"], "--pretrained says nothing of attentions"),
+        (["--attentions", "--composed"], "--composed says nothing of attentions"),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(arguments: list[str], said: str) -> None:
+    result = invoke("list", *arguments)
+    assert isinstance(result.exception, UsageError) and said in str(result.exception)
+
+
+def test_a_name_that_is_wrong_gets_the_closest() -> None:
+    assert "did you mean coordinate" in invoke("list", "cordinate").stderr
 
 
 def test_an_empty_list_is_no_error() -> None:
@@ -115,11 +172,37 @@ def test_info_as_json_is_model_info() -> None:
     assert json.loads(invoke("info", "sk", "--json").stdout)["name"] == "selective_kernel"
 
 
+def test_info_says_what_a_model_costs() -> None:
+    info = zoo.model_info("cbam_resnet50")["cost"]
+    shown = invoke("info", "cbam_resnet50").stdout
+    assert f"{info['parameters']:,}" in shown and f"{info['multiplications']:,}" in shown
+    assert "--measure" in invoke("info", "eca_regnety_002").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("zoo info coord", ["plain,coordinate"]),
+        ("zoo eval eca_regnety_002", ["plain,eca_regnety_002"]),
+        ("zoo list --family by", ["plain,by_chance"]),
+        ("zoo eval ram_mnist --data mnist_cl", [f"plain,{n}" for n in _begin("mnist_cl")]),
+        ("zoo eval ram_mnist --data pictures", ["dir,pictures"]),
+        ("zoo eval ram_mnist --record here", ["file,here"]),
+    ],
+)
+def test_the_shell_completes_names_and_files(words: str, offered: list[str]) -> None:
+    count = str(len(words.split()) - 1)
+    environment = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": count}
+    done = CliRunner().invoke(cli.cli, env=environment, prog_name="zoo")
+    assert done.stdout.splitlines() == offered
+
+
 def test_a_wrong_name_is_one_message_and_exit_code_2() -> None:
     code = "import sys; sys.argv[1:] = ['info', 'cbm']\n" + RUN.replace("not end.code", "True")
     done = fresh(code + "\n    print(end.code)")
     assert done.stdout.strip() == "2"
     assert "did you mean cbam" in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3, "one error, not one for each kind of name"
 
 
 @pytest.mark.parametrize("arguments", [["no_such_command"], ["list", "--no-such-option"], ["info"]])

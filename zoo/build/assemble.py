@@ -36,20 +36,21 @@ log = logging.getLogger("zoo")
 def assemble(plan: Plan, registry: Registry) -> nn.Module:
     """Build the model of a plan, with its weights.
 
-    Loading never moves the global random state: what it leaves to chance (a new classifier, the
-    inner weights of an untrained attention) is drawn from a fork of it.
+    A new classifier is drawn from the global random state, so that two calls give two of them.
+    Nothing else moves it: an untrained attention is drawn from a fork.
     """
     if plan.weights is None:
         model = _construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
-    with torch.random.fork_rng(devices=[]), _open(plan.weights) as file:
-        with SkipInit():
+    with _open(plan.weights) as file:
+        with torch.random.fork_rng(devices=[]), SkipInit():
             model = _construct(plan, registry)
             plan = plan if plan.warm else _insert(plan, registry, model)
         config = _weights_config(plan, model)
         load(model, file, name=plan.name, config=config, architecture=_architecture(plan))
         if plan.warm:
-            plan = _insert(plan, registry, model)
+            with torch.random.fork_rng(devices=[]):
+                plan = _insert(plan, registry, model)
             _say_untrained(plan, len(vars(model)["zoo_sites"]))
         return describe(model, plan, file)
 
@@ -64,7 +65,7 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
     if spec is None or (plan.backbone and not plan.base):
         name = f"{plan.backbone}.{plan.tag}" if _is_timm_tag(plan) else plan.backbone
         build = partial(timm.create_model, name, pretrained=False)
-        return _call(build, plan.backbone, _timm_options(plan))
+        return _call(build, plan.backbone, _timm_options(plan), _hint(plan, registry))
     target = resolve(spec.target, registry.owner(spec))
     config = {"architecture": spec.name, **_target_config(plan)}
     # Where the target takes no size, only the attention that goes into it does.
@@ -73,7 +74,17 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
         build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
         kwargs_filter=for_attention,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    return _call(build, spec.name, {**getattr(spec, "defaults", {}), **plan.options})
+    options = {**getattr(spec, "defaults", {}), **plan.options}
+    return _call(build, spec.name, options, _hint(plan, registry))
+
+
+def _hint(plan: Plan, registry: Registry) -> str:
+    """The call that was meant, where an option is the attention's and not the backbone's."""
+    if plan.attention is None:
+        return ""
+    accepted = option_names(resolve(plan.attention.target, registry.owner(plan.attention)))
+    meant = {key: value for key, value in plan.options.items() if key in accepted}
+    return f'zoo.create_model("{plan.name}", attention_options={meant!r})' if meant else ""
 
 
 def _timm_options(plan: Plan) -> Mapping[str, Any]:
@@ -99,7 +110,7 @@ def _target_config(plan: Plan) -> dict[str, Any]:
     return settings
 
 
-def _call(build: Any, name: str, options: Mapping[str, Any]) -> nn.Module:
+def _call(build: Any, name: str, options: Mapping[str, Any], hint: str = "") -> nn.Module:
     """Run a constructor that may be anyone's; its complaints become an `OptionError`."""
     try:
         return build(**options)
@@ -110,7 +121,9 @@ def _call(build: Any, name: str, options: Mapping[str, Any]) -> nn.Module:
         if found is None:
             raise _refused(name, options, error) from error
         raise OptionError(
-            f"{name} has no option {found[1]!r}", where=f"model {name!r}", remedy=_accepts(error)
+            f"{name} has no option {found[1]!r}",
+            where=f"model {name!r}",
+            remedy=hint if f"{found[1]!r}:" in hint else _accepts(error),
         ) from error
     except (ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError,
             ZeroDivisionError, OverflowError) as error:  # fmt: skip

@@ -1,17 +1,29 @@
-"""What a mechanism costs on one map: parameters, multiply-accumulates, bytes that must move."""
+"""What a mechanism costs on one map, and a model on one image: counted in one forward pass.
+
+`python -m zoo.build.costs FILE` counts those of every mechanism and named model for `zoo info`,
+which reads `costs.json` in the top package of the plugin that states them
+(`zoo.registry.recorded_costs`).
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.build.attention import build_attention
-from zoo.errors import ZooError
-from zoo.registry import Registry
+from zoo.build.create import create_model
+from zoo.errors import OptionError, ZooError
+from zoo.registry import Registry, default_registry
 from zoo.registry.specs import MAPS, AttentionSpec
+from zoo.runtime.files import write_atomically
 
 CHANNELS, SIZE = 256, (28, 28)
 
@@ -59,3 +71,55 @@ def _sample(spec: AttentionSpec) -> Tensor | None:
     if spec.contract in ("tokens", "set") and not spec.trial.example:
         return torch.randn(1, SIZE[0] * SIZE[1], CHANNELS)
     return None
+
+
+def model_cost(name: str) -> dict[str, Any]:
+    """Parameters and multiply-accumulates of a model for one image of its own size.
+
+    It is counted on the meta device, without computing; where values decide what is computed (a
+    place to look at), on the CPU.
+
+    Raises: as `create_model`.
+    """
+    try:
+        with torch.device("meta"):
+            return _count(name)
+    except (RuntimeError, NotImplementedError, OptionError):
+        return _count(name)
+
+
+def _count(name: str) -> dict[str, Any]:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = create_model(name).eval().requires_grad_(False)
+        size = tuple(getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224))
+        with FlopCounterMode(display=False) as counter:
+            model(torch.rand(1, *size))
+    parameters = sum(p.numel() for p in model.parameters())
+    return _row(parameters, counter.get_total_flops() // 2, size)
+
+
+def _row(parameters: int, macs: int, size: tuple[int, ...]) -> dict[str, Any]:
+    return {"parameters": parameters, "multiplications": macs, "input_size": list(size)}
+
+
+def count_all(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
+    """Of each mechanism that takes one map, and of each named model, by name."""
+    attentions: dict[str, Any] = {}
+    for name, spec in sorted(registry.attentions.items()):
+        found, x = cost(spec, registry), _sample(spec)
+        if found is not None and x is not None:
+            attentions[name] = _row(found.parameters, found.macs, tuple(x.shape[1:]))
+    return {"attentions": attentions, "models": {n: model_cost(n) for n in sorted(registry.models)}}
+
+
+def dumps(table: Mapping[str, Mapping[str, Any]]) -> str:
+    """JSON with a line for each name."""
+    parts: list[str] = []
+    for kind, rows in table.items():
+        lines = [f" {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items()]
+        parts.append(f"{json.dumps(kind)}: {{\n" + ",\n".join(lines) + "\n}")
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+if __name__ == "__main__":
+    write_atomically(Path(sys.argv[1]), dumps(count_all(default_registry())).encode())

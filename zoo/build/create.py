@@ -75,7 +75,7 @@ def create_model(
     }  # fmt: skip
     arguments = {key: value for key, value in given.items() if value is not None} | options
     chosen: str | os.PathLike[str] | WeightsSpec | None = weights
-    if name.startswith("hf-hub:"):
+    if isinstance(name, str) and name.startswith("hf-hub:"):
         name, stated, published = open_hub_model(name)
         arguments = {**stated, **arguments}
         chosen = published if weights is None and pretrained else weights

@@ -66,6 +66,7 @@ def make_plan(
     """Resolve names, the authors' settings, weights and the form of insertion."""
     if insertion is not None and insertion not in INSERTIONS:
         raise UsageError(f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}")
+    _check_kinds(attention_options, sites)
     plan = _parts(name, registry, attention, dict(attention_options or {}), sites, options)
     if plan.attention is None:
         _refuse_without_attention(name, attention_options, sites, insertion, replace)
@@ -74,6 +75,21 @@ def make_plan(
     plan = changed(plan, replace=replace, weights=_weights(plan, registry, pretrained, weights))
     form = insertion or _default_form(plan)
     return changed(plan, insertion=form, options=_all_options(plan))  # pyright: ignore[reportArgumentType]
+
+
+def _check_kinds(attention_options: object, sites: object) -> None:
+    """Refuse what is neither a mapping of options nor paths of places."""
+    if not isinstance(attention_options, Mapping | None):
+        raise UsageError(
+            f"attention_options={attention_options!r:.80} is not a mapping of options",
+            remedy='attention_options={"reduction": 8}',
+        )
+    named = sites if isinstance(sites, list | tuple) else [sites or ""]
+    if not all(isinstance(path, str) for path in named):
+        raise UsageError(
+            f"sites={sites!r:.80} is neither a string nor a list of strings",
+            remedy='sites="stage", or sites=["layer3", "layer4"]',
+        )
 
 
 def _all_options(plan: Plan) -> dict[str, Any]:

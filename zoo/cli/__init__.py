@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from zoo.cli import output
 from zoo.errors import ZooError, ZooWarning
+from zoo.runtime.files import reason
 from zoo.version import __version__
 
 COMMANDS = {
@@ -81,18 +82,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: the zoo's own errors become one message and an exit code."""
+    """Entry point: the zoo's own errors, and the system's, become one message and an exit code."""
     warnings.showwarning = _show_warning
+    output.prepare()
     try:
         cli()
     except ZooError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(reason(error), 1)
 
 
-def echo_json(data: Any) -> None:
-    """Write data as JSON on stdout."""
-    click.echo(json.dumps(data, indent=2, default=str))
+def _fail(message: str, code: int) -> NoReturn:
+    try:
+        click.echo(f"error: {message}", err=True)
+    except OSError:  # nobody can be told but by the exit code
+        pass
+    output.discard()
+    sys.exit(code)
 
 
 _default_showwarning = warnings.showwarning

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 if TYPE_CHECKING:
     from zoo.hub.inventory import CachedFile
@@ -21,7 +21,7 @@ def command() -> None:
 
 
 @command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def list_(as_json: bool) -> None:
     """List cached files of model repositories, by commit."""
     from zoo.hub.inventory import cached_files
@@ -30,7 +30,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def verify(as_json: bool) -> None:
     """Hash every cached file anew; exit code 1 if one is corrupt."""
     from zoo.hub.inventory import cached_files

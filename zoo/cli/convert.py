@@ -9,17 +9,18 @@ from typing import Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 from zoo.errors import ConfigError, UsageError
 
 
 @click.command()
-@click.argument("name", metavar="FORMAT")
+@click.argument("name", metavar="FORMAT", shell_complete=complete.names)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
 @click.option("--config", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of it.")
 @click.option("--config-file", type=click.Path(path_type=Path), help="Options as a JSON object.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     name: str, checkpoint: Path, out: Path, pairs: tuple[str, ...], config_file: Path | None,
     as_json: bool,

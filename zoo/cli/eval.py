@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
 from zoo.cli.numbers import CommandWithNumbers, Numbers
+from zoo.cli.output import echo_json, json_option
+
+if TYPE_CHECKING:
+    from zoo.evaluation.record import Evaluation
 
 SETTINGS = ("input_size", "mean", "std", "crop_pct", "interpolation")
 
 
 @click.command(cls=CommandWithNumbers)
-@click.argument("model")
-@click.option("--data", metavar="NAME|DIR",
+@click.argument("model", shell_complete=complete.models)
+@click.option("--data", metavar="NAME|DIR", shell_complete=complete.datasets,
               help="Data set, or folder of images or parquet files; default what the weights are "
               "measured on.")  # fmt: skip
 @click.option("--split", help="Part of the data; default validation, else test, else train.")
-@click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.option(
+    "--weights",
+    type=complete.PATH,
+    metavar="TAG|FILE|hf-hub:REPO",
+    help="Default: the model's own.",
+)
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")
 @click.option("--amp/--no-amp", default=None, help="Autocast; default where it is faster (CUDA).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -33,11 +42,16 @@ SETTINGS = ("input_size", "mean", "std", "crop_pct", "interpolation")
 @click.option("--crop-pct", type=click.FloatRange(0, min_open=True), metavar="P",
               help="Share of the resized image that the centre crop takes.")  # fmt: skip
 @click.option("--interpolation", metavar="NAME", help="How images are resized: bicubic, ...")
-@click.option("--record", metavar="FILE", help="Write the record as JSON.")
-@click.option("--picture", metavar="FILE", help="Draw where a glimpse model looked (png, jpg).")
+@click.option("--record", type=complete.PATH, metavar="FILE", help="Write the record as JSON.")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="FILE",
+    help="Draw where a glimpse model looked (png, jpg).",
+)
 @click.option("--strict", is_flag=True, help="An image that cannot be read is an error.")
 @click.option("--progress/--no-progress", default=None, help="Default: on a terminal.")
-@click.option("--json", "as_json", is_flag=True, help="The record on stdout.")
+@json_option
 def command(as_json: bool, **given: Any) -> None:
     """Measure MODEL: top-1 and top-5 accuracy, with the model's own preprocessing.
 
@@ -48,17 +62,17 @@ def command(as_json: bool, **given: Any) -> None:
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from zoo.evaluation.job import Job
-    from zoo.runtime.processes import is_main
 
     names = ("model", "data", "split", "weights", "test_size", "record", "picture")
     settings = {name: given.pop(name) for name in SETTINGS}
     job = Job(settings=settings, **{name: given.pop(name) for name in names})
-    result, record = job.run(**given)
-    if not is_main():
-        return
-    for line in result.remarks():
-        click.echo(f"warning: {line}", err=True)
-    if as_json:
-        echo_json(record)
-    else:
-        click.echo(result.text(job.model))
+
+    def show(result: Evaluation, record: dict[str, Any]) -> None:
+        if as_json:
+            echo_json(record)
+        else:
+            click.echo(result.text(job.model))
+        for line in result.remarks():
+            click.echo(f"warning: {line}", err=True)
+
+    job.run(show, **given)

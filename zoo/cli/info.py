@@ -6,32 +6,42 @@ from typing import Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 from zoo.errors import UnknownNameError
-from zoo.registry import catalogue
+from zoo.registry import catalogue, default_registry, names
 
 
 @click.command()
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-def command(name: str, as_json: bool) -> None:
-    """Show what is known of NAME, a model or an attention mechanism."""
+@click.argument("name", shell_complete=complete.names)
+@click.option("--measure", is_flag=True, help="Build the model and count what it costs.")
+@json_option
+def command(name: str, measure: bool, as_json: bool) -> None:
+    """Show what is known of NAME, a model or an attention mechanism.
+
+    With its parameters and the multiplications of one forward pass: of a named model or a mechanism
+    as recorded, of any other with --measure.
+    """
     info = _info(name)
+    if measure and "weights" in info:
+        from zoo.build.costs import model_cost
+
+        info["cost"] = model_cost(name)
     if as_json:
         echo_json(info)
     else:
         click.echo("\n".join(_lines(info)))
+        if "weights" in info and info["cost"] is None:
+            click.echo(f"{'cost':<15} not recorded: zoo info {name} --measure")
 
 
 def _info(name: str) -> dict[str, Any]:
-    try:
-        return catalogue.attention_info(name)
-    except UnknownNameError as no_attention:
+    for known in (catalogue.attention_info, catalogue.model_info):
         try:
-            return catalogue.model_info(name)
-        except UnknownNameError as no_model:
-            what = f"{no_attention.what}\n{no_model.what}"
-            raise UnknownNameError(what, remedy=no_model.remedy) from None
+            return known(name)
+        except UnknownNameError:
+            continue
+    raise names.unknown(name, default_registry())
 
 
 def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
@@ -46,6 +56,11 @@ def _lines(info: dict[str, Any], indent: str = "") -> list[str]:
             for row in value:
                 lines += ["", *_lines(row, indent + "  ")]
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            lines.append(f"{indent}{key:<13} {text}")
+            lines.append(f"{indent}{key:<15} {_text(value)}")
     return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)

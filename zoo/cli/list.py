@@ -1,40 +1,115 @@
-"""`zoo list`: names as plain text, without torch."""
+"""`zoo list`: what there is, as plain text, without torch."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import partial
+
 import click
 
-from zoo.cli import echo_json
-from zoo.registry import catalogue
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
+from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import catalogue, default_registry, names
+from zoo.registry.specs import ROLES
 
 
 @click.command()
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=complete.names)
 @click.option("--attentions", "what", flag_value="attentions", help="List attention mechanisms.")
 @click.option("--backbones", "what", flag_value="backbones", help="List backbones.")
 @click.option("--composed", is_flag=True, help="Models: every attention in every backbone too.")
-@click.option("--pretrained", is_flag=True, help="Only those with weights to load.")
-@click.option("--family", default="", help="Only models or attentions of this family.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@click.option("--pretrained", is_flag=True, help="Only those with trained weights of their own.")
+@click.option("--family", default="", help="Only models or attentions of this family.",
+              shell_complete=complete.families)  # fmt: skip
+@json_option
 def command(
     pattern: str, what: str | None, composed: bool, pretrained: bool, family: str, as_json: bool
 ) -> None:
-    """List names that match PATTERN (as in a shell, "*cbam*").
+    """List what matches PATTERN: as in a shell ("*cbam*"), else a name or a part of names.
 
     Named models by default. Any attention goes by name into any backbone that can take it:
-    <attention>_<backbone>, as in eca_convnext_tiny.
+    <attention>_<backbone>, as in eca_convnext_tiny; without trained weights of their own, these
+    start from the backbone's. --attentions says of each its family, role, what it is, and where it
+    was published.
     """
-    if what == "attentions":
-        found = catalogue.list_attentions(pattern, family=family)
-    elif what == "backbones":
-        found = catalogue.list_backbones(pattern, pretrained=pretrained)
-    else:
-        found = catalogue.list_models(
-            pattern, pretrained=pretrained, family=family, composed=composed
-        )
+    what = what or "models"
+    _check(what, composed, pretrained, family)
+    attentions = partial(catalogue.list_attentions, family=family)
+    find: dict[str, Callable[[str], list[str]]] = {
+        "models": partial(
+            catalogue.list_models, pretrained=pretrained, family=family, composed=composed
+        ),
+        "attentions": attentions,
+        "backbones": partial(catalogue.list_backbones, pretrained=pretrained),
+    }
+    found = _found(find[what], pattern)
+    alike = what == "models" and pattern not in ("*", "") and not family
+    others = _near(attentions, pattern) if alike else []
     if as_json:
-        echo_json(found)
-    elif found:
-        click.echo("\n".join(found))
-    else:
-        click.echo(f"nothing matches {pattern!r}", err=True)
+        echo_json(found or others)
+        return
+    _show(found, what)
+    if others and not found:
+        click.echo(f"no model of its own matches {pattern!r}; these attentions do:", err=True)
+        _show(others, "attentions")
+    elif others:
+        shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
+        click.echo(f"attentions that match, too: {shown}", err=True)
+    elif not found:
+        click.echo(f"nothing matches {pattern!r}{_hint(pattern)}", err=True)
+
+
+def _check(what: str, composed: bool, pretrained: bool, family: str) -> None:
+    """Refuse options that say nothing of what is listed, and families that there are not."""
+    lost = {
+        "--composed": composed and what != "models",
+        "--pretrained": pretrained and what == "attentions",
+        "--family": family and what == "backbones",
+    }
+    for option in (option for option, given in lost.items() if given):
+        raise UsageError(f"{option} says nothing of {what}", remedy=f"zoo list --{what}")
+    known = catalogue.families(attentions=what == "attentions")
+    if family and family not in known:
+        raise UnknownNameError(
+            f"no {what} are of a family {family!r}{names.did_you_mean(family, known)}",
+            remedy=f"--family {' | '.join(known)}",
+        )
+
+
+def _found(find: Callable[[str], list[str]], pattern: str) -> list[str]:
+    """Names of a shell's pattern; where that is plain text, those that are it or contain it."""
+    return find(pattern) or _near(find, pattern)
+
+
+def _near(find: Callable[[str], list[str]], pattern: str) -> list[str]:
+    is_plain = not re.search(r"[*?\[]", pattern)
+    return find(f"*{pattern.lower()}*" if is_plain else pattern)
+
+
+def _show(found: list[str], what: str) -> None:
+    if found:
+        click.echo("\n".join(_rows(found) if what == "attentions" else found))
+
+
+def _rows(found: list[str]) -> list[str]:
+    registry = default_registry()
+    specs = [registry.attentions[name] for name in found]
+    cells: list[tuple[str, ...]] = []
+    for spec in specs:
+        paper = spec.provenance.paper
+        source = f"{paper.venue} {paper.year or ''}".strip() if paper else ""
+        line = "; ".join(filter(None, (catalogue.summary_of(spec, registry), source)))
+        cells.append((spec.name, spec.family, ROLES[spec.insertion.role], line))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:3]
+    return [
+        "  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in cells
+    ]
+
+
+def _hint(pattern: str) -> str:
+    registry = default_registry()
+    known = (*registry.attentions, *registry.aliases, *registry.models)
+    return names.did_you_mean(pattern[: names.LONGEST], known)

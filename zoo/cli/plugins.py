@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import echo_json, plugin_commands
+from zoo.cli import plugin_commands
+from zoo.cli.output import echo_json, json_option
 from zoo.registry import default_registry
 from zoo.registry.plugins import Plugin
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(as_json: bool) -> None:
     """Show plugins, where they come from, and what is wrong with them.
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete.models)
 @click.option("--offline", is_flag=True, help="Only check what is cached.")
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), help="Seconds for each.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(names: tuple[str, ...], offline: bool, deadline: float | None, as_json: bool) -> None:
     """Fetch and verify the weights of each NAME: MODEL[.TAG], or hf-hub:ORG/NAME[@REVISION].
 

@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|CHECKPOINT")
+@click.argument("target", metavar="MODEL|CHECKPOINT", shell_complete=complete.models)
 @click.argument("repository", metavar="ORG/NAME")
-@click.option("--weights", default="", help="For a MODEL: tag, file or hf-hub:... to publish.")
+@click.option(
+    "--weights",
+    type=click.Path(),
+    default="",
+    help="For a MODEL: tag, file or hf-hub:... to publish.",
+)
 @click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
 @click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
 @click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")
@@ -24,7 +30,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
 @click.option("--dry-run", is_flag=True, help="Send nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the files here.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     target: str, repository: str, weights: str, recipe: Path | None, records: tuple[Path, ...],
     picture: Path | None, license: str, private: bool, create_pr: bool, dry_run: bool,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 
 @click.command()
@@ -18,7 +21,7 @@ from zoo.cli import echo_json
               help="Folder with the training files; default $ZOO_DATA.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="Stop, resumable, after N steps.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     recipe: Path,
     out: Path | None,
@@ -30,8 +33,9 @@ def command(
     """Train the model of a RECIPE (a TOML file).
 
     The run's folder receives recipe.toml, checkpoint.pt, curve.csv and model.safetensors: what
-    `zoo push` publishes. Called again, an interrupted run goes on from its checkpoint and ends as
-    if it had never stopped. On several devices, each with its part of every batch:
+    `zoo push` publishes. Ctrl-C saves and stops. Called again, an interrupted run goes on from its
+    checkpoint and ends as if it had never stopped. On several devices, each with its part of every
+    batch:
 
         torchrun --nproc-per-node N -m zoo train RECIPE --device cuda
     """
@@ -41,15 +45,22 @@ def command(
     from zoo.training.recipe import read_recipe
     from zoo.training.run import WEIGHTS, train
 
-    settings = read_recipe(recipe)
+    settings, text = read_recipe(recipe), recipe.read_bytes()
     out = out or Path("runs") / recipe.stem
-    with Progress(quiet=not is_main()) as progress:
-        trainer = train(
-            settings, out, data=data, device=device, limit_steps=limit_steps, report=progress
-        )
+    try:
+        with Progress(quiet=not is_main()) as progress:
+            trainer = train(
+                settings, out, data=data, device=device, limit_steps=limit_steps, report=progress
+            )
+    except KeyboardInterrupt as stop:
+        if not stop.args or not is_main():
+            raise
+        write_atomically(out / "recipe.toml", text)
+        click.echo(f"{stop}; the same call goes on from there", err=True)
+        sys.exit(INTERRUPTED)
     if not is_main():
         return
-    write_atomically(out / "recipe.toml", recipe.read_bytes())
+    write_atomically(out / "recipe.toml", text)
     result: dict[str, Any] = {
         "model": settings.model,
         "recipe": str(recipe),

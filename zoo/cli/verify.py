@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 
 if TYPE_CHECKING:
     from zoo.reference import CaseResult
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=complete.PATH, metavar="PATH...")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(paths: tuple[str, ...], device: str, as_json: bool) -> None:
     """Run reference cases: weights, inputs, outputs and gradients of the authors' own code.
 

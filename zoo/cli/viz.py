@@ -6,19 +6,30 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import complete
+from zoo.cli.output import echo_json, json_option
 
 
 @click.command()
-@click.argument("model")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", metavar="FILE", help="The picture (png, gif, jpg, ...); default MODEL.png.")
-@click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.argument("model", shell_complete=complete.models)
+@click.argument("images", nargs=-1, required=True, type=complete.PATH, metavar="IMAGE...")
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    help="The picture (png, gif, jpg, ...); default MODEL.png.",
+)
+@click.option(
+    "--weights",
+    type=complete.PATH,
+    metavar="TAG|FILE|hf-hub:REPO",
+    help="Default: the model's own.",
+)
 @click.option("--untrained", is_flag=True, help="Random weights, for a model that has no others.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
 @click.option("--channels", type=click.IntRange(0), default=3, show_default=True,
               help="Channels of each mask to draw, beside their mean.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def command(
     model: str,
     images: tuple[str, ...],

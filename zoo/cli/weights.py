@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli.output import echo_json, json_option
 
 
 @click.group(name="weights")
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command(name="list")
 @click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def list_(pattern: str, as_json: bool) -> None:
     """List weights whose MODEL.TAG matches PATTERN."""
     from dataclasses import asdict
@@ -48,7 +48,7 @@ def add(repository: str, model: str, tag: str, out: Path, force: bool) -> None:
 
 @command.command()
 @click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@json_option
 def check(pattern: str, as_json: bool) -> None:
     """Ask the Hub whether it still holds what manifests state; exit code 1 if not."""
     from zoo.hub import manifest_tools

@@ -32,7 +32,8 @@ def open_set(
     base = root if root is not None else os.environ.get("ZOO_DATA")
     if base is None:
         raise DataError(
-            f"where are the files of {name}?", remedy=f"ZOO_DATA=DIR, or --data DIR/{name}"
+            f"where are the files of {name}?",
+            remedy=f"ZOO_DATA=DIR, or --data DIR/{name}; {_download(cls, 'DIR')} fetches them",
         )
     reasons: list[str] = []
     for folder in (Path(base).expanduser() / name, Path(base).expanduser()):
@@ -51,8 +52,12 @@ def open_set(
     raise DataError(
         f"cannot open {name}: {reasons[0]}",
         where=str(base),
-        remedy=f"python -c \"import torchvision.datasets as d; d.{cls}('{base}', download=True)\"",
+        remedy=_download(cls, base),
     )
+
+
+def _download(cls: str, folder: object) -> str:
+    return f"python -c \"import torchvision.datasets as d; d.{cls}('{folder}', download=True)\""
 
 
 def _split_options(cls: str, split: str | None) -> list[dict[str, Any]]:

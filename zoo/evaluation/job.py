@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from zoo.build.create import create_model
 from zoo.build.plan import make_plan
@@ -24,7 +23,10 @@ from zoo.explain.glimpses import can_show
 from zoo.registry import default_registry
 from zoo.registry.catalogue import weights_of
 from zoo.registry.specs import WeightsSpec
+from zoo.runtime.files import all_of
 from zoo.runtime.processes import is_main
+
+Show = Callable[[Evaluation, dict[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +45,14 @@ class Job:
     record: str | None = None
     picture: str | None = None
 
-    def run(self, **options: Any) -> tuple[Evaluation, dict[str, Any]]:
-        """Evaluate with `options` of `evaluate`; the record and picture are written last.
+    def run(self, show: Show | None = None, **options: Any) -> tuple[Evaluation, dict[str, Any]]:
+        """Evaluate with `options` of `evaluate`; then show, and write the record and the picture.
 
         What can be wrong with the data and the files to write is looked at before any weights are
-        fetched.
+        fetched. Once there is a result, each of the three is done even if another one fails.
+
+        Args:
+            show: called in the first process with the result and its record.
         """
         _check_output(self.record, "--record")
         _check_output(self.picture, "--picture")
@@ -61,8 +66,14 @@ class Job:
         result = evaluate(model, data, preprocessing=settings, **options)
         weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
         record = result.record(self.model, weights)
+        seen = matched(data, model)[0]
+        picture = partial(save_glimpses, model=model, data=seen, settings=settings)
         if is_main():
-            self._leave(model, data, settings, record)
+            all_of(
+                lambda: show(result, record) if show else None,
+                lambda: write_record(self.record, record) if self.record else None,
+                lambda: picture(self.picture) if self.picture else None,
+            )
         return result, record
 
     def _open(self) -> ImageData:
@@ -85,21 +96,14 @@ class Job:
             )
         return found.dataset
 
-    def _leave(
-        self, model: nn.Module, data: ImageData, settings: Preprocessing, record: dict[str, Any]
-    ) -> None:
-        if self.picture:
-            save_glimpses(self.picture, model, matched(data, model)[0], settings)
-        if self.record:
-            write_record(self.record, record)
-
 
 def _check_output(path: str | None, option: str) -> None:
     """A file that cannot be written is found out before the work, not after it."""
     if path is None:
         return
-    parent = Path(path).expanduser().absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if Path(path).is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+    file = Path(path).expanduser().absolute()
+    place = file if file.exists() and not file.is_file() else file.parent  # a device, or a folder
+    while not place.exists():
+        place = place.parent
+    if file.is_dir() or place.is_file() or not os.access(place, os.W_OK):
         raise UsageError(f"{option} {path} cannot be written", remedy=f"{option} FILE")

@@ -30,7 +30,7 @@ class Evaluation:
         preprocessing: the settings used, in timm's names.
         device, device_name, precision, form: where and how; see `Predictor`.
         batch_size, processes: of the run; neither changes the metrics.
-        limit: the number of images asked for, if not all.
+        limit: the number of images asked for, if these are not all.
         classes: how the classes of the data became the model's; None if the data names none.
         left_out: files in the data's folders that are no images of a class.
     """
@@ -108,6 +108,8 @@ class Evaluation:
     def text(self, model: str = "") -> str:
         """The result for a reader, a line a fact."""
         images = f"{self.tally.count} images"
+        if self.limit:
+            images = f"the first {images}"
         if self.skipped:
             images += f", {len(self.skipped)} skipped"
         rows = {
@@ -162,6 +164,6 @@ def versions() -> dict[str, str]:
 
 
 def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, whole or not at all."""
+    """Write a record as JSON, whole or not at all; a name that is not UTF-8 is escaped."""
     content = json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n"
-    write_atomically(Path(path).expanduser(), content.encode())
+    write_atomically(Path(path).expanduser(), content.encode(errors="backslashreplace"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
 from zoo.data.base import ImageData, Items, adapt
 from zoo.data.preprocessing import Preprocessing
-from zoo.errors import DataError, OptionError, ZooError
+from zoo.errors import DataError, OptionError, UsageError, ZooError
 from zoo.evaluation.labels import LabelKind
 from zoo.evaluation.loader import Batch, batches, share
 from zoo.evaluation.matching import matched
@@ -68,9 +69,11 @@ def evaluate(
     Raises:
         DataError: the data set is empty, its classes are not the model's, it has sequences and
         the model one class or the reverse, a sequence does not fit, no image can be read, or
-        (strict) one cannot. UsageError: the device. OptionError: a number below its least.
+        (strict) one cannot. UsageError: the device, or what is no model or no
+        data set. OptionError: a number below its least.
     """
     _check_numbers(batch_size=batch_size, limit=limit, workers=workers)
+    _check_kinds(model, dataset)
     data, classes = matched(adapt(dataset), model)
     kind = LabelKind.of(model, data)
     count = len(data) if limit is None else min(limit, len(data))
@@ -100,7 +103,7 @@ def evaluate(
         form=predictor.form,
         batch_size=batch_size,
         processes=processes.count,
-        limit=limit,
+        limit=limit if count < len(data) else None,
         classes=classes,
         left_out=tuple(getattr(data, "left_out", ())),
     )
@@ -161,11 +164,31 @@ def _everyone(processes: Processes, total: Counts, measure: Callable[[], Counts]
     return total
 
 
+def _check_kinds(model: object, dataset: object) -> None:
+    """Refuse a name where a model or a data set is meant, and what cannot be indexed."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"{model!r:.80} is not a model (torch.nn.Module)",
+            remedy=f"evaluate(zoo.create_model({model!r:.80}, pretrained=True), dataset)",
+        )
+    if isinstance(dataset, str | bytes | os.PathLike):
+        name = os.fsdecode(dataset)
+        raise UsageError(
+            f"{name!r} is a name, not a data set",
+            remedy=f"evaluate(model, zoo.evaluation.open_data({name!r}))",
+        )
+    if not all(hasattr(dataset, method) for method in ("__len__", "__getitem__")):
+        raise UsageError(
+            f"a {type(dataset).__name__} is not a map-style data set: len(data) and data[i]",
+            remedy="evaluate(model, dataset), where dataset[i] is (image, class index)",
+        )
+
+
 def _check_numbers(**numbers: int | None) -> None:
     for name, value in numbers.items():
         least = 0 if name == "workers" else 1
-        if value is not None and value < least:
-            raise OptionError(f"{name}={value} is less than {least}")
+        if value is not None and not (isinstance(value, Integral) and value >= least):
+            raise OptionError(f"{name}={value!r} is no whole number of at least {least}")
 
 
 def _workers(asked: int | None, data: ImageData, processes: int) -> int:

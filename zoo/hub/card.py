@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.hub.records import is_accuracy
+from zoo.hub.records import is_accuracy, is_whole, skipped
 
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?\Z")
 
@@ -92,6 +92,7 @@ def _metadata(facts: Facts) -> str:
             source_url=f"{home}/{number}.json",
         )
         for number, record in enumerate(facts.records)
+        if is_whole(record)
         for key, value in record["metrics"].items()
     ]
     tags = ("image-classification", "timm", "attention-zoo", facts.info.get("attention"))
@@ -123,14 +124,9 @@ def _measured(facts: Facts) -> str:
     for record in facts.records:
         data = record["data"]
         count = f"first {data['count']}" if data.get("limit") else data["count"]
-        start = f"{data['name']} | {data.get('split', '')} | {count} | {_skipped(data)}"
+        start = f"{data['name']} | {data.get('split', '')} | {count} | {skipped(record)}"
         rows += [f"| {start} | {key} | {value:g} |" for key, value in record["metrics"].items()]
     return "\n".join([*rows, "", "By `zoo eval` on these very weights; the records are beside."])
-
-
-def _skipped(data: Mapping[str, Any]) -> int:
-    skipped = data.get("skipped") or 0
-    return len(skipped) if isinstance(skipped, list | tuple) else skipped
 
 
 def _training(facts: Facts) -> str:
@@ -154,6 +150,11 @@ def _limits(facts: Facts) -> str:
         f"- It expects images of {shape}, prepared as `config.json` says; elsewhere it has not"
         " been measured.",
     ]
+    if not all(map(is_whole, facts.records)):
+        lines.append(
+            "- A figure that was measured on a part of a data set is no result on that data set:"
+            " the Hub is told only of whole ones."
+        )
     if facts.records:
         lines.append("- The figures hold for the data named above and say nothing of other data.")
     if not facts.license:

@@ -34,7 +34,7 @@ def curve_picture(curve: Path | None) -> dict[str, bytes]:
 def _read(path: Path) -> list[dict[str, float]]:
     """Rows of numbers; empty cells are left out, and a file that is not one has no rows."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return [_numbers(row.items()) for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, csv.Error):
         return []

@@ -11,6 +11,7 @@ from typing import Any
 from zoo.errors import ConfigError, UsageError
 
 SIZE_LIMIT = 2**20  # bytes
+MOST_SKIPPED = 0.01  # of the images that were read, in a figure of the whole split
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def _fault(record: Any) -> str:
         return "weights.sha256 is absent"
     if not isinstance(record["data"].get("name"), str) or not _is_count(record["data"]):
         return "data.name or data.count is absent"
+    if not isinstance(record["data"].get("skipped") or 0, int | list):
+        return "data.skipped is neither a number nor a list"
     bad = [key for key, value in record["metrics"].items() if not _is_metric(key, value)]
     return f"metrics.{bad[0]} = {record['metrics'][bad[0]]!r}" if bad else ""
 
@@ -63,6 +66,19 @@ def _is_metric(key: Any, value: Any) -> bool:
 def is_accuracy(key: str) -> bool:
     """Whether a metric is a share of what is right, in percent."""
     return key.startswith("top") or key.endswith("_accuracy")
+
+
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether the figures are of the whole split: not of its first images, nor of the readable ones
+    where more than one in a hundred could not be read."""
+    data = record["data"]
+    return not data.get("limit") and skipped(record) <= MOST_SKIPPED * data["count"]
+
+
+def skipped(record: Mapping[str, Any]) -> int:
+    """The number of images that could not be read."""
+    found = record["data"].get("skipped") or 0
+    return len(found) if isinstance(found, list | tuple) else found
 
 
 def check(records: Sequence[Mapping[str, Any]], model: str, sha256: str) -> None:

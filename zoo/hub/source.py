@@ -111,7 +111,7 @@ def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
     from zoo.training.recipe import read_recipe
 
     settings = read_recipe(path)
-    return settings.model, dict(settings.model_options), path.read_text(), settings.data.name
+    return settings.model, dict(settings.model_options), path.read_text("utf-8"), settings.data.name
 
 
 def _built(

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from zoo.errors import UsageError
 from zoo.registry import Registry, default_registry, names, timm_index
+from zoo.registry.recorded_costs import recorded_cost
 from zoo.registry.specs import MAPS, AttentionSpec, WeightsSpec
+from zoo.registry.summary import summary
 
 
 def list_models(
@@ -17,7 +20,8 @@ def list_models(
 
     Args:
         pattern: as in a shell, `"*cbam*"`.
-        pretrained: only those with weights to load (bundled, published or warm start).
+        pretrained: only those with weights trained as a whole (bundled or published); others start
+            warm, from the weights of their backbone, see `model_info`.
         family: only models of that family.
         composed: also every attention in every backbone of timm (tens of thousands of names).
     """
@@ -25,10 +29,10 @@ def list_models(
     found = {n for n, spec in registry.models.items() if family in ("", spec.family)}
     if composed:
         mixes = (a for a in registry.attentions.values() if goes_into_backbones(a))
-        found |= {f"{a.name}_{b}" for a in mixes for b in _backbones(registry, pretrained)}
+        found |= {f"{a.name}_{b}" for a in mixes for b in _backbones(registry)}
     if pretrained:
-        found = {n for n in found if n not in registry.models or _has_weights(registry, n)}
-    return sorted(n for n in found if fnmatchcase(n, pattern))
+        found &= _trained(registry)
+    return sorted(n for n in found if matches(n, pattern))
 
 
 def list_attentions(
@@ -39,7 +43,7 @@ def list_attentions(
     return sorted(
         spec.name
         for spec in registry.attentions.values()
-        if any(fnmatchcase(n, pattern) for n in (spec.name, *spec.aliases))
+        if any(matches(n, pattern) for n in (spec.name, *spec.aliases))
         and family in ("", spec.family)
         and contract in ("", spec.contract)
         and kind in ("", spec.kind)
@@ -48,7 +52,12 @@ def list_attentions(
 
 def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
     """Names of backbones (timm's and plugins') that match, sorted."""
-    return sorted(n for n in _backbones(default_registry(), pretrained) if fnmatchcase(n, pattern))
+    registry, index = default_registry(), timm_index.architectures()
+    found = _backbones(registry)
+    if pretrained:
+        trained = _trained(registry)
+        found = (n for n in found if index.get(n) or n in trained)
+    return sorted(n for n in found if matches(n, pattern))
 
 
 def model_info(name: str) -> dict[str, Any]:
@@ -63,18 +72,22 @@ def model_info(name: str) -> dict[str, Any]:
     if spec is not None and spec.attention:
         attention = names.attention(spec.attention, registry)
     provenances = [stated.provenance for stated in (spec, attention) if stated is not None]
+    backbone = spec.backbone if spec else read.backbone
+    weights = weights_of(read.name, registry)
     return {
         "name": read.name,
         "family": spec.family if spec else (attention.family if attention else "timm"),
         "kind": spec.kind if spec else (attention.kind if attention else "soft"),
         "attention": attention.name if attention else None,
-        "backbone": (spec.backbone if spec else read.backbone) or None,
+        "backbone": backbone or None,
         "target": (spec.target if spec else "") or None,
         "options": dict(spec.defaults) if spec else {},
         "paper": next((_paper(p.paper) for p in provenances if p.paper), None),
         "verified": next((p.verified for p in provenances if p.verified), ""),
         "notes": spec.provenance.notes if spec else "",
-        "weights": [_weights(w) for w in weights_of(read.name, registry)],
+        "cost": recorded_cost(spec, registry) if spec else None,
+        "weights": [_weights(w) for w in weights],
+        "warm_start": _warm_start(backbone, weights) if attention else None,
     }
 
 
@@ -87,6 +100,8 @@ def attention_info(name: str) -> dict[str, Any]:
         **_fields(spec, "name", "aliases", "family", "kind", "contract"),
         **_fields(insertion, "role", "placement", "default_sites", "quadratic", "identity"),
         **_fields(provenance, "license", "reference", "verified", "notes"),
+        "summary": summary_of(spec, registry),
+        "cost": recorded_cost(spec, registry),
         "target": spec.target,
         "paper": _paper(provenance.paper),
         "plugin": registry.owner(spec),
@@ -97,10 +112,31 @@ def _fields(record: object, *names: str) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
 
 
+def summary_of(spec: AttentionSpec, registry: Registry) -> str:
+    """What a mechanism is, in a line, from the docstrings of its source; without importing it."""
+    module = spec.target.partition(":")[0] + ":"
+    same = [s for s in registry.attentions.values() if s.target.startswith(module)]
+    return summary(spec.target, alone=len(same) == 1)
+
+
+def families(*, attentions: bool = False) -> list[str]:
+    """The families that there are, of models or of attentions."""
+    registry = default_registry()
+    specs = registry.attentions if attentions else registry.models
+    return sorted({spec.family for spec in specs.values()})
+
+
 def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
     """Stated weights of a model, the default first."""
     found = [w for (name, _), w in registry.weights.items() if name == model]
     return sorted(found, key=lambda w: not w.default)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is of a shell's pattern."""
+    if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"a pattern is a string, not {pattern!r:.80}", remedy='"*cbam*"')
+    return fnmatchcase(name, pattern)
 
 
 def goes_into_backbones(spec: AttentionSpec) -> bool:
@@ -109,17 +145,21 @@ def goes_into_backbones(spec: AttentionSpec) -> bool:
     return spec.insertion.role != "none" and spec.contract in contracts
 
 
-def _has_weights(registry: Registry, name: str) -> bool:
-    if any(w.kind != "unpublished" for w in weights_of(name, registry)):
-        return True
-    spec = registry.models.get(name)
-    return bool(spec and spec.backbone and timm_index.architectures().get(spec.backbone))
+def _trained(registry: Registry) -> set[str]:
+    """Models with weights that were trained as a whole and can be had."""
+    return {w.model for w in registry.weights.values() if w.kind in ("bundled", "published")}
 
 
-def _backbones(registry: Registry, pretrained: bool) -> Iterable[str]:
-    index = timm_index.architectures()
-    own = [n for n in registry.backbones if not pretrained or _has_weights(registry, n)]
-    return [n for n in index if index[n] or not pretrained] + own
+def _backbones(registry: Registry) -> Iterable[str]:
+    return [*timm_index.architectures(), *registry.backbones]
+
+
+def _warm_start(backbone: str, weights: Iterable[WeightsSpec]) -> Mapping[str, str] | None:
+    """What `pretrained=True` loads of a model that has no trained weights of its own."""
+    tags = timm_index.architectures().get(backbone)
+    if not tags or any(w.kind != "unpublished" for w in weights):
+        return None
+    return {"weights": f"{backbone}.{tags[0]}", "attention": "untrained, no accuracy is claimed"}
 
 
 def _paper(paper: Any) -> Mapping[str, Any] | None:

@@ -97,6 +97,11 @@ class Registry:
         plugin = self._owners.get((type(spec), spec.name))
         return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
 
+    def package(self, spec: Named) -> str:
+        """The top package of the plugin that states `spec`; empty if there is none."""
+        plugin = self._owners.get((type(spec), spec.name))
+        return plugin.target.partition(":")[0].partition(".")[0] if plugin else ""
+
     def report(self) -> None:
         """Warn once of each plugin that has problems, or raise where the user wants strictness."""
         for plugin in self._plugins:

@@ -27,24 +27,27 @@ class ModelName:
 def parse(name: str, registry: Registry) -> ModelName:
     """Read a name: an exact model, else a backbone's own name, else attention and backbone.
 
-    timm's own names (`eca_resnet33ts`, `gc_efficientnetv2_rw_t`, ...) stay timm's.
+    timm's own names (`eca_resnet33ts`, `gc_efficientnetv2_rw_t`, ...) stay timm's. Capitals and
+    hyphens are read as names are written (`CBAM-ResNet50` is `cbam_resnet50`).
 
     Raises:
         UnknownNameError: with the closest names. AmbiguousNameError: with all readings.
     """
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnknownNameError(f"a model's name is a string, not {name!r:.80}")
-    if len(name) > LONGEST:
-        raise UnknownNameError(f"there is no model of {len(name)} letters: {name[:40]!r}...")
+    _check_text("model", name)
     base, _, tag = name.partition(".")
+    found = _read(base, tag, registry) or _read(_plain(base), tag, registry)
+    if found is None:
+        raise _unknown_model(base, registry)
+    return found
+
+
+def _read(base: str, tag: str, registry: Registry) -> ModelName | None:
     spec = registry.models.get(registry.model_aliases.get(base, base))
     if spec is not None:
         return ModelName(name=spec.name, tag=tag, spec=spec)
     if is_backbone(base, registry):
         return ModelName(name=base, tag=tag, backbone=backbone_name(base, registry))
     splits = _splits(base, registry)
-    if not splits:
-        raise _unknown_model(base, registry)
     if len(splits) > 1:
         readings = " or ".join(f"{a.name} in {b}" for a, b in splits)
         attention, backbone = splits[0]
@@ -52,22 +55,41 @@ def parse(name: str, registry: Registry) -> ModelName:
             f"{base!r} can be read as {readings}",
             remedy=f'zoo.create_model("{backbone}", attention="{attention.name}")',
         )
-    attention, backbone = splits[0]
-    return ModelName(
-        name=f"{attention.name}_{backbone}", tag=tag, attention=attention, backbone=backbone
-    )
+    for attention, backbone in splits:
+        name = f"{attention.name}_{backbone}"
+        return ModelName(name=name, tag=tag, attention=attention, backbone=backbone)
+    return None
 
 
 def attention(name: str, registry: Registry) -> AttentionSpec:
     """The attention of that name or alias; `UnknownNameError` with the closest ones."""
-    spec = registry.attentions.get(registry.aliases.get(name, name))
-    if spec is None:
-        known = (*registry.attentions, *registry.aliases)
-        raise UnknownNameError(
-            f"there is no attention {name!r}{_did_you_mean(str(name), known)}",
-            remedy="zoo list --attentions",
-        )
-    return spec
+    _check_text("attention", name)
+    for read in (name, _plain(name)):
+        spec = registry.attentions.get(registry.aliases.get(read, read))
+        if spec is not None:
+            return spec
+    known = (*registry.attentions, *registry.aliases)
+    raise UnknownNameError(
+        f"there is no attention {name!r}{did_you_mean(name, known)}",
+        remedy="zoo list --attentions",
+    )
+
+
+def unknown(name: str, registry: Registry) -> UnknownNameError:
+    """The error for a name that is neither a model's nor an attention's."""
+    known = (*registry.attentions, *registry.aliases, *_candidates(name, registry))
+    return UnknownNameError(
+        f"there is no model and no attention {name!r}{did_you_mean(name, known)}",
+        remedy="zoo list, zoo list --attentions, or zoo list --backbones",
+    )
+
+
+def _check_text(what: str, name: object) -> None:
+    article = "an" if what == "attention" else "a"
+    if not isinstance(name, str):
+        raise UnknownNameError(f"{article} {what}'s name is a string, not {name!r:.80}")
+    if len(name) > LONGEST:
+        raise UnknownNameError(f"there is no {what} of {len(name)} letters: {name[:40]!r}...")
 
 
 def is_backbone(name: str, registry: Registry) -> bool:
@@ -101,7 +123,7 @@ def _splits(name: str, registry: Registry) -> list[tuple[AttentionSpec, str]]:
 
 def _unknown_model(name: str, registry: Registry) -> UnknownNameError:
     return UnknownNameError(
-        f"there is no model {name!r}{_did_you_mean(name, _candidates(name, registry))}",
+        f"there is no model {name!r}{did_you_mean(name, _candidates(name, registry))}",
         remedy="zoo list, or zoo list --backbones",
     )
 
@@ -128,6 +150,7 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the closest of the known names; empty if none is close."""
     close = get_close_matches(_plain(name), list(dict.fromkeys(known)), 3, 0.6)
     return f"; did you mean {', '.join(close)}?" if close else ""

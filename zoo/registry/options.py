@@ -49,6 +49,7 @@ def normalise(
     options = _one_width(spec, options)
     options = {**_defaults(spec, options), **options}
     _refuse_unknown(spec, target, options)
+    _require_needed(spec, target, options)
     return _checked(spec, target, options)
 
 
@@ -61,12 +62,17 @@ def check_names(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> N
 
 
 @cache
+def _parameters(target: Any) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(target).parameters.values())
+    except ValueError:
+        return ()
+
+
+@cache
 def option_names(target: Any) -> frozenset[str]:
     """Names of the options of a class or function; empty if it takes any, or does not say."""
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except ValueError:
-        return frozenset()
+    parameters = _parameters(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return frozenset()
     return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
@@ -187,6 +193,20 @@ def _refuse_unknown(spec: AttentionSpec, target: Any, options: Mapping[str, Any]
             f"{spec.name} has no option {', '.join(map(repr, unknown))}",
             f"it accepts {', '.join(sorted(known - FACTORY))}",
         )
+
+
+def _require_needed(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
+    """Refuse a call that leaves out what the mechanism cannot do without."""
+    optional = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    parameters = [p for p in _parameters(target) if p.kind not in optional]
+    needed = [p.name for p in parameters if p.default is p.empty]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        shown = ", ".join(f"{name}=..." for name in missing)
+        if set(missing) <= set(spec.options.channels):
+            shown = "channels=64" + (", feat_size=(14, 14)" if spec.insertion.needs_size else "")
+        remedy = f'zoo.create_attention("{spec.name}", {shown})'
+        raise _error(spec, f"{spec.name} needs {', '.join(missing)}", remedy)
 
 
 def _checked(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> dict[str, Any]:

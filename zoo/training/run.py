@@ -22,6 +22,7 @@ from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
 from zoo.training.recipe import Recipe
+from zoo.training.stop import stop_requests
 
 CHECKPOINT, CURVE, WEIGHTS = "checkpoint.pt", "curve.csv", "model.safetensors"
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
@@ -48,6 +49,9 @@ def train(
         data: folder with the training files; None is where the data set looks by itself.
         limit_steps: stop, resumable, after so many steps of this call.
         report: called after each step with the trainer and what is known.
+
+    Raises:
+        KeyboardInterrupt: it was told to stop (Ctrl-C, SIGTERM); the step was finished and saved.
     """
     _check_folder(out)
     processes = join(_device(device))
@@ -56,18 +60,28 @@ def train(
     trainer = _trainer(recipe, data, processes)
     if state:
         trainer.load_state_dict(state)
-    saved = time.monotonic()
-    for row in trainer.run(limit_steps):
-        if processes.rank:
-            continue
-        if "epoch" in row or time.monotonic() - saved > SAVE_EVERY:
-            _save(trainer, out)
-            saved = time.monotonic()
-        if report:
-            report(trainer, row)
+    stopped = _loop(trainer, out, limit_steps, None if processes.rank else report)
     if not processes.rank:
         _save(trainer, out)
+    if stopped:
+        raise KeyboardInterrupt(f"stopped at step {trainer.step} of {trainer.total_steps}, saved")
     return trainer
+
+
+def _loop(trainer: Trainer, out: Path, limit: int | None, report: Report | None) -> bool:
+    """Train, save now and then, report; whether it was told to stop before the end."""
+    saved = time.monotonic()
+    with stop_requests() as asked:
+        for row in trainer.run(limit):
+            due = "epoch" in row or time.monotonic() - saved > SAVE_EVERY
+            if due and not trainer.processes.rank:
+                _save(trainer, out)
+                saved = time.monotonic()
+            if report:
+                report(trainer, row)
+            if asked() and trainer.step < trainer.total_steps:
+                return True
+    return False
 
 
 def _check_folder(out: Path) -> None:

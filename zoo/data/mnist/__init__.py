@@ -22,6 +22,7 @@ from zoo.data.splits import choose
 from zoo.errors import DataError
 
 STEMS = {"test": "t10k", "train": "train"}
+ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the mirror that torchvision takes
 BUNDLED = Path(__file__).parent
 _TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
@@ -113,10 +114,14 @@ def _find(name: str, split: str, root: str | os.PathLike[str] | None) -> Path:
     for folder in _folders(split, root):
         for path in _candidates(name, folder):
             return path
+    folder = root or os.environ.get("ZOO_DATA")
+    place = str(folder or "DIR")
+    use = "" if folder else ", then ZOO_DATA=DIR or --data DIR"
     raise DataError(
         f"no file {name}[.gz] of the MNIST {split} set",
-        where=str(root or os.environ.get("ZOO_DATA") or "ZOO_DATA is not set"),
-        remedy="put the four published files into DIR and set ZOO_DATA=DIR (or --data DIR)",
+        where=str(folder or "ZOO_DATA is not set"),
+        remedy=f"python -c \"import torchvision.datasets as d; d.MNIST('{place}', download=True)\""
+        f"{use}; or put the four files of {ADDRESS} there",
     )
 
 

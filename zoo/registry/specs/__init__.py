@@ -3,7 +3,7 @@
 A spec names a target, `"package.module:attribute"`, that is imported when it is first built.
 """
 
-from zoo.registry.specs.attention import CONTRACTS, MAPS, AttentionSpec, Insertion, Trial
+from zoo.registry.specs.attention import CONTRACTS, MAPS, ROLES, AttentionSpec, Insertion, Trial
 from zoo.registry.specs.model import BackboneSpec, DatasetSpec, ModelSpec
 from zoo.registry.specs.options import OptionNames, Width
 from zoo.registry.specs.provenance import KeyMap, Paper, Provenance
@@ -12,6 +12,7 @@ from zoo.registry.specs.weights import Form, WeightsSpec
 __all__ = [
     "CONTRACTS",
     "MAPS",
+    "ROLES",
     "AttentionSpec",
     "BackboneSpec",
     "DatasetSpec",

@@ -45,6 +45,13 @@ CONTRACTS: dict[str, str] = {
     "gradient": "a transform of gradients",
 }
 
+ROLES: dict[str, str] = {
+    "refine": "refines a map",
+    "replace_conv": "replaces a block's convolution",
+    "replace_mixer": "replaces a token mixer",
+    "none": "on its own",
+}
+
 MAPS = ("map", "map_channels", "regulariser")  # contracts of what takes one map
 
 

@@ -24,6 +24,7 @@ from zoo_plugins.datasets.canvases.draws import Draws
 from zoo_plugins.datasets.house_numbers.digit_struct import DigitStruct, read_digit_struct
 from zoo_plugins.datasets.house_numbers.numbers import CLASSES, LONGEST, Form, padded, union
 
+ADDRESS = "http://ufldl.stanford.edu/housenumbers"
 SPLITS = ("test", "train", "extra")
 FILE = "digitStruct.mat"
 _ZERO = 10  # how the files write the digit 0
@@ -243,14 +244,17 @@ def _splits(folder: Path) -> list[str]:
 def _first(root: str | os.PathLike[str] | None, fits, wanted: str) -> Path:  # noqa: ANN001
     base = root if root is not None else os.environ.get("ZOO_DATA")
     if base is None:
-        raise DataError("where are the files of SVHN?", remedy="ZOO_DATA=DIR, or --data DIR")
+        raise DataError(
+            "where are the files of SVHN?",
+            remedy=f"ZOO_DATA=DIR, or --data DIR, with those of {ADDRESS}, unpacked",
+        )
     for folder in (Path(base).expanduser(), Path(base).expanduser() / "svhn"):
         if fits(folder):
             return folder
     raise DataError(
         f"there is no {wanted} of SVHN",
         where=str(base),
-        remedy="put the published files there, unpacked: http://ufldl.stanford.edu/housenumbers",
+        remedy=f"put the published files there, unpacked: {ADDRESS}",
     )
 
 

@@ -1,0 +1,36 @@
+"""What a mechanism or a model costs, as it was counted once (`zoo.build.costs`); without torch.
+
+The record is `costs.json` in the top package of the plugin that states it; a plugin may have none.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo.registry import Registry
+from zoo.registry.specs import AttentionSpec, ModelSpec
+
+
+def recorded_cost(spec: AttentionSpec | ModelSpec, registry: Registry) -> Mapping[str, Any] | None:
+    """`parameters`, `multiplications` (of one forward pass) and the `input_size` they are for.
+
+    That is one image of the model's own size, or for a mechanism one map (256, 28, 28) or as many
+    tokens. None where nothing is recorded.
+    """
+    kind = "attentions" if isinstance(spec, AttentionSpec) else "models"
+    return _table(registry.package(spec)).get(kind, {}).get(spec.name)
+
+
+@cache
+def _table(package: str) -> Mapping[str, Mapping[str, Any]]:
+    for folder in getattr(sys.modules.get(package), "__path__", ()):
+        try:
+            return json.loads(Path(folder, "costs.json").read_bytes())
+        except (OSError, ValueError):  # none, or not one of ours
+            continue
+    return {}
