@@ -41,7 +41,7 @@ def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Cal
         empty: paths of attributes that are None: they are called as if an identity were there.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    twin = _fake_copy(model, mode)
+    twin = fake_copy(model, mode)
     for path in empty:
         set_module(twin, path, nn.Identity())
     calls: list[Call] = []
@@ -53,7 +53,7 @@ def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Cal
     return calls
 
 
-def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
+def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """The model with fake tensors in the place of its own, and without the hooks of others."""
     memo: dict[int, Any] = {id(t): mode.from_tensor(t) for t in _tensors(model)}
     twin = copy.deepcopy(model, memo)
