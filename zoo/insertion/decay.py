@@ -1,7 +1,7 @@
 """Layer-wise learning rates: an attention belongs to the layer of the parameters before it.
 
-timm's `group_matcher` sorts parameters into layers by regular expressions on their names. It knows
-blocks, and takes what is after a stage (`layer1.attn`) for a part of the classifier.
+timm's `group_matcher` sorts parameters into layers by their names, with regular expressions or
+with a function. It knows blocks, and takes what is after a stage (`layer1.attn`) for the head's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-Groups = dict[str, Any]
+Groups = dict[str, Any] | Callable[[str], Any]
 
 
 def keep_layers(model: Any, own: Collection[str]) -> None:
@@ -43,7 +43,10 @@ class AttendedGroups:
         self.before = before
 
     def __call__(self, coarse: bool = False) -> Groups:
-        groups = dict(self.matcher(coarse=coarse))
+        groups = self.matcher(coarse=coarse)
+        if callable(groups):
+            return lambda name: groups(self.before.get(name, name))
+        groups = dict(groups)
         for name, known in self.before.items():
             layer = _layer(groups, known)
             if layer is not None:
@@ -64,8 +67,10 @@ def _predecessors(model: nn.Module, own: Collection[str]) -> dict[str, str]:
     return found
 
 
-def _layer(groups: Groups, name: str) -> tuple[str, tuple[float, ...]] | None:
+def _layer(groups: Groups, name: str) -> Any:
     """The group of a parameter and the numbers that order it in there, as timm reads them."""
+    if callable(groups):
+        return groups(name)
     for group, spec in groups.items():
         for pattern, suffix in _patterns(spec):
             if found := re.match(pattern, name):
