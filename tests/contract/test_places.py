@@ -69,6 +69,11 @@ def put(model: nn.Module, name: str, sites: str | list[str] | None) -> list[str]
     return insert(target, GATE, lambda channels, **_: Gate(channels), sites=sites)
 
 
+def last_map(model: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model.forward_intermediates(x, indices=1, intermediates_only=True)[0]
+
+
 def gates(model: nn.Module) -> Iterator[tuple[str, Gate]]:
     return ((path, m) for path, m in model.named_modules() if isinstance(m, Gate))
 
@@ -94,6 +99,16 @@ def test_each_site_runs_moves_the_output_and_gets_a_gradient(name: str, placemen
                 still.append(path)
             gate.scale.div_(1.5)
     assert not still
+
+
+@pytest.mark.parametrize("name", ["densenet121", "eca_nfnet_l0", "mobilenetv3_small_050", "dpn48b"])
+def test_the_last_map_has_the_attention_of_the_last_stage(name: str) -> None:
+    model, paths = gated(name, "stage")
+    x = torch.randn(1, 3, 64, 64)
+    expected = last_map(model, x)
+    with torch.no_grad():
+        dict(gates(model))[max(p for p, _ in gates(model) if p.startswith(paths[-1]))].scale.mul_(2)
+    assert not torch.equal(last_map(model, x), expected)
 
 
 @pytest.mark.slow
@@ -192,9 +207,8 @@ def test_quadratic_attention_keeps_its_limit_where_maps_are_larger_than_stages_s
 
 def test_places_are_found_again_by_their_paths() -> None:
     paths = put(timm.create_model("eca_nfnet_l0"), "eca_nfnet_l0", "stage")
-    again = timm.create_model("eca_nfnet_l0")
-    assert put(again, "eca_nfnet_l0", paths) == paths
-    assert not again.final_act.base_first
+    assert paths == [f"stages.{i}.attn" for i in range(4)]
+    assert put(timm.create_model("eca_nfnet_l0"), "eca_nfnet_l0", paths) == paths
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Layers that tools rebuild by their type, and places for attention beside one.
+"""Layers that tools rebuild by their type, and the place for attention in front of one.
 
 Freezing or synchronising batch norms, quantisation and the like put a new layer where a norm, a
-convolution or an activation is; a child or a subclass would be lost without a word. So attention
-after such a layer is put into a module around it, or before what takes its output.
+convolution or an activation is; a child or a subclass would be lost without a word. So where a
+stage ends in such a layer, its attention goes to the module before.
 """
 
 from __future__ import annotations
@@ -61,27 +61,16 @@ def runs_its_children(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) or type(module).__name__ == "RegStage"
 
 
-def around(model: nn.Module, calls: Sequence[Call], path: str) -> str | None:
-    """The innermost module that runs its children one by one and gives what `path` gives."""
-    given = _given(calls, path)
+def before(model: nn.Module, calls: Sequence[Call], path: str) -> str | None:
+    """The module, no layer, that gives what the layer at `path` takes.
+
+    Of several, one in the other, it is the innermost that runs its children, else the innermost.
+    """
+    taken = {call.takes.moment for call in calls if call.path == path and call.takes}
     modules = dict(model.named_modules())
-    outer = (
-        call.path for call in calls
-        if call.gives and call.gives.moment in given and path.startswith(f"{call.path}.")
-    )  # fmt: skip
-    return next((p for p in outer if runs_its_children(modules[p])), None)
-
-
-def following(model: nn.Module, calls: Sequence[Call], path: str) -> str | None:
-    """The module without parameters that takes what `path` gives."""
-    given = _given(calls, path)
-    modules = dict(model.named_modules())
-    takers = (call.path for call in calls if call.takes and call.takes.moment in given)
-    return next((p for p in takers if not has_parameters(modules[p])), None)
-
-
-def _given(calls: Sequence[Call], path: str) -> set[tuple[int, int]]:
-    return {call.gives.moment for call in calls if call.path == path and call.gives}
+    givers = [call.path for call in calls if call.gives and call.gives.moment in taken]
+    free = [p for p in givers if p and not (is_layer(modules[p]) and has_parameters(modules[p]))]
+    return next((p for p in free if runs_its_children(modules[p])), next(iter(free), None))
 
 
 def _convolves(module: nn.Module) -> bool:

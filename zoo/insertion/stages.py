@@ -29,10 +29,12 @@ def stage_sites(target: Target, _wanted: Sequence[str] = ()) -> list[Site]:
     calls = target.run()
     maps = _maps(calls)
     found: list[Site] = []
-    for info in infos:
-        shape = maps.get(info["module"])
-        if shape is not None and info["num_chs"] in (shape[1], shape[3]):
-            found += _after(target.model, calls, info, shape)
+    for path, channels in ((info["module"], info["num_chs"]) for info in infos):
+        shape, end = maps.get(path), _end(target.model, calls, path)
+        if shape is not None and channels in (shape[1], shape[3]) and end in maps:
+            first = shape[1] == channels and not _gives_channels_last(target.model)
+            last = not first and shape[3] == channels
+            found.append(_after(target.model, end, maps[end], last))
     return found
 
 
@@ -61,22 +63,21 @@ def _named(model: nn.Module, path: str, shape: Map) -> Site:
     return _site(path, shape, last, way="swap")
 
 
-def _after(model: nn.Module, calls: Sequence[Call], info: dict[str, Any], shape: Map) -> list[Site]:
-    """The place after a stage: in it or, after a mere layer, around it or in what follows."""
-    path, channels = info["module"], info["num_chs"]
+def _end(model: nn.Module, calls: Sequence[Call], path: str) -> str | None:
+    """The module that a stage ends in: not a layer, but what is before it, if there is any."""
     module = model.get_submodule(path)
-    last = shape[1] != channels or (shape[3] == channels and _gives_channels_last(model))
+    if layers.is_layer(module) and layers.has_parameters(module):
+        return layers.before(model, calls, path)
+    return path
+
+
+def _after(model: nn.Module, path: str, shape: Map, last: bool) -> Site:
+    """The place after a module: in it, where it runs its children, or around it."""
+    module = model.get_submodule(path)
     if layers.runs_its_children(module):
-        return [_site(f"{path}.attn", shape, last, way="set", base_first=True)]
-    if not layers.has_parameters(module):
-        return [_site(path, shape, last, way="set", base_first=True)]
-    if not layers.is_layer(module):
-        return [_site(path, shape, last, way="swap", base_first=True)]
-    if outer := layers.around(model, calls, path):
-        return [_site(f"{outer}.attn", shape, last, way="set", base_first=True)]
-    if taker := layers.following(model, calls, path):
-        return [_site(taker, shape, last, way="set")]
-    return []
+        return _site(f"{path}.attn", shape, last, way="set", base_first=True)
+    way = "swap" if layers.has_parameters(module) else "set"
+    return _site(path, shape, last, way=way, base_first=True)
 
 
 def _site(path: str, shape: Map, channels_last: bool, **how: Any) -> Site:
