@@ -179,6 +179,12 @@ def test_names_of_no_module_are_no_places(name: str) -> None:
         zoo.create_model(f"se_{name}")
 
 
+def test_the_other_stages_are_places_where_one_is_no_module() -> None:
+    with torch.device("meta"):
+        model = timm.create_model("mobilenetv5_base")  # its feature_info names a bn1
+        assert put(model, "mobilenetv5_base", None) == [f"blocks.{i}.attn" for i in range(4)]
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
     [
