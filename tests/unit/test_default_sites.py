@@ -7,6 +7,7 @@ import timm
 
 import zoo
 from zoo.errors import SpecError
+from zoo.insertion import Target
 from zoo.insertion.families import conv_sites
 from zoo.insertion.sites import in_last_stage
 from zoo.registry.catalogue import attention_info
@@ -49,11 +50,12 @@ def test_the_user_decides() -> None:
 @pytest.mark.parametrize("backbone", ["efficientnet_b0", "densenet121", "regnety_008"])
 def test_the_last_stage_is_found_in_every_kind_of_backbone(backbone: str) -> None:
     model = timm.create_model(backbone)
-    places = [site for site, _ in conv_sites(model)]
+    target = Target(model=model, name=backbone, img_size=(224, 224), in_chans=3)
+    places = target.sized([site for site, _ in conv_sites(model)], of="takes")
     chosen = in_last_stage(model, places)
     rest = [site for site in places if site not in chosen]
     assert places[len(rest) :] == chosen
-    assert len({site.stride for site in rest} & {site.stride for site in chosen}) <= 1
+    assert len({site.size for site in rest} & {site.size for site in chosen}) <= 1
 
 
 def test_the_spec_says_it_and_info_shows_it() -> None:

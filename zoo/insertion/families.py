@@ -7,13 +7,14 @@ backbone is renamed. A block of no rule is reached by `stages` instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from operator import attrgetter
 
 from torch import nn
 
-from zoo.insertion.sites import Site, stride_of
+from zoo.insertion.layers import has_parameters
+from zoo.insertion.sites import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class BlockRule:
     Attributes:
         ends: places at the end of the residual branch, the first free one is taken; "" is the
             block itself, whose class is then swapped.
+        shortcut, alone: an attribute that is None in a block without a shortcut, which never calls
+            its drop path, and the place in such a block.
         channels: attribute that holds the branch's number of channels.
         conv: the spatial convolution; `after_conv` the norm and activation that belong to it.
         inner: attention that such a block may have of its own, and `inner_channels`.
@@ -31,6 +34,8 @@ class BlockRule:
     blocks: tuple[str, ...]
     ends: tuple[str, ...]
     channels: str
+    shortcut: str = ""
+    alone: str = ""
     base_first: bool = False
     channels_last: bool = False
     only_if: str = ""
@@ -51,8 +56,9 @@ RULES = (
         blocks=("resnet:BasicBlock",), ends=("se", "drop_path"), channels="bn2.num_features",
         conv="conv1", after_conv=("bn1", "act1"), inner=("se",), inner_channels="bn2.num_features",
     ),
-    BlockRule(
-        blocks=("resnest:ResNestBottleneck",), ends=("drop_path",), channels="bn3.num_features",
+    BlockRule(  # it gives its drop path the block's input, and nothing follows the last norm
+        blocks=("resnest:ResNestBottleneck",), ends=("act2",), base_first=True,
+        channels="conv3.in_channels",
     ),
     BlockRule(
         blocks=("sknet:SelectiveKernelBasic",), ends=("se", "drop_path"),
@@ -64,6 +70,7 @@ RULES = (
     ),
     BlockRule(
         blocks=("regnet:Bottleneck",), ends=("drop_path",), channels="conv3.bn.num_features",
+        shortcut="downsample", alone="act3",
         conv="conv2.conv", after_conv=("conv2.bn",), inner=("se",),
         inner_channels="conv2.bn.num_features",
     ),
@@ -148,38 +155,31 @@ def block_sites(model: nn.Module) -> list[Site]:
     """The end of the residual branch of each block; empty where the family has no adapter."""
     if type(model).__module__ == "timm.models.vgg":
         return _vgg_sites(model)
-    stride = stride_of(model)
-    found = (_end(path, block, rule, stride) for path, block, rule in blocks(model))
+    found = (_end(path, block, rule) for path, block, rule in blocks(model))
     return [site for site in found if site is not None]
 
 
 def conv_sites(model: nn.Module) -> list[tuple[Site, tuple[str, ...]]]:
     """The spatial convolution of each block, with the paths of its own norm and activation."""
-    stride = stride_of(model)
     found: list[tuple[Site, tuple[str, ...]]] = []
     for path, block, rule in blocks(model):
         conv = _get(block, rule.conv) if rule.conv else None
         if isinstance(conv, nn.Conv2d) and max(conv.kernel_size) > 1:
             where = f"{path}.{rule.conv}"
-            site = Site(
-                path=where, channels=conv.out_channels, way="swap",
-                stride=max(1, stride(where) // conv.stride[0]),  # of the convolution's input
-            )  # fmt: skip
+            site = Site(path=where, channels=conv.out_channels, way="swap")
             found.append((site, tuple(f"{path}.{name}" for name in rule.after_conv)))
     return found
 
 
 def own_attention_sites(model: nn.Module) -> list[Site]:
     """Attention that the backbone has of its own, for `replace=True`."""
-    stride = stride_of(model)
     found: list[Site] = []
     for path, block, rule in blocks(model):
         for name in rule.inner:
             module = _get(block, name)
-            if module is not None and any(True for _ in module.parameters()):
-                where = f"{path}.{name}"
+            if module is not None and has_parameters(module):
                 channels = attrgetter(rule.inner_channels)(block)
-                found.append(Site(path=where, channels=channels, stride=stride(where)))
+                found.append(Site(path=f"{path}.{name}", channels=channels))
     return found
 
 
@@ -191,20 +191,19 @@ def _rule(module: nn.Module) -> BlockRule | None:
     return None
 
 
-def _end(path: str, block: nn.Module, rule: BlockRule, stride: Callable[[str], int]) -> Site | None:
-    for end in rule.ends:
-        where = f"{path}.{end}" if end else path
-        free = end == "" or _is_free(block, end)
-        if free:
+def _end(path: str, block: nn.Module, rule: BlockRule) -> Site | None:
+    alone = rule.shortcut and getattr(block, rule.shortcut) is None
+    for end in (rule.alone,) if alone else rule.ends:
+        if end == "" or _is_free(block, end):
             try:
                 channels = attrgetter(rule.channels)(block)
             except AttributeError:
                 return None
-            site = Site(
-                path=where, channels=channels, stride=stride(where),
+            return Site(
+                path=f"{path}.{end}" if end else path, channels=channels,
+                way="set" if end else "swap",
                 base_first=rule.base_first, channels_last=rule.channels_last,
             )  # fmt: skip
-            return site if end else replace(site, way="swap")
     return None
 
 
@@ -214,7 +213,7 @@ def _is_free(block: nn.Module, name: str) -> bool:
         module = attrgetter(name)(block)
     except AttributeError:
         return False
-    return module is None or not any(True for _ in module.parameters())
+    return module is None or not has_parameters(module)
 
 
 def _get(block: nn.Module, name: str) -> nn.Module | None:
@@ -227,9 +226,6 @@ def _get(block: nn.Module, name: str) -> nn.Module | None:
 def _vgg_sites(model: nn.Module) -> list[Site]:
     """VGG has no residual branches: after the last layer of each stage, before it is pooled."""
     return [
-        Site(
-            path=info["module"], channels=info["num_chs"], stride=info["reduction"],
-            base_first=True,
-        )
+        Site(path=info["module"], channels=info["num_chs"], base_first=True)
         for info in model.feature_info  # pyright: ignore[reportGeneralTypeIssues]
-    ]  # fmt: skip
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.errors import IncompatibleBackboneError, UsageError
+from zoo.insertion.decay import keep_layers
 from zoo.insertion.refine import refine
 from zoo.insertion.replace import replace_convolutions, replace_mixers
 from zoo.insertion.request import Build, Request, Target
@@ -40,9 +41,16 @@ def insert(
         sites=None if wanted is None else tuple(wanted),
         insertion=insertion,
     )
-    if spec.insertion.role == "replace_conv":
+    own = {name for name, _ in target.model.named_parameters()}
+    paths = _put(request, replace)
+    keep_layers(target.model, own)
+    return paths
+
+
+def _put(request: Request, replace: bool) -> list[str]:
+    if request.spec.insertion.role == "replace_conv":
         return replace_convolutions(request)
-    if spec.insertion.role == "replace_mixer":
+    if request.spec.insertion.role == "replace_mixer":
         return replace_mixers(request)
     return refine(request, own=replace)
 

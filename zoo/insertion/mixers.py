@@ -73,7 +73,7 @@ def mixer_sites(model: nn.Module) -> list[Site]:
     if grid is None:
         return []
     return [
-        Site(path=path, channels=module.qkv.in_features, stride=1, size=(1, grid.tokens))
+        Site(path=path, channels=module.qkv.in_features, size=(1, grid.tokens))
         for path, module in model.named_modules()
         if type(module) is Attention and module.proj.out_features == module.qkv.in_features
     ]

@@ -12,7 +12,7 @@ from zoo.insertion import attach
 from zoo.insertion.families import block_sites, own_attention_sites
 from zoo.insertion.forms import Attended, ResidualAttended, ScaledAttended
 from zoo.insertion.request import Request, Target
-from zoo.insertion.sites import Site
+from zoo.insertion.sites import Site, matches
 from zoo.insertion.stages import named_sites, stage_sites
 from zoo.registry.specs import Form
 
@@ -41,9 +41,9 @@ def _own_sites(target: Target) -> list[Site]:
 def _sites(request: Request) -> list[Site]:
     placement = _placement(request) or request.spec.insertion.placement
     if placement == "block":
-        found = block_sites(request.target.model) or _stages(request.target)
+        found = block_sites(request.target.model) or stage_sites(request.target)
     else:
-        found = _stages(request.target)[: -1 if placement == "between_stages" else None]
+        found = stage_sites(request.target)[: -1 if placement == "between_stages" else None]
     if not found:
         raise request.no_place()
     return found
@@ -57,25 +57,27 @@ def _placement(request: Request) -> str | None:
 
 def _choose(request: Request, found: list[Site]) -> list[Site]:
     """Those that are named, whatever they cost; else the attention's own choice."""
-    if request.sites is None or _placement(request):
-        return request.affordable(request.by_default(found))
-    return request.named(_more(request.target, found, request.sites))
-
-
-def _stages(target: Target) -> list[Site]:
-    return stage_sites(target.model, target.img_size, target.in_chans)
+    named = request.sites is not None and not _placement(request)
+    if named:
+        chosen = request.named(_more(request.target, found, request.sites or ()))
+    else:
+        chosen = request.by_default(found)
+    if request.asks_for_sizes:
+        chosen = request.target.sized(chosen)
+    return chosen if named else request.affordable(chosen)
 
 
 def _more(target: Target, found: list[Site], wanted: tuple[str, ...]) -> list[Site]:
-    """The candidates, and any module that `wanted` names by its full path."""
-    known = {site.path for site in found}
-    modules = dict(target.model.named_modules())
-    exact = [path for path in wanted if path in modules and path not in known]
-    covered = {p for p in exact if any(k.startswith(f"{p}.") for k in known)}
-    named = [path for path in exact if path not in covered]
-    if not named:
-        return found
-    return [*found, *named_sites(target.model, named, target.img_size, target.in_chans)]
+    """The candidates, then the ends of stages, then any module that is named by its full path.
+
+    Each is looked for only if what comes before it does not match all that is wanted.
+    """
+    for more in (stage_sites, named_sites):
+        missing = [p for p in wanted if not any(matches(site.path, p) for site in found)]
+        if missing:
+            known = {site.path for site in found}
+            found = [*found, *(s for s in more(target, missing) if s.path not in known)]
+    return found
 
 
 def _put(request: Request, site: Site, attention: nn.Module) -> None:

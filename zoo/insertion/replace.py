@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace as changed
 
 from torch import nn
@@ -13,6 +14,8 @@ from zoo.insertion.forms import AddedBranch
 from zoo.insertion.request import Request
 from zoo.insertion.sites import Site
 
+log = logging.getLogger("zoo")
+
 
 def replace_convolutions(request: Request) -> list[str]:
     """Put one module in the place of each chosen convolution, or beside it (`residual`)."""
@@ -21,17 +24,36 @@ def replace_convolutions(request: Request) -> list[str]:
     if not followers:
         raise request.no_place()
     chosen = _choose(request, [site for site, _ in followers.values()])
-    for site in chosen:
+    made = _make(request, chosen)
+    for site, attention in made:
         conv = model.get_submodule(site.path)
-        assert isinstance(conv, nn.Conv2d)
-        attention = request.make(site, **_geometry(conv))
         if request.insertion == "residual":
             attach.beside(conv, AddedBranch(attention))
             continue
         attach.set_module(model, site.path, attention)
         for name in () if request.spec.insertion.keeps_norm else followers[site.path][1]:
             attach.set_module(model, name, nn.Identity())
-    return [site.path for site in chosen]
+    return [site.path for site, _ in made]
+
+
+def _make(request: Request, sites: list[Site]) -> list[tuple[Site, nn.Module]]:
+    """The modules; by default, without grouped convolutions whose groups the attention refuses."""
+    made: list[tuple[Site, nn.Module]] = []
+    refused: list[IncompatibleBackboneError] = []
+    for site in sites:
+        conv = request.target.model.get_submodule(site.path)
+        assert isinstance(conv, nn.Conv2d)
+        try:
+            made.append((site, request.make(site, **_geometry(conv))))
+        except IncompatibleBackboneError as error:
+            if conv.groups == 1 or request.sites is not None:
+                raise
+            refused.append(error)
+    if refused and not made:
+        raise refused[0]
+    if refused:
+        log.warning("left out %d of %d places: %s", len(refused), len(sites), refused[0].what)
+    return made
 
 
 def replace_mixers(request: Request) -> list[str]:
@@ -56,9 +78,11 @@ def replace_mixers(request: Request) -> list[str]:
 
 def _choose(request: Request, places: list[Site]) -> list[Site]:
     """Those that are named, whatever they cost; else the attention's own choice."""
-    if request.sites not in (None, ("block",)):
-        return request.named(places)
-    return request.affordable(request.by_default(places))
+    named = request.sites not in (None, ("block",))
+    chosen = request.named(places) if named else request.by_default(places)
+    if request.asks_for_sizes:
+        chosen = request.target.sized(chosen, of="takes")
+    return chosen if named else request.affordable(chosen)
 
 
 def _geometry(conv: nn.Conv2d) -> dict[str, int]:

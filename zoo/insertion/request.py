@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Literal
 
+import torch
 from torch import nn
 
 from zoo.errors import IncompatibleBackboneError, OptionError
+from zoo.insertion.probe import Call, Value, probe
 from zoo.insertion.sites import Site, choose, in_last_stage, small_enough
 from zoo.registry.specs import AttentionSpec, Form
 
@@ -33,6 +37,39 @@ class Target:
     img_size: tuple[int, int]
     in_chans: int
 
+    def run(self, empty: Sequence[str] = ()) -> list[Call]:
+        """What runs for such an input, on fake tensors; `empty`: places that hold None yet."""
+        like = next((p for p in self.model.parameters() if p.is_floating_point()), torch.empty(0))
+        image = like.new_empty((1, self.in_chans, *self.img_size))
+        try:
+            return probe(self.model, image, empty=empty)
+        except Exception as error:  # the model may be anyone's
+            size = f"{self.img_size[0]}x{self.img_size[1]}"
+            raise IncompatibleBackboneError(
+                f"{type(self.model).__name__} cannot be run at {size}: {error}",
+                remedy="give img_size=, or name another backbone",
+            ) from error
+
+    def sized(self, sites: Sequence[Site], of: Literal["takes", "gives"] = "gives") -> list[Site]:
+        """The sites with the size of the map that is given, or taken, at each."""
+        unknown = [site.path for site in sites if site.size is None]
+        if not unknown:
+            return list(sites)
+        modules = dict(self.model.named_modules())
+        calls = self.run(empty=[path for path in unknown if path not in modules])
+        maps = {call.path: getattr(call, of) for call in calls}
+        return [changed(s, size=s.size or self._size(s, maps.get(s.path))) for s in sites]
+
+    def _size(self, site: Site, value: Value | None) -> tuple[int, int]:
+        if value is None or len(value.shape) != 4:
+            raise IncompatibleBackboneError(
+                f"{site.path} of {self.name} gives no map, or does not run",
+                where="sites",
+                remedy="other sites=",
+            )
+        rows, columns = value.shape[1:3] if site.channels_last else value.shape[2:]
+        return rows, columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -47,7 +84,7 @@ class Request:
     def make(self, site: Site, **more: object) -> nn.Module:
         """The attention's module for one site."""
         if self.spec.insertion.needs_size:
-            more["feat_size"] = site.map_size(self.target.img_size)
+            more["feat_size"] = site.size
         try:
             return self.build(site.channels, **more)
         except OptionError as error:
@@ -68,10 +105,15 @@ class Request:
         return places
 
     def affordable(self, places: list[Site]) -> list[Site]:
-        """Without maps on which a quadratic mechanism would be too costly."""
+        """Without maps, of known size, on which a quadratic mechanism would be too costly."""
         if not self.spec.insertion.quadratic:
             return places
         return small_enough(places, self.target.img_size, self.target.name, self.spec.name)
+
+    @property
+    def asks_for_sizes(self) -> bool:
+        """Whether the attention or its places depend on the size of the map."""
+        return self.spec.insertion.needs_size or self.spec.insertion.quadratic
 
     def no_place(self) -> IncompatibleBackboneError:
         return IncompatibleBackboneError(

@@ -1,105 +1,117 @@
-"""The named fallback: after each stage of `feature_info`, but never on the stem.
+"""Places by the output of modules: after each stage of `feature_info`, or where a user names one.
 
-A fake forward pass (shapes only, no arithmetic) tells channels, size and layout of each stage.
+A pass on fake tensors tells channels, size and layout. The stem gets no attention: it is what comes
+before the blocks.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+from torch import nn
 
 from zoo.errors import IncompatibleBackboneError
-from zoo.insertion.sites import Site
+from zoo.insertion import layers
+from zoo.insertion.probe import Call
+from zoo.insertion.request import Target
+from zoo.insertion.sites import Site, stage_infos
+
+Map = tuple[int, ...]
 
 
-def stage_sites(model: nn.Module, img_size: tuple[int, int], in_chans: int) -> list[Site]:
+def stage_sites(target: Target, _wanted: Sequence[str] = ()) -> list[Site]:
     """One site after each stage whose output is a map; empty if the model has no such stage."""
-    infos = [dict(info) for info in getattr(model, "feature_info", None) or ()]
-    infos = [info for i, info in enumerate(infos) if not _is_stem(model, info["module"], i)]
-    paths = [info["module"] for info in infos]
-    shapes = probe(model, paths, img_size, in_chans)
+    infos = _without_stem(target.model)
+    if not infos:
+        return []
+    calls = target.run()
+    maps = _maps(calls)
     found: list[Site] = []
-    for info in infos:
-        shape = shapes.get(info["module"])
-        if shape is not None and len(shape) == 4 and info["num_chs"] in (shape[1], shape[3]):
-            found.append(_site(model, info, shape, img_size))
+    for path, channels in ((info["module"], info["num_chs"]) for info in infos):
+        shape, end = maps.get(path), _end(target.model, calls, path)
+        if shape is not None and channels in (shape[1], shape[3]) and end in maps:
+            first = shape[1] == channels and not _gives_channels_last(target.model)
+            last = not first and shape[3] == channels
+            found.append(_after(target.model, end, maps[end], last))
     return found
 
 
-def named_sites(
-    model: nn.Module, paths: list[str], img_size: tuple[int, int], in_chans: int
-) -> list[Site]:
-    """Sites after any modules that are named by their full paths and give a map (B, C, H, W)."""
-    shapes = probe(model, paths, img_size, in_chans)
-    return [
-        Site(
-            path=path, channels=shape[1], stride=max(1, img_size[0] // shape[2]), way="swap",
-            size=(shape[2], shape[3]),
-        )
-        for path, shape in shapes.items() if len(shape) == 4
-    ]  # fmt: skip
+def named_sites(target: Target, wanted: Sequence[str]) -> list[Site]:
+    """Sites after any modules that are named by their full paths and give a map."""
+    modules = dict(target.model.named_modules())
+    paths = [path for path in wanted if path in modules]
+    if not paths:
+        return []
+    for path in paths:
+        if layers.is_norm(modules[path]):
+            raise _on_a_norm(target, path, modules[path])
+    maps = _maps(target.run())
+    return [_named(target.model, path, maps[path]) for path in paths if path in maps]
 
 
-def probe(
-    model: nn.Module, paths: list[str], img_size: tuple[int, int], in_chans: int
-) -> dict[str, tuple[int, ...]]:
-    """Output shapes of the modules at `paths`, from a forward pass on fake tensors."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    modules = dict(model.named_modules())
-    hooks = [
-        modules[path].register_forward_hook(_recorder(shapes, path))
-        for path in paths if path in modules
-    ]  # fmt: skip
-    training = model.training
-    try:
-        model.eval()
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            model(torch.empty(1, in_chans, *img_size))
-    except Exception as error:
-        raise IncompatibleBackboneError(
-            f"{type(model).__name__} cannot be run at {img_size[0]}x{img_size[1]}: {error}",
-            remedy="give img_size=, or name another backbone",
-        ) from error
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return shapes
+def _maps(calls: Sequence[Call]) -> dict[str, Map]:
+    return {c.path: c.gives.shape for c in calls if c.gives and len(c.gives.shape) == 4}
 
 
-def _recorder(shapes: dict[str, tuple[int, ...]], path: str):  # noqa: ANN202
-    def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            shapes[path] = tuple(output.shape)
+def _named(model: nn.Module, path: str, shape: Map) -> Site:
+    module = model.get_submodule(path)
+    last = _gives_channels_last(model) and not isinstance(module, nn.Conv2d)
+    if layers.is_activation(module):
+        return _site(path, shape, last, way="set", base_first=True)
+    return _site(path, shape, last, way="swap")
 
-    return record
+
+def _end(model: nn.Module, calls: Sequence[Call], path: str) -> str | None:
+    """The module that a stage ends in: not a layer, but what is before it, if there is any."""
+    module = model.get_submodule(path)
+    if layers.is_layer(module) and layers.has_parameters(module):
+        return layers.before(model, calls, path)
+    return path
 
 
-def _site(model: nn.Module, info: dict, shape: tuple[int, ...], img_size: tuple[int, int]) -> Site:
-    module = model.get_submodule(info["module"])
-    last = shape[1] != info["num_chs"] or (
-        shape[3] == info["num_chs"] and getattr(model, "output_fmt", "NCHW") == "NHWC"
-    )
-    size = (shape[1], shape[2]) if last else (shape[2], shape[3])
-    way, path = "swap", info["module"]
-    if _runs_its_children(module):
-        way, path = "set", f"{path}.attn"
-    elif not any(True for _ in module.parameters()):
-        way = "set"
+def _after(model: nn.Module, path: str, shape: Map, last: bool) -> Site:
+    """The place after a module: in it, where it runs its children, or around it."""
+    module = model.get_submodule(path)
+    if layers.runs_its_children(module):
+        return _site(f"{path}.attn", shape, last, way="set", base_first=True)
+    way = "swap" if layers.has_parameters(module) else "set"
+    return _site(path, shape, last, way=way, base_first=True)
+
+
+def _site(path: str, shape: Map, channels_last: bool, **how: Any) -> Site:
+    channels, size = (shape[3], shape[1:3]) if channels_last else (shape[1], shape[2:])
     return Site(
-        path=path, channels=info["num_chs"], stride=max(1, img_size[0] // size[0]), way=way,
-        channels_last=last, base_first=True, size=size,
-    )  # fmt: skip
+        path=path, channels=channels, channels_last=channels_last, size=(size[0], size[1]), **how
+    )
 
 
-def _runs_its_children(module: nn.Module) -> bool:
-    """Whether a child that is added will be run last."""
-    return isinstance(module, nn.Sequential) or type(module).__name__ == "RegStage"
+def _gives_channels_last(model: nn.Module) -> bool:
+    return getattr(model, "output_fmt", "NCHW") == "NHWC"
 
 
-def _is_stem(model: nn.Module, path: str, index: int) -> bool:
-    """The stem is what comes before the blocks: by its name, or a first map with nothing in it."""
-    if "stem" in path or "patch_embed" in path:
-        return True
-    return index == 0 and not any(True for _ in model.get_submodule(path).children())
+def _without_stem(model: nn.Module) -> list[dict[str, Any]]:
+    """The stages of `feature_info` that are modules, without those of the stem.
+
+    The stem is what comes first and consists of mere layers, or says so by its name.
+    """
+    modules = dict(model.named_modules())
+    infos = [info for info in stage_infos(model) if info["module"] in modules]
+    chains = takewhile(lambda info: layers.is_chain(modules[info["module"]]), infos)
+    stem = [info["module"] for info in chains]
+    stem += [info["module"] for info in infos[:1] if layers.is_leaf(modules[info["module"]])]
+    return [i for i in infos if i["module"] not in stem and not _is_stem(i["module"])]
+
+
+def _is_stem(path: str) -> bool:
+    return "stem" in path or "patch_embed" in path
+
+
+def _on_a_norm(target: Target, path: str, norm: nn.Module) -> IncompatibleBackboneError:
+    return IncompatibleBackboneError(
+        f"{path} of {target.name} is a norm ({type(norm).__name__}): tools that freeze or "
+        "synchronise norms build a new one in its place, and the attention would be lost",
+        where="sites",
+        remedy="name the convolution before it, the activation after it, or the block around it",
+    )

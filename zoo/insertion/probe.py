@@ -1,0 +1,89 @@
+"""One pass of a model on fake tensors: which modules run, on what shapes, and what feeds what.
+
+Nothing is computed and nothing of the model changes, neither statistics nor caches nor training
+flags: what runs is a copy whose tensors have shapes and no data, in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from zoo.insertion.attach import set_module
+
+
+class Value(NamedTuple):
+    """A tensor as it was at a moment: `moment` is another once the tensor is written to."""
+
+    moment: tuple[int, int]
+    shape: tuple[int, ...]
+
+
+class Call(NamedTuple):
+    """A call of the module at `path`: the first tensor that it takes, and the first it gives."""
+
+    path: str
+    takes: Value | None
+    gives: Value | None
+
+
+def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Call]:
+    """Every call of every module in `model(*inputs)`, in the order in which they end.
+
+    Args:
+        inputs: tensors, or lists, tuples and dicts of them; only shape, type and device matter.
+        empty: paths of attributes that are None: they are called as if an identity were there.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    twin = fake_copy(model, mode)
+    for path in empty:
+        set_module(twin, path, nn.Identity())
+    calls: list[Call] = []
+    kept: list[Tensor] = []  # alive as long as their identities are compared
+    for path, module in twin.named_modules():
+        _watch(module, path, calls, kept)
+    with mode, torch.no_grad():
+        twin(*tree_map_only(Tensor, mode.from_tensor, inputs))
+    return calls
+
+
+def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
+    """The model with fake tensors in the place of its own, and without the hooks of others."""
+    memo: dict[int, Any] = {id(t): mode.from_tensor(t) for t in _tensors(model)}
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        module._forward_hooks.clear()
+    return twin.eval()
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    for module in model.modules():
+        state = vars(module)
+        for held in (state, state["_parameters"], state["_buffers"]):
+            yield from (value for value in held.values() if isinstance(value, Tensor))
+
+
+def _watch(module: nn.Module, path: str, calls: list[Call], kept: list[Tensor]) -> None:
+    taken: list[Value | None] = []
+
+    def value(found: Any) -> Value | None:
+        tensor = next((t for t in tree_leaves(found) if isinstance(t, Tensor)), None)
+        if tensor is None:
+            return None
+        kept.append(tensor)
+        return Value((id(tensor), tensor._version), tuple(tensor.shape))
+
+    def before(_module: nn.Module, args: Any, keywords: Any) -> None:
+        taken.append(value((args, keywords)))
+
+    def after(_module: nn.Module, _args: Any, output: Any) -> None:
+        calls.append(Call(path, taken.pop(), value(output)))
+
+    module.register_forward_pre_hook(before, with_kwargs=True)
+    module.register_forward_hook(after)
