@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.factory import create_attention, create_model
     from zoo.hookspecs import hookimpl
+    from zoo.model_file import save_model
     from zoo.registry import Registry
     from zoo.specs import (
         AttentionSpec,
@@ -43,6 +44,7 @@ _HOMES = {
     "create_attention": "zoo.factory",
     "create_model": "zoo.factory",
     "hookimpl": "zoo.hookspecs",
+    "save_model": "zoo.model_file",
     "Registry": "zoo.registry",
     "AttentionSpec": "zoo.specs",
     "BackboneSpec": "zoo.specs",
@@ -73,6 +75,7 @@ __all__ = [
     "list_backbones",
     "list_models",
     "model_info",
+    "save_model",
     "testing",
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ WRAPPERS = (
     "state_dict", "model", "net", "model_state", "model_state_dict", "network", "params", "weights",
 )  # fmt: skip
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, wrappers
+COUNTERS = ("n_averaged",)  # of torch.optim.swa_utils.AveragedModel
 NESTING = 4
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -54,7 +55,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content, wrapper = _unwrap(_read(file), str(path))
         for key, tensor in content.items():
             _check_tensor(tensor, file.size, f"{path}: {key!r}")
-        state, prefix = _without_prefix(content)
+        state, prefix = without_prefix(content)
         return Checkpoint(state=state, sha256=file.sha256, prefix=prefix, wrapper=wrapper)
 
 
@@ -153,9 +154,23 @@ def _check_tensor(tensor: Tensor, size: int, where: str) -> None:
         raise CorruptWeightsError("the tensor holds NaN or infinity", where=where)
 
 
-def _without_prefix(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The state without what all its keys begin with, as far as `PREFIXES` knows it."""
-    taken = ""
-    while prefix := next((p for p in PREFIXES if all(k.startswith(taken + p) for k in state)), ""):
+def without_prefix(
+    state: Mapping[str, Tensor], own: Collection[str] = ()
+) -> tuple[dict[str, Tensor], str]:
+    """The state without what all its keys begin with, as far as `PREFIXES` knows it.
+
+    A prefix that the keys in `own`, the model's, begin with too stays. The counter that averaging
+    wrappers keep beside their module is left out with its prefix.
+    """
+    keys, taken = [key for key in state if key not in COUNTERS], ""
+    while prefix := next((p for p in PREFIXES if _all_have(keys, taken + p)), ""):
+        if _all_have(own, prefix):
+            break
         taken += prefix
-    return {key.removeprefix(taken): tensor for key, tensor in state.items()}, taken
+    if not taken:
+        return dict(state), ""
+    return {key.removeprefix(taken): state[key] for key in keys}, taken
+
+
+def _all_have(keys: Collection[str], prefix: str) -> bool:
+    return bool(keys) and all(key.startswith(prefix) for key in keys)

@@ -29,7 +29,8 @@ TOP_KEYS = frozenset({
 })  # fmt: skip
 _FORBIDDEN_ARGS = frozenset({
     "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir",
-    "state_dict", "weights", "pretrained_strict", "pretrained_filter_fn", "device", "dtype",
+    "state_dict", "weights", "backbone_weights", "registry", "pretrained_strict",
+    "pretrained_filter_fn", "device", "dtype",
 })  # fmt: skip
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w{0,63}\Z", re.ASCII)

@@ -55,7 +55,8 @@ def probe(
     try:
         model.eval()
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            model(torch.empty(1, in_chans, *img_size))
+            like = next(model.parameters(), torch.empty(0))
+            model(torch.empty(1, in_chans, *img_size, device=like.device, dtype=like.dtype))
     except Exception as error:
         raise IncompatibleBackboneError(
             f"{type(model).__name__} cannot be run at {img_size[0]}x{img_size[1]}: {error}",
