@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import BACKBONE_WEIGHTS, NUM_CLASSES, echo_json
 
 
 @click.command()
@@ -17,6 +17,8 @@ from zoo.cli import echo_json
               "measured on.")  # fmt: skip
 @click.option("--split", help="Part of the data; default validation, else test, else train.")
 @click.option("--weights", metavar="TAG|FILE|hf-hub:REPO", help="Default: the model's own.")
+@click.option("--backbone-weights", metavar="FILE", help=BACKBONE_WEIGHTS)
+@click.option("--num-classes", type=click.IntRange(1), help=NUM_CLASSES)
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")
 @click.option("--amp/--no-amp", default=None, help="Autocast; default where it is faster (CUDA).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -40,7 +42,10 @@ def command(as_json: bool, **given: Any) -> None:
     from zoo.evaluation.job import Job
     from zoo.evaluation.processes import is_main
 
-    names = ("model", "data", "split", "weights", "test_size", "record", "picture")
+    names = (
+        "model", "data", "split", "weights", "backbone_weights", "num_classes", "test_size",
+        "record", "picture",
+    )  # fmt: skip
     job = Job(**{name: given.pop(name) for name in names})
     result, record = job.run(**given)
     if not is_main():

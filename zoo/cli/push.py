@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import echo_json
+from zoo.cli import BACKBONE_WEIGHTS, NUM_CLASSES, echo_json
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -16,6 +16,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("target", metavar="MODEL|CHECKPOINT")
 @click.argument("repository", metavar="ORG/NAME")
 @click.option("--weights", default="", help="For a MODEL: tag, file or hf-hub:... to publish.")
+@click.option("--backbone-weights", default="", metavar="FILE", help=BACKBONE_WEIGHTS)
+@click.option("--num-classes", type=click.IntRange(1), help=NUM_CLASSES)
 @click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
 @click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
 @click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")
@@ -26,9 +28,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the files here.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(
-    target: str, repository: str, weights: str, recipe: Path | None, records: tuple[Path, ...],
-    picture: Path | None, license: str, private: bool, create_pr: bool, dry_run: bool,
-    out: Path | None, as_json: bool,
+    target: str, repository: str, weights: str, backbone_weights: str, num_classes: int | None,
+    recipe: Path | None, records: tuple[Path, ...], picture: Path | None, license: str,
+    private: bool, create_pr: bool, dry_run: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Publish a MODEL, or a CHECKPOINT (a folder or file of `zoo train`), as ORG/NAME.
 
@@ -41,7 +43,8 @@ def command(
     from zoo.hub.source import open_source
 
     check_request(repository, "main")
-    with open_source(target, weights=weights, recipe=recipe) as source:
+    chosen = {"weights": weights, "backbone_weights": backbone_weights}
+    with open_source(target, **chosen, num_classes=num_classes, recipe=recipe) as source:
         package = build(source, repository, record_paths=records, picture=picture, license=license)
         if out:
             package.write(out)

@@ -21,6 +21,7 @@ from zoo.evaluation.runner import evaluate
 from zoo.factory import create_model
 from zoo.plan import make_plan
 from zoo.registry import default_registry
+from zoo.remarks import refuse_reset
 from zoo.sequences import label_classes, sequence_of
 from zoo.specs import WeightsSpec
 from zoo.viz.canvas import picture_format
@@ -35,6 +36,8 @@ class Job:
     data: str | None = None
     split: str | None = None
     weights: str | None = None
+    backbone_weights: str | None = None
+    num_classes: int | None = None
     test_size: bool = False
     record: str | None = None
     picture: str | None = None
@@ -50,7 +53,7 @@ class Job:
         if self.picture:
             picture_format(self.picture)
         data = self._open(None)
-        model = create_model(self.model, pretrained=self.weights is None, weights=self.weights)
+        model = self._build()
         data = self._match(data, model)
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
@@ -61,6 +64,14 @@ class Job:
         if is_main():
             self._leave(model, data, settings, record)
         return result, record
+
+    def _build(self) -> nn.Module:
+        """The model with its weights; one whose classifier they do not define is not measured."""
+        given = {"weights": self.weights, "backbone_weights": self.backbone_weights}
+        chosen: dict[str, Any] = {k: v for k, v in given.items() if v} or {"pretrained": True}
+        model = create_model(self.model, num_classes=self.num_classes, **chosen)
+        refuse_reset(model, self.model, "measured")
+        return model
 
     def _open(self, num_classes: int | None) -> ImageData:
         from zoo.data.resolve import open_data

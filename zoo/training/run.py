@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
 from zoo.evaluation.processes import Processes, join
 from zoo.files import write_atomically
+from zoo.model_file import metadata_of
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
@@ -54,6 +55,7 @@ def train(
     path = out / CHECKPOINT
     state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
     trainer = _trainer(recipe, data, processes)
+    metadata_of(trainer.model)  # what cannot be stated of a file is refused before the work
     if state:
         trainer.load_state_dict(state)
     saved = time.monotonic()
@@ -117,8 +119,11 @@ def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
     from zoo import create_model
     from zoo.registry import default_registry
 
-    model = create_model(recipe.model, weights=recipe.weights or None, **recipe.model_options)
-    return model, default_registry().models.get(recipe.model)
+    spec = default_registry().models.get(recipe.model)
+    # Training is for the model's own classes, whatever those of the weights it starts from.
+    classes = {k: v for k, v in (spec.defaults if spec else {}).items() if k == "num_classes"}
+    options = {**classes, **recipe.model_options}
+    return create_model(recipe.model, weights=recipe.weights or None, **options), spec
 
 
 def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
@@ -166,7 +171,9 @@ def _save(trainer: Trainer, out: Path) -> None:
         CheckpointError: a file cannot be written (a full disk); the last whole ones stay.
     """
     try:
-        write_atomically(out / WEIGHTS, to_safetensors(_weights(trainer)))
+        write_atomically(
+            out / WEIGHTS, to_safetensors(_weights(trainer), metadata_of(trainer.model))
+        )
         write_atomically(out / CURVE, _csv(trainer.curve))
         save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
     except OSError as error:
