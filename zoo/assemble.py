@@ -25,7 +25,7 @@ from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan
 from zoo.registry import Registry
-from zoo.remarks import say_headless, say_other_model, say_reset, say_untrained
+from zoo.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
 from zoo.specs import WeightsSpec
 from zoo.targets import resolve
 from zoo.tensor_facts import classes_of, classifier_names, form_of
@@ -49,6 +49,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         model, plan = built.model, built.plan
         new = load(
             model, built.state, name=plan.name, config=built.config, where=str(file.path),
+            remedy=other_weights(plan),
             strict=built.loading.strict or isinstance(plan.weights, Path),
         )  # fmt: skip
         say_other_model(plan, file)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from zoo.hub import VerifiedFile
+from zoo.insertion.refine import PLACEMENTS
 from zoo.plan import Plan
 from zoo.specs import WeightsSpec
 from zoo.tensor_facts import classifier_names
@@ -51,6 +52,8 @@ def _config(plan: Plan, sites: list[str]) -> dict[str, Any]:
             "attention_options": dict(plan.attention_options), "sites": sites,
             "insertion": plan.insertion, "replace": plan.replace,
         }  # fmt: skip
+        if isinstance(plan.sites, str) and plan.sites in PLACEMENTS:
+            config["placement"] = plan.sites
     return config
 
 

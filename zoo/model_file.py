@@ -84,7 +84,9 @@ def _load(metadata: Mapping[str, str], key: str, where: str) -> Any:
 def arguments_of(model: nn.Module) -> dict[str, Any]:
     """The keywords of `create_model` that rebuild a model of the zoo, beside its name."""
     config: Mapping[str, Any] = vars(model).get("zoo_config", {})
-    return {**config.get("options", {}), **{key: config[key] for key in FORMS if config.get(key)}}
+    arguments = {**config.get("options", {}), **{k: config[k] for k in FORMS if config.get(k)}}
+    # Paths after stages can be named only where stages are what is chosen from.
+    return arguments | ({"sites": config["placement"]} if "placement" in config else {})
 
 
 def metadata_of(model: nn.Module) -> dict[str, str]:

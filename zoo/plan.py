@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo import names
-from zoo.errors import OptionError, UsageError
+from zoo.errors import OptionError, UnknownNameError, UsageError
+from zoo.model_file import Statement
 from zoo.registry import Registry
 from zoo.specs import AttentionSpec, BackboneSpec, Insertion, ModelSpec, WeightsSpec
 from zoo.targets import resolve
@@ -77,9 +78,11 @@ def make_plan(
             "weights= and backbone_weights= both say what to load",
             remedy="weights= for a file of this model, backbone_weights= for one of its backbone",
         )
-    told = None if weights is None else told_of(weights)
-    if told and told.statement.name == _composed(name, arguments.get("attention"), registry):
-        arguments = {**told.statement.arguments, **arguments}
+    told, stated = (None if weights is None else told_of(weights)), ""
+    if told:
+        stated = _stated_name(told.statement, registry)
+        if stated == _composed(name, arguments.get("attention"), registry):
+            arguments = {**told.statement.arguments, **arguments}
     plan = _planned(name, registry, **arguments)
     if backbone_weights is not None:
         chosen = backbone_weights_of(plan, backbone_weights)
@@ -87,8 +90,7 @@ def make_plan(
     else:
         plan = changed(plan, weights=weights_for(plan, registry, pretrained, weights, told))
     if told:
-        name = "" if told.weights else told.statement.name
-        plan = changed(plan, input=told.statement.input, stated_name=name)
+        plan = changed(plan, input=told.statement.input, stated_name="" if told.weights else stated)
     _refuse_checkpoint(plan)
     form = plan.insertion if "insertion" in plan.asked else _default_form(plan)
     return changed(plan, insertion=form, options=_all_options(plan))  # pyright: ignore[reportArgumentType]
@@ -100,6 +102,14 @@ def _composed(name: str, attention: str | None, registry: Registry) -> str:
     if attention and read.spec is None and read.attention is None:
         return f"{names.attention(attention, registry).name}_{read.backbone}"
     return read.name
+
+
+def _stated_name(statement: Statement, registry: Registry) -> str:
+    """The canonical name of the model that a file states; its own word, if there is none."""
+    try:
+        return _composed(statement.name, statement.arguments.get("attention"), registry)
+    except UnknownNameError:
+        return statement.name
 
 
 def _planned(

@@ -21,6 +21,16 @@ def source_of(file: VerifiedFile) -> str:
     return file.repository or file.path.name
 
 
+def other_weights(plan: Plan) -> str:
+    """What to try where the tensors of a file are not those of the model."""
+    if plan.stated_name and plan.stated_name != plan.name:
+        return f'zoo.create_model("{plan.stated_name}", weights=FILE): that is what the file states'
+    same = "the model that the file was saved from, with the same options"
+    if plan.attention is None or plan.warm:
+        return same
+    return f"{same}; backbone_weights=FILE for a file of the plain {plan.backbone}"
+
+
 def say_other_model(plan: Plan, file: VerifiedFile) -> None:
     """The file names another model than the one that is built, though its tensors fit."""
     if plan.stated_name and plan.stated_name != plan.name:

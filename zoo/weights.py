@@ -59,6 +59,7 @@ def load(
     name: str,
     config: Mapping[str, Any],
     where: str,
+    remedy: str,
     strict: bool = True,
 ) -> list[str]:
     """Load a state: all of its tensors are used and every parameter is defined.
@@ -67,7 +68,7 @@ def load(
     classifier dropped if the number of classes is another.
 
     Args:
-        name: of the model, for messages. where: the file, for messages.
+        name: of the model, where: the file, remedy: what else to try; for messages.
         config: what the file was made for, in timm's names (`num_classes`, `input_size`,
             `classifier`, ...).
         strict: whether tensors that the model does not have are refused.
@@ -78,7 +79,11 @@ def load(
     Raises:
         WeightsMismatchError: names the keys.
     """
-    final = _checked(model, state, name=name, config=config, where=where, strict=strict)
+    misfits = _misfits(model, state, config, strict)
+    if any(misfits.values()):
+        raise _mismatch(misfits, name, where, remedy)
+    wanted = model.state_dict()
+    final = {k: _like(v, wanted[k]) for k, v in state.items() if k in wanted}
     _assign(model, final, config)
     return _reset_rest(model, final, where)
 
@@ -111,21 +116,17 @@ def _take(model: nn.Module, state: State, strict: bool = True) -> _Loaded:
     return _Loaded([], [])
 
 
-def _checked(
-    model: nn.Module, state: State, *, name: str, config: Mapping[str, Any], where: str,
-    strict: bool,
-) -> State:  # fmt: skip
-    """No key too many or too few but the classifier's, equal shapes; as the model has them."""
+def _misfits(
+    model: nn.Module, state: State, config: Mapping[str, Any], strict: bool
+) -> dict[str, list[str]]:
+    """Keys too many or too few but the classifier's, and unequal shapes, by what is wrong."""
     wanted = model.state_dict()
     classifier = classifier_keys(config["classifier"], wanted.keys() | state.keys())
     free = classifier if getattr(model, "num_classes", None) != config["num_classes"] else set()
     missing = [k for k in wanted if k not in state and k not in free and not _is_counter(k)]
     extra = [k for k in state if k not in wanted and k not in free] if strict else []
     shapes = _wrong_shapes(state, wanted, free | _first_convolutions(config))
-    if missing or extra or shapes:
-        raise _mismatch(missing, extra, shapes, name, where)
-    kept = {k: v for k, v in state.items() if k in wanted}
-    return {k: _like(v, wanted[k]) for k, v in kept.items()}
+    return {"missing": missing, "not of this model": extra, "of another shape": shapes}
 
 
 def _to_align(shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
@@ -156,20 +157,16 @@ def _wrong_shapes(state: State, wanted: Mapping[str, Tensor], free: set[str]) ->
 
 
 def _mismatch(
-    missing: list[str], extra: list[str], shapes: list[str], name: str, where: object
+    misfits: Mapping[str, list[str]], name: str, where: str, remedy: str
 ) -> WeightsMismatchError:
-    told = (("missing", missing), ("not of this model", extra), ("of another shape", shapes))
-    parts = [f"{len(found)} {what} ({_some(found)})" for what, found in told if found]
-    remedy = ""
+    parts = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in misfits.items() if keys]
     for mark, form in FORM_KEYS.items():
-        if any(key.endswith(f".{mark}") for key in extra):
+        if any(key.endswith(f".{mark}") for key in misfits["not of this model"]):
             remedy = f"they were trained with insertion={form!r}"
-        elif any(key.endswith(f".{mark}") for key in missing):
+        elif any(key.endswith(f".{mark}") for key in misfits["missing"]):
             remedy = f"the model was built with insertion={form!r}, they were not"
     return WeightsMismatchError(
-        f"the tensors are not those of {name}: {'; '.join(parts)}",
-        where=str(where),
-        remedy=remedy or "the model that the file was saved from, with the same options",
+        f"the tensors are not those of {name}: {'; '.join(parts)}", where=where, remedy=remedy
     )
 
 
