@@ -95,13 +95,12 @@ OVER_HTTP = ("regnety_002", "crossvit_tiny_240", "test_vit", "test_byobnet")
 
 
 def weights(name: str, **options: Any) -> dict[str, Tensor]:
-    """A state dict of random weights and statistics, nothing at zero."""
+    """A state dict of random weights and statistics: nothing at zero, no bound at infinity."""
     torch.manual_seed(0)
     state = timm.create_model(name, **options).state_dict()
-    return {
-        key: (t + 0.01 * torch.rand_like(t) if t.is_floating_point() else t).contiguous().clone()
-        for key, t in state.items()
-    }
+    for tensor in {t.data_ptr(): t for t in state.values() if t.is_floating_point()}.values():
+        tensor.nan_to_num_(0.0, 1.0, -1.0).add_(0.01 * torch.rand_like(tensor))
+    return {key: tensor.contiguous().clone() for key, tensor in state.items()}
 
 
 def as_timm_loads(name: str, file: Path, **options: Any) -> nn.Module:
