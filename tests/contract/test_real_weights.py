@@ -1,4 +1,4 @@
-"""Published ImageNet weights, where there are any at hand: `ZOO_TEST_WEIGHTS`, or ../shared/weights.
+"""Published ImageNet weights, where there are any: in `ZOO_TEST_WEIGHTS`, or in shared/weights.
 
 The file is timm's `tf_efficientnet_lite0`; without it these tests are skipped.
 """
