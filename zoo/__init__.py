@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         WeightsSpec,
         Width,
     )
+    from zoo.weights.model_file import save_model
 
 _HOMES = {
     "attention_info": "zoo.registry.catalogue",
@@ -50,6 +51,7 @@ _HOMES = {
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
     "hookimpl": "zoo.registry.hookspecs",
+    "save_model": "zoo.weights.model_file",
     "Registry": "zoo.registry",
     "AttentionSpec": "zoo.registry.specs",
     "BackboneSpec": "zoo.registry.specs",
@@ -92,6 +94,7 @@ __all__ = [
     "list_backbones",
     "list_models",
     "model_info",
+    "save_model",
     "testing",
 ]
 

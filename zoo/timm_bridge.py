@@ -17,9 +17,12 @@ from timm.models import generate_default_cfgs, get_pretrained_cfg, is_model, reg
 from torch import nn
 
 from zoo.build.create import create_model
-from zoo.errors import UnknownNameError, UsageError
+from zoo.build.plan import make_plan
+from zoo.errors import UnknownNameError, UsageError, WeightsMismatchError
 from zoo.registry import default_registry, names
 from zoo.registry.catalogue import weights_of
+from zoo.weights.model_file import arguments_of, read_statement
+from zoo.weights.tensor_facts import form_of
 
 USAGE = """\
 Usage: python -m zoo.timm_bridge SCRIPT [ARGUMENT...]
@@ -65,16 +68,55 @@ def _create(
 ) -> nn.Module:
     """timm's call as the zoo's: a tag, a Hub repository or a file say which weights."""
     if not pretrained:
-        return create_model(name, **options)
+        return _reformable(create_model(name, **options), options)
     if isinstance(pretrained_cfg, str):
         return create_model(f"{name}.{pretrained_cfg}", pretrained=True, **options)
     config = pretrained_cfg.to_dict() if hasattr(pretrained_cfg, "to_dict") else pretrained_cfg
     config = {**(config or {}), **(pretrained_cfg_overlay or {})}
     if config.get("file"):
-        return create_model(name, weights=os.fspath(config["file"]), **options)
+        return _from_file(name, os.fspath(config["file"]), options)
     if config.get("hf_hub_id") and config.get("source") == "hf-hub":
         return create_model(name, weights=f"hf-hub:{config['hf_hub_id']}", **options)
     return create_model(name, pretrained=True, **options)
+
+
+def _from_file(name: str, file: str, options: Mapping[str, Any]) -> nn.Module:
+    """timm's `--pretrained-path`: weights of the plain backbone, or of the model itself."""
+    plan, statement = make_plan(name, default_registry(), **options), read_statement(file)
+    if plan.attention is None or (statement and statement.name == plan.name):
+        return create_model(name, weights=file, **options)
+    try:
+        return create_model(name, backbone_weights=file, **options)
+    except WeightsMismatchError as error:
+        try:
+            return create_model(name, weights=file, **options)
+        except WeightsMismatchError:
+            raise error from None
+
+
+def _reformable(model: nn.Module, options: Mapping[str, Any]) -> nn.Module:
+    """A model that takes the form of insertion of the first checkpoint that is loaded into it."""
+    if hasattr(model, "zoo_sites") and "insertion" not in options:
+        model.register_load_state_dict_pre_hook(_take_form)
+    return model
+
+
+def _take_form(model: nn.Module, state: Mapping[str, Any], prefix: str, *_: object) -> None:
+    """A checkpoint of a warm start has tensors that only its form of insertion has.
+
+    timm's scripts build the model anew, in its plain form, and then load: so the modules are
+    exchanged for those of the checkpoint's form before they are filled.
+    """
+    own = {key.removeprefix(prefix): value for key, value in state.items()}
+    config: dict[str, Any] = vars(model)["zoo_config"]
+    form = form_of(own, model)
+    if form in (None, config["insertion"]):
+        return
+    tensor = next(model.parameters())
+    fresh = create_model(config["name"], **{**arguments_of(model), "insertion": form})
+    fresh.to(tensor.device, tensor.dtype).train(model.training)
+    for kept in ("_modules", "_parameters", "_buffers", "zoo_config", "zoo_sites"):
+        vars(model)[kept] = vars(fresh)[kept]
 
 
 def _configs(read: names.ModelName) -> dict[str, Any]:

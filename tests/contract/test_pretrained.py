@@ -31,6 +31,15 @@ def published(architecture: str, seed: int = 0) -> bytes:
     return save({key: tensor.contiguous() for key, tensor in state.items()})
 
 
+def fine_tuned() -> dict[str, bytes]:
+    """A repository of a fine-tuned warm start of three classes."""
+    model = zoo.create_model("cbam_test_resnet", insertion="exact", num_classes=3)
+    state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    arguments = {"insertion": "exact"}
+    config = {"architecture": "cbam_test_resnet", "num_classes": 3, "model_args": arguments}
+    return {"model.safetensors": save(state), "config.json": json.dumps(config).encode()}
+
+
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     return {name: published(name) for name in ("resnet18", "seresnet50", "convnext_atto")}
@@ -43,12 +52,16 @@ WARM = {
     "eca_convnext_atto": ("exact", "convnext_atto"),
 }
 ADAPTED = [({"num_classes": 5}, 5), ({"num_classes": 0}, 512), ({"in_chans": 1}, 1000)]
+THREE = {"name": "cbam_test_resnet", "weights": "hf-hub:org/three"}
+IN21K = {"name": "mobilenetv3_large_100", "weights": "miil_in21k"}
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "same": ("compare", {"name": "se_resnet50", "timm_name": "seresnet50"}),
     "plain": ("compare", {"name": "cbam_resnet18", "timm_name": "resnet18", "insertion": "plain"}),
     "threads": ("threads", {"name": "resnet18"}),
     "nested": ("nested", {"name": "resnet18"}),
     "hub": ("compare", {"name": "hf-hub:org/mine", "timm_name": "resnet18.a1_in1k"}),
+    "three": ("create", THREE),
+    "in21k": ("create", IN21K),
     **{n: ("compare", {"name": n, "timm_name": base}) for n, (_, base) in WARM.items()},
     **{str(o): ("create", {"name": "cbam_resnet18", **o}) for o, _ in ADAPTED},
 }
@@ -63,6 +76,9 @@ def results(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -
             hub.store.put(f"timm/{name}.{tag}_in1k", {"model.safetensors": files[name]})
         mine = {"model.safetensors": files["resnet18"], "config.json": json.dumps(config).encode()}
         commit = hub.store.put("org/mine", mine)
+        hub.store.put("org/three", fine_tuned())
+        large = published("mobilenetv3_large_100.miil_in21k")
+        hub.store.put("timm/mobilenetv3_large_100.miil_in21k", {"model.safetensors": large})
         client = Client(hub.endpoint, tmp_path_factory.mktemp("home"))
         process = subprocess.run(
             [sys.executable, str(OPS), json.dumps(list(CALLS.values()))], text=True,
@@ -115,6 +131,14 @@ def test_a_repository_builds_its_model_of_one_commit(results: dict[str, Any]) ->
     assert results["hub"]["weights"]["revision"] == results["commit"]
 
 
+@pytest.mark.parametrize(("call", "classes"), [("three", 3), ("in21k", 11221)])
+def test_weights_asked_for_by_repository_or_tag_bring_their_classes(
+    results: dict[str, Any], call: str, classes: int
+) -> None:
+    assert results[call]["ok"], results[call]
+    assert results[call]["shape"] == [2, classes] and not results[call]["log"]
+
+
 @pytest.fixture(scope="module")
 def good(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "good.safetensors"
@@ -155,8 +179,9 @@ def test_the_form_of_insertion_is_part_of_the_file(tmp_path: Path) -> None:
     trained = zoo.create_model("cbam_resnet18", insertion="residual")
     save_file(trained.state_dict(), tmp_path / "mine.safetensors")
     with pytest.raises(WeightsMismatchError, match="insertion='residual'"):
-        zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors")
-    zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors", insertion="residual")
+        zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors", insertion="plain")
+    again = zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors")
+    assert again.zoo_config["insertion"] == "residual"
 
 
 def test_unknown_tags_name_the_known() -> None:

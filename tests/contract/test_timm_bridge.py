@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ import pytest
 import timm
 import torch
 from _pytest.mark import ParameterSet
+from safetensors.torch import save_file
 from timm.models import get_pretrained_cfg_value
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -135,3 +137,92 @@ def test_a_script_of_timm_runs_with_the_zoo_s_models(tmp_path: Path) -> None:
 def test_the_bridge_refuses_what_is_not_a_script() -> None:
     with pytest.raises(UsageError, match="no script"):
         zoo.timm_bridge.main(["absent.py"])
+
+
+TRAIN = """
+import argparse, sys, timm, torch
+from timm.utils import CheckpointSaver, ModelEmaV3
+parser = argparse.ArgumentParser()
+for name in ("--model", "--pretrained-path", "--output"):
+    parser.add_argument(name)
+args = parser.parse_args()
+overlay = {"file": args.pretrained_path, "num_classes": -1}  # as timm's train.py
+model = timm.create_model(args.model, pretrained=True, pretrained_cfg_overlay=overlay)
+average = ModelEmaV3(model, decay=0.5)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+torch.manual_seed(0)
+for _ in range(2):
+    loss = model(torch.randn(4, 3, 64, 64)).square().mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step(); average.update(model)
+CheckpointSaver(model, optimizer, args, average, checkpoint_dir=args.output).save_checkpoint(0, 1.0)
+torch.save([m.eval()(torch.ones(2, 3, 64, 64)) for m in (model, average.module)],
+           args.output + "/logits.pt")
+"""
+VALIDATE = """
+import argparse, timm, torch
+from timm.models import load_checkpoint, resolve_model_input_args
+parser = argparse.ArgumentParser()
+for name in ("--model", "--checkpoint", "--logits"):
+    parser.add_argument(name)
+parser.add_argument("--num-classes", type=int)
+args = parser.parse_args()
+expected = torch.load(args.logits)
+for use_ema in (False, True):
+    settings = resolve_model_input_args(args.model, vars(args), num_classes=args.num_classes)
+    model = timm.create_model(**settings)
+    load_checkpoint(model, args.checkpoint, use_ema)
+    torch.testing.assert_close(model.eval()(torch.ones(2, 3, 64, 64)), expected[use_ema])
+print("validated")
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["cbam_test_resnet", pytest.param("sk_test_resnet", marks=pytest.mark.slow)]
+)
+def test_checkpoints_of_a_training_script_are_validated(name: str, tmp_path: Path) -> None:
+    backbone = zoo.create_model("test_resnet", num_classes=7)
+    file = zoo.save_model(backbone, tmp_path / "backbone.safetensors")
+    scripts = {"train.py": TRAIN, "validate.py": VALIDATE}
+    for script, text in scripts.items():
+        (tmp_path / script).write_text(text)
+    calls = (
+        ("train.py", "--pretrained-path", file, "--output", tmp_path),
+        ("validate.py", "--checkpoint", tmp_path / "last.pth.tar", "--num-classes", 7,
+         "--logits", tmp_path / "logits.pt"),
+    )  # fmt: skip
+    for script, *rest in calls:
+        command = [sys.executable, "-m", "zoo.timm_bridge", tmp_path / script, "--model", name]
+        done = subprocess.run(
+            [*map(str, command), *map(str, rest)], text=True, capture_output=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert "validated" in done.stdout
+
+
+def test_a_pretrained_path_is_the_backbone_s_or_the_model_s_own(tmp_path: Path) -> None:
+    zoo.timm_bridge.register("cbam_test_resnet")
+    x = torch.randn(2, 3, 64, 64)
+    plain = zoo.create_model("test_resnet", num_classes=7).eval()
+    own = zoo.create_model("cbam_test_resnet", num_classes=7, insertion="exact").eval()
+    for number, (model, untrained) in enumerate(((plain, ("attention",)), (own, ()))):
+        file = tmp_path / f"{number}.safetensors"
+        save_file(model.state_dict(), file)
+        overlay = {"file": str(file), "num_classes": -1}
+        loaded = timm.create_model(
+            "cbam_test_resnet", pretrained=True, pretrained_cfg_overlay=overlay
+        ).eval()
+        assert loaded.zoo_untrained == untrained and loaded.num_classes == 7
+        torch.testing.assert_close(loaded(x), model(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_checkpoint_of_the_plain_form_is_loaded_as_ever() -> None:
+    zoo.timm_bridge.register("cbam_test_resnet")
+    model, other = (timm.create_model("cbam_test_resnet", num_classes=3) for _ in range(2))
+    attention = model.layer1[0].se
+    twin = copy.deepcopy(model)
+    for loaded in (model, twin):
+        loaded.load_state_dict(other.state_dict())
+    assert model.layer1[0].se is attention  # nothing was exchanged
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load_state_dict({})

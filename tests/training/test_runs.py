@@ -177,3 +177,24 @@ def test_batches_that_cannot_be_shared_are_refused():
         check_parts(32, Processes(0, 3, torch.device("cpu")))
     index = torch.arange(6)
     assert part(index, Processes(1, 2, torch.device("cpu"))).tolist() == [1, 3, 5]
+
+
+def test_the_file_of_a_run_says_what_it_is(uninterrupted):
+    """Options that are not the model's own need not be repeated: the glimpses, the width."""
+    file = uninterrupted / training.WEIGHTS
+    model = zoo.create_model("ram_mnist", weights=file)
+    assert model.num_glimpses == 3 and model.zoo_untrained == ()
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in load_file(file).items())
+    other = zoo.create_model("ram_mnist", weights=file, num_glimpses=5)
+    assert other.num_glimpses == 5
+
+
+def test_a_run_from_other_weights_keeps_the_classes_of_its_model(tmp_path):
+    """A curriculum starts from weights of another task; the classifier is the new model's."""
+    model = zoo.create_model("dram_mnist_pairs")
+    file = zoo.save_model(model, tmp_path / "pairs.safetensors")
+    text = RECIPE.replace("ram_mnist", "dram_mnist_addition").partition("[model_options]")[0]
+    (tmp_path / "r.toml").write_text(f'weights = "{file}"\n{text}')
+    built, _ = training._build(read_recipe(tmp_path / "r.toml"))
+    assert built.num_classes == zoo.create_model("dram_mnist_addition").num_classes
+    assert built.zoo_untrained == ("classifier",)

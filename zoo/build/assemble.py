@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
@@ -21,16 +21,19 @@ from zoo.build.attention import build_attention
 from zoo.build.describe import describe
 from zoo.build.init_mode import SkipInit
 from zoo.build.plan import Plan
+from zoo.build.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
-from zoo.registry import Registry
+from zoo.registry import Registry, timm_index
 from zoo.registry.options import check_names, option_names
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
-from zoo.weights.load import load
+from zoo.weights.load import load, named_as_in, read, timm_loading
+from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
+from zoo.weights.timm_loading import Loading, State
 
-log = logging.getLogger("zoo")
+PLACING = ("device", "dtype")  # options that say where the model is, not what it is
 
 
 def assemble(plan: Plan, registry: Registry) -> nn.Module:
@@ -40,18 +43,26 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
     Nothing else moves it: an untrained attention is drawn from a fork.
     """
     if plan.weights is None:
-        model = _construct(plan, registry)
+        model, _ = _construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
-    with _open(plan.weights) as file:
-        with torch.random.fork_rng(devices=[]), SkipInit():
-            model = _construct(plan, registry)
-            plan = plan if plan.warm else _insert(plan, registry, model)
-        config = _weights_config(plan, model)
-        load(model, file, name=plan.name, config=config, architecture=_architecture(plan))
+    with torch.random.fork_rng(devices=_cuda(plan)), _open(plan.weights) as file:
+        built = _fitting(plan, registry, read(file), str(file.path))
+        model, plan = built.model, built.plan
+        new = load(
+            model, built.state, name=plan.name, config=built.config, where=str(file.path),
+            remedy=other_weights(plan),
+            strict=built.loading.strict or isinstance(plan.weights, Path),
+        )  # fmt: skip
+        say_other_model(plan, file)
+        if new:
+            say_reset(plan, model, file, built.config)
+        if built.headless:
+            say_headless(plan, file)
         if plan.warm:
-            with torch.random.fork_rng(devices=[]):
-                plan = _insert(plan, registry, model)
-            _say_untrained(plan, len(vars(model)["zoo_sites"]))
+            plan = _insert(plan, registry, model)
+            say_untrained(plan, file, len(vars(model)["zoo_sites"]))
+        parts = {"classifier": new, "attention": plan.warm}
+        vars(model)["zoo_untrained"] = tuple(part for part, is_new in parts.items() if is_new)
         return describe(model, plan, file)
 
 
@@ -59,13 +70,81 @@ def _open(weights: WeightsSpec | Path) -> AbstractContextManager[hub.VerifiedFil
     return hub.local_file(weights) if isinstance(weights, Path) else hub.fetch(weights)
 
 
-def _construct(plan: Plan, registry: Registry) -> nn.Module:
-    """The backbone, or the named model, without attention and without weights."""
+def _cuda(plan: Plan) -> list[int]:
+    """The CUDA device that the model is built on, whose random state is kept too."""
+    device = torch.device(plan.options.get("device") or "cpu")
+    if device.type != "cuda":
+        return []
+    return [torch.cuda.current_device() if device.index is None else device.index]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    """A model without weights, and the state that it is to take, under its names.
+
+    `config` is what the state was made for, in timm's names.
+    """
+
+    model: nn.Module
+    plan: Plan
+    loading: Loading
+    state: State
+    config: dict[str, Any]
+
+    @property
+    def headless(self) -> bool:
+        """Whether the model has no classifier because the file has none."""
+        asked = "num_classes" in self.plan.asked or not isinstance(self.plan.weights, Path)
+        return not asked and getattr(self.model, "num_classes", None) == 0
+
+
+def _fitting(plan: Plan, registry: Registry, tensors: State, where: str) -> _Built:
+    """The model that the tensors are of: what nobody has stated of it, they tell."""
+    built = _build(plan, registry, tensors, where)
+    told = _told_by(built)
+    if not told:
+        return built
+    options = {**plan.options, **{k: v for k, v in told.items() if k == "num_classes"}}
+    plan = changed(plan, options=options, insertion=told.get("insertion", plan.insertion))
+    return _build(plan, registry, tensors, where)
+
+
+def _build(plan: Plan, registry: Registry, tensors: State, where: str) -> _Built:
+    with SkipInit():
+        model, loading = _construct(plan, registry)
+        placed = plan if plan.warm else _insert(plan, registry, model)
+    state = named_as_in(model, tensors, loading, where)
+    config = _weights_config(plan, model, state)
+    return _Built(model=model, plan=placed, loading=loading, state=state, config=config)
+
+
+def _told_by(built: _Built) -> dict[str, Any]:
+    """What the tensors tell beyond what was asked for: the classes of a file, the form of both."""
+    told: dict[str, Any] = {}
+    plan, model = built.plan, built.model
+    if isinstance(plan.weights, Path) and "num_classes" not in plan.asked:
+        classes = built.config["num_classes"]
+        if classes != getattr(model, "num_classes", classes):
+            told["num_classes"] = classes
+    if plan.attention and not plan.warm and not plan.replace and "insertion" not in plan.asked:
+        form = form_of(built.state, model)
+        if form not in (None, plan.insertion):
+            told["insertion"] = form
+    return told
+
+
+def _construct(plan: Plan, registry: Registry) -> tuple[nn.Module, Loading]:
+    """The backbone, or the named model, without attention and without weights.
+
+    With it, how timm would load a file of it.
+    """
     spec = plan.base or (plan.spec if plan.spec and plan.spec.target else None)
     if spec is None or (plan.backbone and not plan.base):
-        name = f"{plan.backbone}.{plan.tag}" if _is_timm_tag(plan) else plan.backbone
-        build = partial(timm.create_model, name, pretrained=False)
-        return _call(build, plan.backbone, _timm_options(plan), _hint(plan, registry))
+        name = f"{plan.backbone}.{tag}" if (tag := _timm_tag(plan)) else plan.backbone
+        options, hint = _timm_options(plan), _hint(plan, registry)
+        if plan.weights is None:
+            return _call(partial(timm.create_model, name), plan.backbone, options, hint), Loading()
+        return _call(partial(timm_loading.create, name), plan.backbone, options, hint)
     target = resolve(spec.target, registry.owner(spec))
     config = {"architecture": spec.name, **_target_config(plan)}
     # Where the target takes no size, only the attention that goes into it does.
@@ -75,7 +154,9 @@ def _construct(plan: Plan, registry: Registry) -> nn.Module:
         kwargs_filter=for_attention,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     options = {**getattr(spec, "defaults", {}), **plan.options}
-    return _call(build, spec.name, options, _hint(plan, registry))
+    accepted = option_names(target)
+    where = {k: options.pop(k) for k in PLACING if k in options and accepted and k not in accepted}
+    return _call(build, spec.name, options, _hint(plan, registry)).to(**where), Loading()
 
 
 def _hint(plan: Plan, registry: Registry) -> str:
@@ -89,16 +170,20 @@ def _hint(plan: Plan, registry: Registry) -> str:
 
 def _timm_options(plan: Plan) -> Mapping[str, Any]:
     """The backbone's options: `img_size` is only for the attention where the backbone takes any."""
+    options = dict(plan.options)
+    if isinstance(plan.weights, WeightsSpec):
+        options.setdefault("num_classes", plan.weights.num_classes)
     config = get_pretrained_cfg(plan.backbone, allow_unregistered=True)
-    if config is not None and config.fixed_input_size:
-        return plan.options
-    return {key: value for key, value in plan.options.items() if key != "img_size"}
+    if config is None or not config.fixed_input_size:
+        options.pop("img_size", None)
+    return options
 
 
-def _is_timm_tag(plan: Plan) -> bool:
-    from zoo.registry import timm_index
-
-    return plan.tag in timm_index.architectures().get(plan.backbone, ())
+def _timm_tag(plan: Plan) -> str:
+    """timm's tag of the weights, of which its settings of the model are."""
+    tags = timm_index.architectures().get(plan.backbone, ())
+    stated = plan.weights.tag if isinstance(plan.weights, WeightsSpec) else ""
+    return next((tag for tag in (plan.tag, stated) if tag in tags), "")
 
 
 def _target_config(plan: Plan) -> dict[str, Any]:
@@ -110,7 +195,7 @@ def _target_config(plan: Plan) -> dict[str, Any]:
     return settings
 
 
-def _call(build: Any, name: str, options: Mapping[str, Any], hint: str = "") -> nn.Module:
+def _call(build: Any, name: str, options: Mapping[str, Any], hint: str = "") -> Any:
     """Run a constructor that may be anyone's; its complaints become an `OptionError`."""
     try:
         return build(**options)
@@ -162,17 +247,21 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     constructor = resolve(spec.target, registry.owner(spec))
     accepted = option_names(constructor)
     check_names(spec, constructor, options)
+    where = {k: plan.options[k] for k in PLACING if plan.options.get(k) is not None}
 
     def build(channels: int, **more: Any) -> nn.Module:
         unheard = {name for name in HINTS if accepted and name not in accepted}
         known = {k: v for k, v in more.items() if k not in options and k not in unheard}
-        return build_attention(spec, registry, channels, {**known, **options})
+        placed = {k: v for k, v in where.items() if k in accepted}
+        return build_attention(spec, registry, channels, {**placed, **known, **options})
 
     target = Target(
         model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
         img_size=_img_size(plan, model),
     )  # fmt: skip
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
+    for path in paths if where else ():  # the form around it too, and what takes no device
+        model.get_submodule(path).to(**where)
     vars(model)["zoo_sites"] = paths
     return changed(plan, insertion=form)
 
@@ -185,32 +274,18 @@ def _img_size(plan: Plan, model: nn.Module) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def _architecture(plan: Plan) -> str:
-    return "" if plan.base or (plan.spec and plan.spec.target) else plan.backbone
-
-
-def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
-    """timm's settings of the model, overridden by what is stated of the weights."""
-    config = dict(getattr(model, "pretrained_cfg", {}) or {})
+def _weights_config(plan: Plan, model: nn.Module, state: State) -> dict[str, Any]:
+    """timm's settings of the model, overridden by what is known of the weights."""
+    config = {**(getattr(model, "pretrained_cfg", {}) or {}), **plan.input}
+    config["classifier"] = config.get("classifier") or classifier_names(model)
     if isinstance(plan.weights, WeightsSpec):
         config.update(plan.weights.input, num_classes=plan.weights.num_classes)
     else:
-        config["num_classes"] = None  # the file tells
+        classes = classes_of(state, model, config["classifier"])
+        own = getattr(model, "num_classes", config.get("num_classes"))
+        config["num_classes"] = own if classes is None else classes
     config["input_size"] = tuple(config.get("input_size") or (3, 224, 224))
     return config
-
-
-def _say_untrained(plan: Plan, count: int) -> None:
-    assert plan.attention is not None and isinstance(plan.weights, WeightsSpec)
-    claim = (
-        "no accuracy is claimed"
-        if plan.insertion == "plain"
-        else f"started so that the logits are those of {plan.backbone}.{plan.weights.tag}"
-    )
-    log.warning(
-        "%s: the weights are those of %s; the attention (%s, at %d sites) is untrained, %s",
-        plan.name, plan.weights.repository, plan.attention.name, count, claim,
-    )  # fmt: skip
 
 
 def check_arguments(num_classes: object, in_chans: object) -> None:

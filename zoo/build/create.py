@@ -11,7 +11,8 @@ from torch import nn
 from zoo.build.assemble import assemble, check_arguments
 from zoo.build.attention import create_attention
 from zoo.build.features import feature_extractor
-from zoo.build.plan import make_plan, open_hub_model
+from zoo.build.plan import make_plan
+from zoo.build.weights_choice import open_hub_model
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import WeightsSpec
 
@@ -32,6 +33,7 @@ def create_model(
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    backbone_weights: str | os.PathLike[str] | None = None,
     registry: Registry | None = None,
     **options: Any,
 ) -> nn.Module:
@@ -48,19 +50,26 @@ def create_model(
             prefixes or patterns (`["layer3", "layer4.*.se"]`). Default: as the mechanism's spec
             says; without an adapter for the backbone's blocks, after each stage.
         insertion: `"plain"` f(x); `"exact"` f started as the identity; `"residual"`
-            x + alpha (f(x) - x), alpha = 0. Default: as the weights ask, else plain.
+            x + alpha (f(x) - x), alpha = 0. Default: as the weights state or their tensors tell,
+            else plain.
         replace: put it in the place of attention that the backbone already has.
-        num_classes, in_chans: as in timm; another number than the weights' gives a new classifier,
-            or an adapted first convolution.
+        num_classes, in_chans: as in timm. By default a model with weights has their number of
+            classes; another number gives a new classifier, which is said, or an adapted first
+            convolution.
         features_only, out_indices: a list of feature maps instead of logits.
         weights: instead of `pretrained`: a tag, a safetensors file, or `hf-hub:org/name@revision`.
+            What a file or a repository of this model states (`zoo.save_model`) stands where the
+            call says nothing: classes, options, places and form of the attention.
+        backbone_weights: a warm start as by `pretrained`, from weights of the plain backbone that
+            you name: a safetensors file, `hf-hub:org/name@revision`, or a tag.
         registry: where names are looked up, for tests.
         **options: of the backbone (`drop_path_rate`, `img_size`, ...) or of the named model; the
             settings of the authors' code are accepted where the model states them.
 
     Returns:
         The model. `model.zoo_config` holds what rebuilds it (the sites too), `model.zoo_weights`
-        what its weights were (source, revision, sha256).
+        what its weights were (source, revision, sha256), `model.zoo_untrained` which of its parts
+        they left untrained (`"attention"`, `"classifier"`).
 
     Raises:
         UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError,
@@ -78,7 +87,11 @@ def create_model(
     if isinstance(name, str) and name.startswith("hf-hub:"):
         name, stated, published = open_hub_model(name)
         arguments = {**stated, **arguments}
-        chosen = published if weights is None and pretrained else weights
-    plan = make_plan(name, registry, pretrained=pretrained, weights=chosen, **arguments)
+        own = pretrained and weights is None and backbone_weights is None
+        chosen = published if own else weights
+    plan = make_plan(
+        name, registry, pretrained=pretrained, weights=chosen, backbone_weights=backbone_weights,
+        **arguments,
+    )  # fmt: skip
     model = assemble(plan, registry)
     return feature_extractor(model, out_indices) if features_only else model

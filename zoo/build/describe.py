@@ -8,8 +8,9 @@ from torch import nn
 
 from zoo.build.plan import Plan
 from zoo.hub import VerifiedFile
+from zoo.insertion.refine import PLACEMENTS
 from zoo.registry.specs import WeightsSpec
-from zoo.weights.load import classifier_names
+from zoo.weights.tensor_facts import classifier_names
 
 
 def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Module:
@@ -21,6 +22,8 @@ def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Modu
             weights.input, num_classes=weights.num_classes, tag=weights.tag,
             license=weights.license or None, hf_hub_id=weights.repository or None,
         )  # fmt: skip
+    elif file is not None:
+        config.update(plan.input, num_classes=getattr(model, "num_classes", None))
     size = plan.options.get("img_size")
     if size is not None and config.get("input_size"):
         height, width = (size, size) if isinstance(size, int) else size
@@ -41,14 +44,23 @@ def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Modu
 
 def _config(plan: Plan, sites: list[str]) -> dict[str, Any]:
     """What rebuilds the model: keywords of `create_model`, as plain data."""
-    config: dict[str, Any] = {"name": plan.name, "options": dict(plan.options)}
+    options = {k: v for k, v in plan.options.items() if k not in ("device", "dtype")}
+    config: dict[str, Any] = {"name": _name(plan), "options": options}
     if plan.attention is not None:
         config |= {
             "backbone": plan.backbone, "attention": plan.attention.name,
             "attention_options": dict(plan.attention_options), "sites": sites,
             "insertion": plan.insertion, "replace": plan.replace,
         }  # fmt: skip
+        if isinstance(plan.sites, str) and plan.sites in PLACEMENTS:
+            config["placement"] = plan.sites
     return config
+
+
+def _name(plan: Plan) -> str:
+    """The model's name; the backbone's, where settings chose another than the named model has."""
+    named = plan.spec is None or plan.backbone == plan.spec.backbone
+    return plan.name if named or not plan.backbone else plan.backbone
 
 
 def _completed(config: dict[str, Any], model: nn.Module) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ConfigError, OptionError, UsageError, WeightsNotFoundError
-from zoo.registry import Registry, names, timm_index
-from zoo.registry.catalogue import weights_of
+from zoo.build.weights_choice import INSERTIONS, backbone_weights_of, told_of, weights_for
+from zoo.errors import OptionError, UnknownNameError, UsageError
+from zoo.registry import Registry, names
 from zoo.registry.specs import AttentionSpec, BackboneSpec, Form, ModelSpec, WeightsSpec
 from zoo.registry.targets import resolve
-
-INSERTIONS = ("plain", "exact", "residual")
+from zoo.weights.model_file import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +28,9 @@ class Plan:
         attention: what goes into `backbone`, if anything.
         options: of the backbone or the target.
         weights: what will be loaded, or a path to a user's file, or None.
+        of_backbone: the weights are the plain backbone's, which the attention then goes into.
+        input: preprocessing settings that the file states. stated_name: the model it states.
+        asked: names of the arguments that somebody stated; the tensors decide about the others.
     """
 
     name: str
@@ -43,11 +45,16 @@ class Plan:
     insertion: Form = "plain"
     replace: bool = False
     weights: WeightsSpec | Path | None = None
+    of_backbone: bool = False
+    input: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    stated_name: str = ""
+    asked: frozenset[str] = frozenset()
 
     @property
     def warm(self) -> bool:
-        """Whether the weights are the plain backbone's."""
-        return isinstance(self.weights, WeightsSpec) and self.weights.kind == "warm_start"
+        """Whether the weights are the plain backbone's, and an attention goes into it."""
+        stated = isinstance(self.weights, WeightsSpec) and self.weights.kind == "warm_start"
+        return stated or (self.of_backbone and self.attention is not None)
 
 
 def make_plan(
@@ -56,6 +63,58 @@ def make_plan(
     *,
     pretrained: bool = False,
     weights: str | os.PathLike[str] | WeightsSpec | None = None,
+    backbone_weights: str | os.PathLike[str] | None = None,
+    **arguments: Any,
+) -> Plan:
+    """Resolve names, the authors' settings, weights and the form of insertion.
+
+    Args:
+        arguments: the other keywords of `create_model`. What a file or a repository of this very
+            model states stands where they say nothing.
+    """
+    if weights is not None and backbone_weights is not None:
+        raise UsageError(
+            "weights= and backbone_weights= both say what to load",
+            remedy="weights= for a file of this model, backbone_weights= for one of its backbone",
+        )
+    told, stated = (None if weights is None else told_of(weights)), ""
+    if told:
+        stated = _stated_name(told.statement, registry)
+        if stated == _composed(name, arguments.get("attention"), registry):
+            arguments = {**told.statement.arguments, **arguments}
+    plan = _planned(name, registry, **arguments)
+    if backbone_weights is not None:
+        chosen = backbone_weights_of(plan, backbone_weights)
+        plan = changed(plan, weights=chosen, of_backbone=True)
+    else:
+        plan = changed(plan, weights=weights_for(plan, registry, pretrained, weights, told))
+    if told:
+        plan = changed(plan, input=told.statement.input, stated_name="" if told.weights else stated)
+    _refuse_checkpoint(plan)
+    form = plan.insertion if "insertion" in plan.asked else _default_form(plan)
+    return changed(plan, insertion=form, options=_all_options(plan))  # pyright: ignore[reportArgumentType]
+
+
+def _composed(name: str, attention: str | None, registry: Registry) -> str:
+    """The canonical name of a model, of an attention and a backbone that are given apart too."""
+    read = names.parse(name, registry)
+    if attention and read.spec is None and read.attention is None:
+        return f"{names.attention(attention, registry).name}_{read.backbone}"
+    return read.name
+
+
+def _stated_name(statement: Statement, registry: Registry) -> str:
+    """The canonical name of the model that a file states; its own word, if there is none."""
+    try:
+        return _composed(statement.name, statement.arguments.get("attention"), registry)
+    except UnknownNameError:
+        return statement.name
+
+
+def _planned(
+    name: str,
+    registry: Registry,
+    *,
     attention: str | None = None,
     attention_options: Mapping[str, Any] | None = None,
     sites: str | Sequence[str] | None = None,
@@ -63,18 +122,29 @@ def make_plan(
     replace: bool = False,
     **options: Any,
 ) -> Plan:
-    """Resolve names, the authors' settings, weights and the form of insertion."""
+    """The parts of a model, without its weights."""
     if insertion is not None and insertion not in INSERTIONS:
         raise UsageError(f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}")
     _check_kinds(attention_options, sites)
+    asked = frozenset(options) | ({"insertion"} if insertion is not None else set())
     plan = _parts(name, registry, attention, dict(attention_options or {}), sites, options)
     if plan.attention is None:
         _refuse_without_attention(name, attention_options, sites, insertion, replace)
     if plan.backbone and not plan.base:
         plan = changed(plan, base=registry.backbones.get(plan.backbone))
-    plan = changed(plan, replace=replace, weights=_weights(plan, registry, pretrained, weights))
-    form = insertion or _default_form(plan)
-    return changed(plan, insertion=form, options=_all_options(plan))  # pyright: ignore[reportArgumentType]
+    return changed(plan, replace=replace, insertion=insertion or "plain", asked=asked)  # pyright: ignore[reportArgumentType]
+
+
+def _refuse_checkpoint(plan: Plan) -> None:
+    """timm's `checkpoint_path` would fill the backbone before a plain attention goes into it."""
+    if plan.attention and plan.options.get("checkpoint_path") and "insertion" not in plan.asked:
+        raise UsageError(
+            f"checkpoint_path= loads the backbone alone, and {plan.attention.name} would move its "
+            "logits",
+            where=f"model {plan.name!r}",
+            remedy="pretrained=True, backbone_weights=FILE for a file of the backbone, "
+            "weights=FILE for one of this model",
+        )
 
 
 def _check_kinds(attention_options: object, sites: object) -> None:
@@ -165,82 +235,6 @@ def _refuse_without_attention(name: str, options: Any, sites: Any, form: Any, ow
             f"{name!r} has no attention that {', '.join(extra)} could be for",
             remedy=f'zoo.create_model("{name}", attention="cbam", {extra[0]}=...)',
         )
-
-
-def _weights(
-    plan: Plan, registry: Registry, pretrained: bool,
-    asked: str | os.PathLike[str] | WeightsSpec | None,
-) -> WeightsSpec | Path | None:  # fmt: skip
-    if isinstance(asked, WeightsSpec):
-        return asked
-    if asked is None and not pretrained:
-        return None
-    if asked is not None and _is_path(asked):
-        return Path(asked)
-    if isinstance(asked, str) and asked.startswith("hf-hub:"):
-        return open_hub_model(asked)[2]
-    tag = str(asked or plan.tag)
-    stated = weights_of(plan.name, registry)
-    if plan.spec is not None and plan.backbone != plan.spec.backbone:
-        stated = []
-    wanted = [w for w in stated if tag in ("", w.tag)]
-    for spec in wanted:
-        if spec.kind != "unpublished":
-            return spec
-    return _warm_start(plan, tag, wanted or stated)
-
-
-def _warm_start(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsSpec:
-    """The plain backbone's own weights, for a composition; else there are none."""
-    if not plan.backbone or plan.base or tag not in ("", *_tags(plan.backbone)):
-        raise _no_weights(plan, tag, stated)
-    if not _tags(plan.backbone):
-        raise _no_weights(plan, tag, stated)
-    from zoo.hub import timm_weights
-
-    spec = timm_weights(plan.backbone, tag)
-    if plan.attention is None:
-        return spec
-    return changed(spec, model=plan.name, kind="warm_start", metrics={})
-
-
-def _no_weights(plan: Plan, tag: str, stated: Sequence[WeightsSpec]) -> WeightsNotFoundError:
-    """`stated` are the weights of that tag, or if there are none, of any."""
-    what = f"{plan.name}.{tag}" if tag else plan.name
-    if any(tag in ("", w.tag) for w in stated):
-        recipe = stated[0].recipe
-        return WeightsNotFoundError(
-            f"the weights {what} are not published",
-            remedy=f"zoo train {recipe}" if recipe else "pretrained=False, and train it",
-        )
-    tags = [w.tag for w in stated if w.kind != "unpublished"]
-    known = ", ".join(dict.fromkeys((*tags, *_tags(plan.backbone)))) if tag else ""
-    return WeightsNotFoundError(
-        f"there are no weights {what}" if tag else f"{what} has no weights",
-        remedy=f"one of the tags {known}" if known else "pretrained=False, and train it",
-    )
-
-
-def _tags(backbone: str) -> tuple[str, ...]:
-    return timm_index.architectures().get(backbone, ())
-
-
-def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
-    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights."""
-    from zoo.hub import open_repository
-
-    config, spec = open_repository(reference)
-    arguments = {"num_classes": config.num_classes, **config.model_args}
-    insertion = arguments.get("insertion", "plain")
-    if insertion not in INSERTIONS:
-        raise ConfigError(
-            f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}", where=reference
-        )
-    return config.architecture, arguments, changed(spec, insertion=insertion)
-
-
-def _is_path(asked: str | os.PathLike[str]) -> bool:
-    return isinstance(asked, os.PathLike) or asked.endswith(".safetensors") or Path(asked).is_file()
 
 
 def _default_form(plan: Plan) -> Form:

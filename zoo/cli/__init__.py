@@ -31,6 +31,9 @@ COMMANDS = {
     "weights": "List, add or check weights manifests.",
 }
 
+BACKBONE_WEIGHTS = "A file of the plain backbone's weights: a warm start, the attention untrained."
+NUM_CLASSES = "Which the weights must have; default theirs."
+
 
 class _LazyGroup(click.Group):
     """Finds a command's file by its name; asks plugins for theirs only when it must."""

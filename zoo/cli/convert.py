@@ -27,8 +27,9 @@ def command(
 ) -> None:  # fmt: skip
     """Convert a CHECKPOINT that the authors of FORMAT, a model or an attention, released.
 
-    A pickle of PyTorch, of which nothing is run, or safetensors. Every key is used, or is a counter
-    or constant; else nothing is written. zoo.create_model(FORMAT, weights=OUT, ...) loads OUT.
+    A pickle of PyTorch, of which nothing is run, or safetensors; checkpoints of timm's training
+    too. Every key is used, or is a counter or constant; else nothing is written.
+    zoo.create_model(FORMAT, weights=OUT) loads OUT.
     """
     from zoo.reference.convert import convert
 
@@ -37,6 +38,11 @@ def command(
         echo_json(asdict(done))
         return
     click.echo(f"{done.path}\n  {done.name}, {done.parameters} parameters")
+    if done.instead_of:
+        click.echo(
+            f"  from {done.wrapper[-1]}, the moving average, which training measured; "
+            f"{done.instead_of} beside it is left out"
+        )
     click.echo(f"  {done.used} keys used, {len(done.dropped)} counters and constants left out")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli import complete
+from zoo.cli import BACKBONE_WEIGHTS, NUM_CLASSES, complete
 from zoo.cli.numbers import CommandWithNumbers, Numbers
 from zoo.cli.output import echo_json, json_option
 
@@ -29,6 +29,8 @@ SETTINGS = ("input_size", "mean", "std", "crop_pct", "interpolation")
     metavar="TAG|FILE|hf-hub:REPO",
     help="Default: the model's own.",
 )
+@click.option("--backbone-weights", type=complete.PATH, metavar="FILE", help=BACKBONE_WEIGHTS)
+@click.option("--num-classes", type=click.IntRange(1), help=NUM_CLASSES)
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; default CUDA if there.")
 @click.option("--amp/--no-amp", default=None, help="Autocast; default where it is faster (CUDA).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -63,7 +65,10 @@ def command(as_json: bool, **given: Any) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from zoo.evaluation.job import Job
 
-    names = ("model", "data", "split", "weights", "test_size", "record", "picture")
+    names = (
+        "model", "data", "split", "weights", "backbone_weights", "num_classes", "test_size",
+        "record", "picture",
+    )  # fmt: skip
     settings = {name: given.pop(name) for name in SETTINGS}
     job = Job(settings=settings, **{name: given.pop(name) for name in names})
 

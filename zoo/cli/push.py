@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import complete
+from zoo.cli import BACKBONE_WEIGHTS, NUM_CLASSES, complete
 from zoo.cli.output import echo_json, json_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -22,6 +22,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     default="",
     help="For a MODEL: tag, file or hf-hub:... to publish.",
 )
+@click.option("--backbone-weights", type=click.Path(), default="", metavar="FILE",
+              help=BACKBONE_WEIGHTS)  # fmt: skip
+@click.option("--num-classes", type=click.IntRange(1), help=NUM_CLASSES)
 @click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
 @click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
 @click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")
@@ -32,9 +35,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the files here.")
 @json_option
 def command(
-    target: str, repository: str, weights: str, recipe: Path | None, records: tuple[Path, ...],
-    picture: Path | None, license: str, private: bool, create_pr: bool, dry_run: bool,
-    out: Path | None, as_json: bool,
+    target: str, repository: str, weights: str, backbone_weights: str, num_classes: int | None,
+    recipe: Path | None, records: tuple[Path, ...], picture: Path | None, license: str,
+    private: bool, create_pr: bool, dry_run: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Publish a MODEL, or a CHECKPOINT (a folder or file of `zoo train`), as ORG/NAME.
 
@@ -47,7 +50,8 @@ def command(
     from zoo.hub.source import open_source
 
     check_request(repository, "main")
-    with open_source(target, weights=weights, recipe=recipe) as source:
+    chosen = {"weights": weights, "backbone_weights": backbone_weights}
+    with open_source(target, **chosen, num_classes=num_classes, recipe=recipe) as source:
         package = build(source, repository, record_paths=records, picture=picture, license=license)
         if out:
             package.write(out)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from zoo.cli import complete
+from zoo.cli import BACKBONE_WEIGHTS, complete
 from zoo.cli.output import echo_json, json_option
 
 
@@ -25,6 +26,8 @@ from zoo.cli.output import echo_json, json_option
     metavar="TAG|FILE|hf-hub:REPO",
     help="Default: the model's own.",
 )
+@click.option("--backbone-weights", type=complete.PATH, metavar="FILE", help=BACKBONE_WEIGHTS)
+@click.option("--num-classes", type=click.IntRange(1), help="Default: that of the weights.")
 @click.option("--untrained", is_flag=True, help="Random weights, for a model that has no others.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
 @click.option("--channels", type=click.IntRange(0), default=3, show_default=True,
@@ -35,6 +38,8 @@ def command(
     images: tuple[str, ...],
     out: str | None,
     weights: str | None,
+    backbone_weights: str | None,
+    num_classes: int | None,
     untrained: bool,
     size: int | None,
     channels: int,
@@ -54,13 +59,17 @@ def command(
 
     file = out or f"{Path(model).name}.png"
     picture_format(file)
+    given = {"weights": weights, "backbone_weights": backbone_weights}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value}
     try:
-        built = create_model(model, pretrained=not (untrained or weights), weights=weights)
+        pretrained = not (untrained or chosen)
+        built = create_model(model, pretrained, num_classes=num_classes, **chosen)
     except WeightsNotFoundError as error:
-        if weights:
+        if chosen:
             raise
         click.echo(f"warning: {error.what}: drawn with random weights", err=True)
-        built, untrained = create_model(model), True
+        built, untrained = create_model(model, num_classes=num_classes), True
+    untrained = untrained or bool(getattr(built, "zoo_untrained", ()))
     frames = show(built, images, size=size, channels=channels)
     save(frames, file)
     if as_json:

@@ -9,8 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from zoo.build.create import create_model
 from zoo.build.plan import make_plan
+from zoo.build.remarks import refuse_reset
 from zoo.data.base import ImageData
 from zoo.data.preprocessing import Preprocessing
 from zoo.errors import UsageError
@@ -40,6 +43,8 @@ class Job:
     data: str | None = None
     split: str | None = None
     weights: str | None = None
+    backbone_weights: str | None = None
+    num_classes: int | None = None
     test_size: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     record: str | None = None
@@ -59,7 +64,7 @@ class Job:
         if self.picture:
             picture_format(self.picture)
         data = self._open()
-        model = create_model(self.model, pretrained=self.weights is None, weights=self.weights)
+        model = self._build()
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
         settings = Preprocessing.of(model, test_size=self.test_size, **self.settings)
@@ -75,6 +80,14 @@ class Job:
                 lambda: picture(self.picture) if self.picture else None,
             )
         return result, record
+
+    def _build(self) -> nn.Module:
+        """The model with its weights; one whose classifier they do not define is not measured."""
+        given = {"weights": self.weights, "backbone_weights": self.backbone_weights}
+        chosen: dict[str, Any] = {k: v for k, v in given.items() if v} or {"pretrained": True}
+        model = create_model(self.model, num_classes=self.num_classes, **chosen)
+        refuse_reset(model, self.model, "measured")
+        return model
 
     def _open(self) -> ImageData:
         from zoo.data.resolve import open_data

@@ -31,10 +31,12 @@ TOP_KEYS = frozenset({
 })  # fmt: skip
 _FORBIDDEN_ARGS = frozenset({
     "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir",
-    "state_dict", "weights", "pretrained_strict", "pretrained_filter_fn", "device", "dtype",
+    "state_dict", "weights", "backbone_weights", "registry", "pretrained_strict",
+    "pretrained_filter_fn", "device", "dtype",
 })  # fmt: skip
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w{0,63}\Z", re.ASCII)
+_KEY = re.compile(r"\w{1,64}\Z", re.ASCII)  # of a table in an argument: {"64": 56}
 _REPEATS = re.compile(r"(\A|_)(depth|layer|block|stage|repeat|expert|glimpse)s?\Z")
 _INTERPOLATIONS = frozenset("nearest bilinear bicubic lanczos box hamming random".split())
 
@@ -177,7 +179,8 @@ def _model_args(arguments: Any, where: str) -> dict[str, Any]:
 
 
 def _plain(key: str, value: Any, where: str, depth: int = 0) -> Any:
-    if isinstance(key, str) and _WORD.match(key) and not key.startswith("__") and depth < 5:
+    word = _KEY if depth else _WORD
+    if isinstance(key, str) and word.match(key) and not key.startswith("__") and depth < 5:
         if isinstance(value, dict) and len(value) <= 64:
             return {k: _plain(k, item, where, depth + 1) for k, item in value.items()}
         if isinstance(value, list) and len(value) <= 512:

@@ -17,7 +17,7 @@ def weights_named(name: str) -> WeightsSpec | Path:
     from zoo.build.plan import make_plan
     from zoo.registry import default_registry
 
-    plan = make_plan(name, default_registry(), pretrained=True, options={})
+    plan = make_plan(name, default_registry(), pretrained=True)
     if plan.weights is None:
         raise WeightsNotFoundError(f"{name} has no weights", remedy=f"zoo info {name}")
     return plan.weights

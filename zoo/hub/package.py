@@ -17,6 +17,7 @@ from zoo.hub.cache import content_digest
 from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
 from zoo.runtime.files import write_atomically
+from zoo.weights.model_file import arguments_of, metadata_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,7 +106,7 @@ def _weights(source: Source) -> tuple[Content, str]:
     from safetensors.torch import save
 
     state = {k: v.detach().clone().contiguous() for k, v in source.model.state_dict().items()}
-    content = save(state, metadata={"format": "pt"})
+    content = save(state, metadata_of(source.model))
     return content, sha256(content).hexdigest()
 
 
@@ -114,11 +115,7 @@ def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:
     from timm.models._hub import save_config_for_hf
 
     described: Mapping[str, Any] = getattr(model, "zoo_config", {})
-    keys = ("attention", "attention_options", "sites", "insertion", "replace")
-    arguments = {
-        **described.get("options", {}),
-        **{k: described[k] for k in keys if described.get(k)},
-    }
+    arguments = arguments_of(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         save_config_for_hf(model, str(path), model_args=arguments)

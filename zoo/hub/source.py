@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.build.remarks import refuse_reset
 from zoo.errors import UsageError
 from zoo.hub import config
 from zoo.hub.cache import read_note
 from zoo.hub.files import VerifiedFile, local_file
+from zoo.registry.specs import WeightsSpec
+from zoo.weights.model_file import statement_of
 from zoo.weights.safetensors_file import inspect
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from zoo.training.recipe import Recipe
 
 WEIGHTS, RECIPE, CURVE = "model.safetensors", "recipe.toml", "curve.csv"
 CONFIG, MANIFEST = "config.json", "zoo.json"
@@ -43,40 +47,49 @@ class Source:
 
 
 @contextmanager
-def open_source(target: str, *, weights: str = "", recipe: Path | None = None) -> Iterator[Source]:
+def open_source(
+    target: str, *, weights: str = "", backbone_weights: str = "", num_classes: int | None = None,
+    recipe: Path | None = None,
+) -> Iterator[Source]:  # fmt: skip
     """Build and load what `target` names: a model, a run's folder, or a safetensors file.
 
     A context: the file stays open in it, so that what was checked is what is published.
 
     Args:
-        target: MODEL[.TAG]; or a folder or file that `zoo train` wrote.
+        target: MODEL[.TAG]; or a folder or file that `zoo train` or `zoo.save_model` wrote.
         weights: for a model by name: a tag, a file or a repository. Default: its default weights.
+        backbone_weights: as `create_model` takes them. num_classes: which the weights must have.
         recipe: what trained it; found beside the weights of a run.
 
     Raises:
         UsageError: nothing says which model the file is of. WeightsError: the file is not that
-        model's, or cannot be trusted.
+        model's, has another number of classes, or cannot be trusted.
     """
     path = Path(target)
+    options = {} if num_classes is None else {"num_classes": num_classes}
     with ExitStack() as stack:
         if path.exists() or path.suffix in (".safetensors", ".pt"):
-            yield _from_run(path, recipe, stack)
+            source = _from_run(path, recipe, options, stack)
         else:
-            yield _from_name(target, weights, recipe, stack)
+            given = {"weights": weights, "backbone_weights": backbone_weights}
+            chosen = {key: value for key, value in given.items() if value} or {"pretrained": True}
+            source = _from_name(target, chosen, options, recipe, stack)
+        refuse_reset(source.model, source.name, "published")
+        yield source
 
 
-def _from_run(path: Path, recipe: Path | None, stack: ExitStack) -> Source:
+def _from_run(
+    path: Path, recipe: Path | None, options: Mapping[str, Any], stack: ExitStack
+) -> Source:
     folder = path if path.is_dir() else path.parent
     file = path if path.suffix == ".safetensors" else folder / WEIGHTS
     file = stack.enter_context(local_file(file))
     if recipe is None and (folder / RECIPE).is_file():
         recipe = folder / RECIPE
     stated = _stated(folder)
-    if recipe is not None:
-        source = _built(*_read_recipe(recipe), file)
-    else:
-        name, options = _described(folder, file)
-        source = _built(name, options, "", stated.get("data", ""), file)
+    name, described = _described(folder, file, recipe)
+    text, data = _read_text(recipe) if recipe else ("", stated.get("data", ""))
+    source = _built(name, {**described, **options}, text, data, file)
     source.curve = folder / CURVE
     source.license, source.untrained = stated.get("license", ""), stated.get("untrained", "")
     return source
@@ -88,13 +101,15 @@ def _stated(folder: Path) -> dict[str, str]:
     return {key: value for key, value in manifest.items() if isinstance(value, str)}
 
 
-def _described(folder: Path, file: VerifiedFile) -> tuple[str, dict[str, Any]]:
-    """The model that the weights' own metadata names, or a `config.json` beside them."""
-    try:
-        settings = json.loads(inspect(file).metadata["zoo"])
-        return settings["name"], dict(settings.get("options", {}))
-    except (ValueError, TypeError, KeyError):
-        pass
+def _described(
+    folder: Path, file: VerifiedFile, recipe: Path | None
+) -> tuple[str, Mapping[str, Any]]:
+    """The model that the file itself states, else the recipe, or a `config.json` beside it."""
+    statement = statement_of(inspect(file).metadata, str(file.path))
+    if statement is not None:
+        return statement.name, statement.arguments
+    if recipe is not None:
+        return _read_recipe(recipe).model, _options(recipe)
     try:
         parsed = config.parse((folder / CONFIG).read_bytes(), str(folder / CONFIG))
     except OSError:
@@ -107,11 +122,21 @@ def _described(folder: Path, file: VerifiedFile) -> tuple[str, dict[str, Any]]:
     return parsed.architecture, {"num_classes": parsed.num_classes, **parsed.model_args}
 
 
-def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
+def _read_recipe(path: Path) -> Recipe:
     from zoo.training.recipe import read_recipe
 
-    settings = read_recipe(path)
-    return settings.model, dict(settings.model_options), path.read_text("utf-8"), settings.data.name
+    return read_recipe(path)
+
+
+def _options(recipe: Path) -> dict[str, Any]:
+    """What a recipe builds its model with, but for the weights that it starts from."""
+    found = _read_recipe(recipe).model_options.items()
+    return {key: value for key, value in found if key != "backbone_weights"}
+
+
+def _read_text(path: Path) -> tuple[str, str]:
+    """A recipe's text, and the data it trains on."""
+    return path.read_text(encoding="utf-8"), _read_recipe(path).data.name
 
 
 def _built(
@@ -128,35 +153,36 @@ def _built(
     )  # fmt: skip
 
 
-def _from_name(name: str, weights: str, recipe: Path | None, stack: ExitStack) -> Source:
+def _from_name(
+    name: str, chosen: Mapping[str, Any], options: Mapping[str, Any], recipe: Path | None,
+    stack: ExitStack,
+) -> Source:  # fmt: skip
     from zoo.build.create import create_model
     from zoo.build.plan import make_plan
     from zoo.hub import fetch
     from zoo.registry import default_registry
     from zoo.registry.catalogue import model_info
 
-    plan = make_plan(
-        name, default_registry(), pretrained=not weights, weights=weights or None, options={}
-    )
-    options: dict[str, Any] = {}
-    text, data = "", ""
     if recipe is not None:
-        _, options, text, data = _read_recipe(recipe)
-    if isinstance(plan.weights, Path):
+        options = {**_options(recipe), **options}
+    text, data = _read_text(recipe) if recipe else ("", "")
+    plan = make_plan(name, default_registry(), **chosen, **options)
+    if isinstance(plan.weights, Path) and not plan.warm:
         file = stack.enter_context(local_file(plan.weights))
         return _built(name, options, text, data, file)
     assert plan.weights is not None
-    model = create_model(name, pretrained=not weights, weights=weights or None, **options)
-    spec = plan.weights
+    model = create_model(name, **chosen, **options)
+    spec = plan.weights if isinstance(plan.weights, WeightsSpec) else None
+    backbone = spec.repository if spec else Path(str(plan.weights)).name
     return Source(
         name=_name(model, name),
         model=model,
         info=model_info(name),
-        file=None if plan.warm else stack.enter_context(fetch(spec)),
+        file=None if spec is None or plan.warm else stack.enter_context(fetch(spec)),
         recipe=text,
-        data=data or spec.data,
-        license=spec.license,
-        untrained=spec.repository if plan.warm else "",
+        data=data or (spec.data if spec else ""),
+        license=spec.license if spec else "",
+        untrained=backbone if plan.warm else "",
         options=options,
     )
 

@@ -23,6 +23,7 @@ from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
 from zoo.training.recipe import Recipe
 from zoo.training.stop import stop_requests
+from zoo.weights.model_file import metadata_of
 
 CHECKPOINT, CURVE, WEIGHTS = "checkpoint.pt", "curve.csv", "model.safetensors"
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
@@ -58,6 +59,7 @@ def train(
     path = out / CHECKPOINT
     state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
     trainer = _trainer(recipe, data, processes)
+    metadata_of(trainer.model)  # what cannot be stated of a file is refused before the work
     if state:
         trainer.load_state_dict(state)
     stopped = _loop(trainer, out, limit_steps, None if processes.rank else report)
@@ -131,8 +133,11 @@ def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
     from zoo import create_model
     from zoo.registry import default_registry
 
-    model = create_model(recipe.model, weights=recipe.weights or None, **recipe.model_options)
-    return model, default_registry().models.get(recipe.model)
+    spec = default_registry().models.get(recipe.model)
+    # Training is for the model's own classes, whatever those of the weights it starts from.
+    classes = {k: v for k, v in (spec.defaults if spec else {}).items() if k == "num_classes"}
+    options = {**classes, **recipe.model_options}
+    return create_model(recipe.model, weights=recipe.weights or None, **options), spec
 
 
 def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
@@ -180,7 +185,9 @@ def _save(trainer: Trainer, out: Path) -> None:
         CheckpointError: a file cannot be written (a full disk); the last whole ones stay.
     """
     try:
-        write_atomically(out / WEIGHTS, to_safetensors(_weights(trainer)))
+        write_atomically(
+            out / WEIGHTS, to_safetensors(_weights(trainer), metadata_of(trainer.model))
+        )
         write_atomically(out / CURVE, _csv(trainer.curve))
         save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
     except OSError as error:

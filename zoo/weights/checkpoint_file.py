@@ -6,11 +6,12 @@ containers. What training scripts wrap around a state dict is taken off by close
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ WRAPPERS = (
     "state_dict", "model", "net", "model_state", "model_state_dict", "network", "params", "weights",
 )  # fmt: skip
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, wrappers
+COUNTERS = ("n_averaged",)  # of torch.optim.swa_utils.AveragedModel
+AVERAGED = "_ema"  # the ending of a moving average of the state: `state_dict_ema`, `model_ema`
 NESTING = 4
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -33,13 +36,17 @@ _PICKLES = (b"PK\x03\x04", b"\x80")
 class Checkpoint:
     """A state dict by the names of its authors, and the digest of the file that it is from.
 
-    `prefix` is what was taken off every key, `wrapper` the entries that led to the state dict.
+    `prefix` is what was taken off every key, `wrapper` the entries that led to the state dict;
+    `instead_of` is the raw state beside the averaged one that was taken. `metadata` is that of a
+    safetensors file.
     """
 
     state: Mapping[str, Tensor]
     sha256: str
     prefix: str = ""
     wrapper: tuple[str, ...] = ()
+    instead_of: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -51,23 +58,30 @@ def read_checkpoint(path: Path) -> Checkpoint:
         WeightsMismatchError: it holds no state dict, or more than one.
     """
     with local_file(path) as file:
-        content, wrapper = _unwrap(_read(file), str(path))
+        content, metadata = _read(file)
+        content, wrapper, instead_of = _unwrap(content, str(path))
         for key, tensor in content.items():
             _check_tensor(tensor, file.size, f"{path}: {key!r}")
-        state, prefix = _without_prefix(content)
-        return Checkpoint(state=state, sha256=file.sha256, prefix=prefix, wrapper=wrapper)
+        state, prefix = without_prefix(content)
+        return Checkpoint(
+            state=state, sha256=file.sha256, prefix=prefix, wrapper=wrapper,
+            instead_of=instead_of, metadata=metadata,
+        )  # fmt: skip
 
 
-def _read(file: VerifiedFile) -> Any:
+def _read(file: VerifiedFile) -> tuple[Any, Mapping[str, str]]:
+    """What is in the file, and what a safetensors file says of itself."""
     file.handle.seek(0)
     start = file.handle.read(4)
     if not start.startswith(_PICKLES):
         header = safetensors_file.inspect(file)
-        return safetensors_file.tensors(file, header, copied=header.shapes)
+        return safetensors_file.tensors(file, header, copied=header.shapes), header.metadata
     try:
         _check_zip(file)
         file.handle.seek(0)
-        return torch.load(file.handle, map_location="cpu", weights_only=True)
+        # timm's training keeps its arguments beside the weights: names and plain values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file.handle, map_location="cpu", weights_only=True), {}
     except CorruptWeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -104,22 +118,32 @@ def _not_plain(text: str, where: str) -> CorruptWeightsError:
     )
 
 
-def _unwrap(content: Any, where: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The state dict in what was read, through entries of the names in `WRAPPERS`."""
+def _unwrap(content: Any, where: str) -> tuple[dict[str, Tensor], tuple[str, ...], str]:
+    """The state dict in what was read, through entries of the names in `WRAPPERS`.
+
+    Where there is a moving average of one, that is taken, as timm does: it is what a training that
+    keeps one measures, and the name of the other is given too.
+    """
     path: tuple[str, ...] = ()
+    instead_of = ""
     while not _is_state(content):
         inner = _inside(content)
         if len(inner) != 1 or len(path) == NESTING:
             raise _no_state(content, inner, where)
         name = inner[0]
+        raw = name.removesuffix(AVERAGED)
+        instead_of = raw if raw != name and raw in content else instead_of
         path, content = (*path, name), content[name]
-    return dict(content), path
+    return dict(content), path, instead_of
 
 
 def _inside(content: Any) -> list[str]:
+    """Entries that may lead to the state dict; of a state and its average, the average."""
     if not isinstance(content, Mapping):
         return []
-    return [name for name in WRAPPERS if isinstance(content.get(name), Mapping) and content[name]]
+    wrappers = [name for each in WRAPPERS for name in (each + AVERAGED, each)]
+    found = [n for n in wrappers if isinstance(content.get(n), Mapping) and content[n]]
+    return [name for name in found if name + AVERAGED not in found]
 
 
 def _is_state(content: Any) -> bool:
@@ -153,9 +177,23 @@ def _check_tensor(tensor: Tensor, size: int, where: str) -> None:
         raise CorruptWeightsError("the tensor holds NaN or infinity", where=where)
 
 
-def _without_prefix(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The state without what all its keys begin with, as far as `PREFIXES` knows it."""
-    taken = ""
-    while prefix := next((p for p in PREFIXES if all(k.startswith(taken + p) for k in state)), ""):
+def without_prefix(
+    state: Mapping[str, Tensor], own: Collection[str] = ()
+) -> tuple[dict[str, Tensor], str]:
+    """The state without what all its keys begin with, as far as `PREFIXES` knows it.
+
+    A prefix that the keys in `own`, the model's, begin with too stays. The counter that averaging
+    wrappers keep beside their module is left out with its prefix.
+    """
+    keys, taken = [key for key in state if key not in COUNTERS], ""
+    while prefix := next((p for p in PREFIXES if _all_have(keys, taken + p)), ""):
+        if _all_have(own, prefix):
+            break
         taken += prefix
-    return {key.removeprefix(taken): tensor for key, tensor in state.items()}, taken
+    if not taken:
+        return dict(state), ""
+    return {key.removeprefix(taken): state[key] for key in keys}, taken
+
+
+def _all_have(keys: Collection[str], prefix: str) -> bool:
+    return bool(keys) and all(key.startswith(prefix) for key in keys)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from zoo.weights.keymaps import rename
 
 PORT = (  # layers.i = (cross-attention, perceptron, ((self-attention, perceptron), ...))
+    (r"^(layers\.\d+)\.cross_attn\.", r"\1.0."),  # the names since version 0.11
+    (r"^(layers\.\d+)\.cross_ff\.", r"\1.1."),
+    (r"^(layers\.\d+)\.self_attns\.", r"\1.2."),
     (r"^layers\.(\d+)\.([01])\.", r"cross.\1.\2."),
     (r"^layers\.(\d+)\.2\.(\d+)\.([01])\.", r"selfs.\1.\2.\3."),
     (r"\.1\.norm\.", ".norm_mlp."),

@@ -1,0 +1,153 @@
+"""A file of weights that says what it is: which model, how it was built, its classes and input.
+
+The statement lies in the metadata of the safetensors file: `zoo` is a JSON object with the model's
+`name` and the `options` of `create_model` that rebuild it; `num_classes` and `input` (timm's names
+of the preprocessing settings) stand beside it. It is read as the `config.json` of a repository is:
+plain values, within bounds, and nothing that would choose another source of weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import ConfigError, OptionError, UsageError
+from zoo.hub import local_file
+from zoo.hub.config import INPUT_KEYS, parse
+from zoo.runtime.files import write_atomically
+from zoo.version import __version__
+from zoo.weights.safetensors_file import inspect
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMS = ("attention", "attention_options", "sites", "insertion", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a file or a repository says of its model: its name, and how `create_model` rebuilds it.
+
+    `input` are the preprocessing settings that the weights were trained for.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    input: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def read_statement(path: str | os.PathLike[str]) -> Statement | None:
+    """What a safetensors file says of itself; None if it says nothing (or is of a mechanism).
+
+    Raises:
+        WeightsNotFoundError: there is no such file. CorruptWeightsError: not safetensors.
+        ConfigError: the statement is not one, or has values out of bounds.
+    """
+    with local_file(path) as file:
+        return statement_of(inspect(file).metadata, str(file.path))
+
+
+def statement_of(metadata: Mapping[str, str], where: str) -> Statement | None:
+    """What the metadata of a file says. Raises as `read_statement`."""
+    if "zoo" not in metadata:
+        return None
+    told = {key: _load(metadata, key, where) for key in ("zoo", "num_classes", "input")}
+    stated: Any = told["zoo"]
+    if not isinstance(stated, dict):
+        raise ConfigError("the metadata 'zoo' is not a JSON object", where=where)
+    if "name" not in stated:
+        return None
+    config = {
+        "architecture": stated["name"],
+        "model_args": stated.get("options"),
+        "num_classes": told["num_classes"],
+        "pretrained_cfg": told["input"] or {},
+    }
+    parsed = parse(json.dumps(config).encode(), where)
+    classes = {} if told["num_classes"] is None else {"num_classes": parsed.num_classes}
+    return Statement(
+        name=parsed.architecture, arguments={**classes, **parsed.model_args}, input=parsed.input
+    )
+
+
+def _load(metadata: Mapping[str, str], key: str, where: str) -> Any:
+    try:
+        return json.loads(metadata.get(key, "null"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the metadata {key!r} is not JSON", where=where) from error
+
+
+def arguments_of(model: nn.Module) -> dict[str, Any]:
+    """The keywords of `create_model` that rebuild a model of the zoo, beside its name."""
+    config: Mapping[str, Any] = vars(model).get("zoo_config", {})
+    arguments = {**config.get("options", {}), **{k: config[k] for k in FORMS if config.get(k)}}
+    # Paths after stages can be named only where stages are what is chosen from.
+    return arguments | ({"sites": config["placement"]} if "placement" in config else {})
+
+
+def metadata_of(model: nn.Module) -> dict[str, str]:
+    """What a file of the model's weights says of itself.
+
+    Raises:
+        UsageError: the model is none of the zoo's. OptionError: an option is not plain data.
+    """
+    config: Mapping[str, Any] = vars(model).get("zoo_config", {})
+    if not config:
+        raise UsageError(
+            f"{type(model).__name__} was not built by zoo.create_model",
+            remedy="safetensors.torch.save_file(model.state_dict(), FILE)",
+        )
+    return metadata(
+        config["name"], arguments_of(model), getattr(model, "num_classes", None),
+        getattr(model, "pretrained_cfg", None) or {},
+    )  # fmt: skip
+
+
+def metadata(
+    name: str, options: Mapping[str, Any], num_classes: int | None, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """What a file says of itself; checked, so that what is written can be read back."""
+    shown = {key: settings[key] for key in INPUT_KEYS if settings.get(key) is not None}
+    try:
+        told = {
+            "format": "pt",
+            "zoo": json.dumps({"name": name, "options": dict(options)}),
+            "zoo_version": __version__,
+            "num_classes": json.dumps(num_classes),
+            "input": json.dumps(shown),
+        }
+        statement_of(told, f"model {name!r}")
+    except (TypeError, ConfigError) as error:
+        raise OptionError(f"the options of {name} are not plain data: {error}") from error
+    return told
+
+
+def save_model(model: nn.Module, path: str | os.PathLike[str]) -> Path:
+    """Write a model's weights with what it is, so that every command can open the file again.
+
+    `zoo.create_model(name, weights=path)` gives the same model: its classes, the options of the
+    attention, its places and its form of insertion come from the file.
+
+    Args:
+        model: built by `zoo.create_model`.
+        path: a `.safetensors` file, written whole or not at all.
+
+    Raises:
+        UsageError: the model is none of the zoo's, or the file cannot be written.
+        OptionError: the model was built with options that are not plain data.
+    """
+    from safetensors.torch import save
+
+    target = Path(path).expanduser()
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target} is not named *.safetensors", remedy=f"{target}.safetensors")
+    state = {key: t.detach().cpu().clone() for key, t in model.state_dict().items()}
+    try:
+        write_atomically(target, save(state, metadata_of(model)))
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    return target
