@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 from zoo.errors import ConfigError, UsageError, WeightsNotFoundError
 from zoo.registry import Registry, timm_index
 from zoo.registry.catalogue import weights_of
-from zoo.registry.specs import Insertion, WeightsSpec
+from zoo.registry.specs import Form, WeightsSpec
 from zoo.weights.model_file import Statement, read_statement
 
 if TYPE_CHECKING:
     from zoo.build.plan import Plan
 
-INSERTIONS = get_args(Insertion)
+INSERTIONS = get_args(Form)
 
 
 @dataclass(frozen=True, slots=True)

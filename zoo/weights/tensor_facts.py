@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.registry.specs import Insertion
+from zoo.registry.specs import Form
 
 Shapes = Mapping[str, Tensor]
 # keys that only a form of insertion has: see `zoo.insertion.forms`
-FORM_KEYS: dict[str, Insertion] = {"gate_scale": "exact", "alpha": "residual"}
+FORM_KEYS: dict[str, Form] = {"gate_scale": "exact", "alpha": "residual"}
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def classes_of(state: Shapes, model: nn.Module, names: str | Iterable[str]) -> i
     )
 
 
-def form_of(state: Shapes, model: nn.Module) -> Insertion | None:
+def form_of(state: Shapes, model: nn.Module) -> Form | None:
     """The form of insertion that a file was saved in, by keys that only that form has."""
     own = model.state_dict()
     for key, form in FORM_KEYS.items():
