@@ -13,11 +13,11 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import build_model_with_cfg, get_pretrained_cfg
+from timm.models import build_model_with_cfg, get_model_traits, get_pretrained_cfg
 from torch import nn
 
 from zoo import hub
-from zoo.describe import describe
+from zoo.describe import completed, describe
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion import Target, insert
@@ -148,10 +148,13 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     accepted = option_names(resolve(spec.target, registry.owner(spec)))
     check_options(spec, options, accepted)
 
+    made: list[nn.Module] = []
+
     def build(channels: int, **more: Any) -> nn.Module:
         unheard = {name for name in HINTS if accepted and name not in accepted}
         known = {k: v for k, v in more.items() if k not in options and k not in unheard}
-        return build_attention(spec, registry, channels, {**known, **options})
+        made.append(build_attention(spec, registry, channels, {**known, **options}))
+        return made[-1]
 
     target = Target(
         model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
@@ -159,6 +162,9 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     )  # fmt: skip
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     vars(model)["zoo_sites"] = paths
+    if spec.needs_size and not all(getattr(module, "any_size", False) for module in made):
+        size = {"img_size": target.img_size, "fixed_input_size": True}
+        vars(model)["_traits"] = {**get_model_traits(model), **size}
     return changed(plan, insertion=form)
 
 
@@ -176,7 +182,7 @@ def _architecture(plan: Plan) -> str:
 
 def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
     """timm's settings of the model, overridden by what is stated of the weights."""
-    config = dict(getattr(model, "pretrained_cfg", {}) or {})
+    config = completed(dict(getattr(model, "pretrained_cfg", {}) or {}), model)
     if isinstance(plan.weights, WeightsSpec):
         config.update(plan.weights.input, num_classes=plan.weights.num_classes)
     else:

@@ -30,7 +30,8 @@ def create_model(
     num_classes: int | None = None,
     in_chans: int | None = None,
     features_only: bool = False,
-    out_indices: Sequence[int] | None = None,
+    out_indices: int | Sequence[int] | None = None,
+    feature_cls: str | type[nn.Module] | None = None,
     weights: str | os.PathLike[str] | None = None,
     registry: Registry | None = None,
     **options: Any,
@@ -52,7 +53,8 @@ def create_model(
         replace: put it in the place of attention that the backbone already has.
         num_classes, in_chans: as in timm; another number than the weights' gives a new classifier,
             or an adapted first convolution.
-        features_only, out_indices: a list of feature maps instead of logits.
+        features_only, out_indices, feature_cls: a list of feature maps instead of logits, as
+            timm's extractor of the backbone gives it: that class, those keys, that many maps.
         weights: instead of `pretrained`: a tag, a safetensors file, or `hf-hub:org/name@revision`.
         registry: where names are looked up, for tests.
         **options: of the backbone (`drop_path_rate`, `img_size`, ...) or of the named model; the
@@ -81,4 +83,9 @@ def create_model(
         chosen = published if weights is None and pretrained else weights
     plan = make_plan(name, registry, pretrained=pretrained, weights=chosen, **arguments)
     model = assemble(plan, registry)
-    return feature_extractor(model, out_indices) if features_only else model
+    if not features_only:
+        return model
+    backbone = "" if plan.base else plan.backbone
+    return feature_extractor(
+        model, backbone, plan.options, out_indices=out_indices, feature_cls=feature_cls
+    )

@@ -124,7 +124,8 @@ class AttentionSpec:
         default_sites: of the places that `role` and `placement` give, where it goes unless `sites=`
             says otherwise: `all`, or those in the `last_stage` that has any.
         quadratic: cost grows with the square of the number of positions; large maps are left out.
-        needs_size: the constructor takes `feat_size=(H, W)`.
+        needs_size: the constructor takes `feat_size=(H, W)`, and maps of other sizes are refused,
+            unless the module has a true attribute `any_size`.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay;
             otherwise they go with it, since the mechanism has its own.
         identity: `exact` if the module can start as `c * x` by its method `init_identity()`,

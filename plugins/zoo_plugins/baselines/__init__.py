@@ -17,12 +17,14 @@ MULTI_DIGIT = Paper(
 ATTENTIONS: tuple[AttentionSpec, ...] = ()
 
 
-def _input(shape: tuple[int, int, int], classes: int, first_conv: str) -> dict[str, Any]:
+def _input(
+    shape: tuple[int, int, int], classes: int, first_conv: str, pool_size: tuple[int, int]
+) -> dict[str, Any]:
     return {
         "input_size": shape, "fixed_input_size": True, "num_classes": classes,
         "mean": (0.0,) * shape[0], "std": (1.0,) * shape[0], "crop_pct": 1.0,
         "interpolation": "bilinear", "first_conv": first_conv, "classifier": "classifier",
-        "pool_size": None,
+        "pool_size": pool_size,
     }  # fmt: skip
 
 
@@ -33,7 +35,7 @@ MODELS = (
         target=f"{PACKAGE}.cnn2:Cnn2",
         family="baseline",
         config=f"{PACKAGE}.configs:read_size",
-        input=_input((1, 28, 28), 10, "features.0"),
+        input=_input((1, 28, 28), 10, "features.0", (12, 12)),
         license="MIT",
         reference="transcribed",
         verified="cases",
@@ -45,7 +47,7 @@ MODELS = (
         target=f"{PACKAGE}.svhn_grey:CnnSvhnGrey",
         family="baseline",
         config=f"{PACKAGE}.configs:digit_heads",
-        input=_input((1, 32, 32), 55, "features.1"),
+        input=_input((1, 32, 32), 55, "features.1", (1, 1)),
         objective=f"{PACKAGE}.sequence:SequenceCrossEntropy",
         license="MIT",
         reference="equations",
@@ -59,7 +61,7 @@ MODELS = (
         target=f"{PACKAGE}.cnn11:Cnn11",
         family="baseline",
         config=f"{PACKAGE}.configs:cnn11_heads",
-        input=_input((3, 54, 54), 62, "features.0.0"),
+        input=_input((3, 54, 54), 62, "features.0.0", (7, 7)),
         objective=f"{PACKAGE}.sequence:SequenceCrossEntropy",
         paper=MULTI_DIGIT,
         license="MIT",

@@ -1,6 +1,8 @@
 """Specs of guided attention inference, supervised attention, two-level attention, and of the
 networks that explain themselves."""
 
+from zoo_plugins.common.settings import RESNET
+
 from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 PACKAGE = "zoo_plugins.class_based"
@@ -97,6 +99,7 @@ def _networks(depth: int) -> tuple[ModelSpec, ModelSpec]:
             target=f"{PACKAGE}.attention_branch_resnet:AttentionBranchResNet",
             defaults={"depth": depth},
             family="class_based",
+            input=RESNET,
             objective=f"{PACKAGE}.attention_branch_resnet:AttentionBranchLoss",
             paper=ABN_PAPER,
             license="MIT",
@@ -111,6 +114,7 @@ def _networks(depth: int) -> tuple[ModelSpec, ModelSpec]:
             target=f"{PACKAGE}.gain_resnet:GainResNet",
             defaults={"depth": depth},
             family="class_based",
+            input=RESNET,
             objective=f"{PACKAGE}.gain_resnet:GuidedAttentionLoss",
             paper=GAIN_PAPER,
             reference="equations",

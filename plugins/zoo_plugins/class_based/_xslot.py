@@ -1,5 +1,7 @@
 """Specs of SCOUTER's head and of the network that ends in it."""
 
+from zoo_plugins.common.settings import RESNET
+
 from zoo.specs import AttentionSpec, ModelSpec, Paper
 
 SCOUTER = Paper(
@@ -37,6 +39,7 @@ MODELS = tuple(
         target="zoo_plugins.class_based.xslot_resnet:XSlotResNet",
         defaults={"depth": depth},
         family="class_based",
+        input={**RESNET, "classifier": "fc.slots"},
         objective="zoo_plugins.class_based.xslot_resnet:XSlotLoss",
         paper=SCOUTER,
         license="none stated in the repository",

@@ -14,6 +14,7 @@ from zoo_plugins.channel import (
     SK_PAPER,
     SPLIT_ATTENTION_PAPER,
 )
+from zoo_plugins.common.settings import RESNET
 from zoo_plugins.convnets.self_attention import SELF_ATTENTION
 from zoo_plugins.mixed import BAM_KEYS, BAM_PAPER, CBAM_KEYS, CBAM_PAPER
 
@@ -126,6 +127,7 @@ def _resnests() -> Iterator[ModelSpec]:
             target="zoo_plugins.convnets.resnest:resnest",
             defaults={"depth": depth},
             family="channel",
+            input={**RESNET, "first_conv": "conv1.0"},
             paper=SPLIT_ATTENTION_PAPER,
             license="Apache-2.0",
             reference="authors",
@@ -138,6 +140,7 @@ TIMM_FORMS = (
         name="se_resnet50_timm_legacy",
         target="zoo_plugins.convnets.timm_models:legacy_seresnet50",
         family="channel",
+        input={**RESNET, "first_conv": "layer0.conv1", "classifier": "last_linear"},
         config=f"{CONFIGS}:timm_form",
         paper=SE_PAPER,
         license="Apache-2.0",
@@ -182,6 +185,7 @@ TIMM_FORMS = (
         name="resnest50_timm",
         target="zoo_plugins.convnets.resnest:resnest",
         family="channel",
+        input={**RESNET, "first_conv": "conv1.0"},
         config=f"{CONFIGS}:timm_form",
         paper=SPLIT_ATTENTION_PAPER,
         license="Apache-2.0",
@@ -197,7 +201,7 @@ SMALL = (
         attention="se",
         backbone="cifar_resnet",
         config=f"{CONFIGS}:senet_cifar",
-        input={"input_size": (3, 32, 32), "pool_size": None},
+        input={**RESNET, "input_size": (3, 32, 32), "pool_size": (8, 8)},
         paper=SE_PAPER,
         license="MIT",
         reference="independent",

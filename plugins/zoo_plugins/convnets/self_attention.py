@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from zoo_plugins.common.settings import RESNET
 from zoo_plugins.self_attention import ATTENTIONS
 
 from zoo.specs import ModelSpec
@@ -52,8 +53,8 @@ def _axial_nets() -> Iterator[ModelSpec]:
             defaults={"layers": depths[depth], "s": s},
             config=f"{PACKAGE}.configs:axial_resnet",
             input={
-                **IMAGENET, "input_size": (3, 224, 224), "fixed_input_size": True,
-                "pool_size": (7, 7), "crop_pct": 0.875, "interpolation": "bilinear",
+                **IMAGENET, **RESNET, "fixed_input_size": True,
+                "crop_pct": 0.875, "interpolation": "bilinear",
             },
             paper=PAPERS["axial"],
             license="Apache-2.0",
@@ -72,7 +73,7 @@ def _sasa_nets() -> Iterator[ModelSpec]:
             family="self_attention",
             defaults={"layers": layers},
             config=f"{PACKAGE}.configs:sasa_resnet",
-            input={"input_size": (3, 32, 32), "pool_size": None},
+            input={**RESNET, "input_size": (3, 32, 32), "pool_size": (4, 4)},
             paper=PAPERS["stand_alone"],
             license="MIT",
             reference="independent",

@@ -40,7 +40,7 @@ def _stacked(count: int) -> ModelSpec:
         input={
             "input_size": (3, 256, 256), "num_classes": 16, "mean": (0.0, 0.0, 0.0),
             "std": (1.0, 1.0, 1.0), "crop_pct": 1.0, "interpolation": "bilinear",
-            "pool_size": None, "first_conv": "pre.0.conv", "classifier": "outs.0",
+            "pool_size": (64, 64), "first_conv": "pre.0.conv", "classifier": "outs.0",
         },
         paper=HOURGLASS_PAPER,
         license="BSD-3-Clause",

@@ -60,7 +60,8 @@ class StackedHourglass(nn.Module):
             nn.Sequential(Residual(dim, dim, **dd), _conv(dim, dim, 1, **dd)) for _ in stacks
         )
         self.merge_features = nn.ModuleList(nn.Conv2d(dim, dim, 1, **dd) for _ in stacks[1:])
-        self.feature_info = [{"num_chs": dim, "reduction": 4, "module": "features"}]
+        last = f"features.{len(self.features) - 1}"
+        self.feature_info = [{"num_chs": dim, "reduction": 4, "module": last}]
         self.reset_classifier(num_classes, **dd)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None, **dd: Any) -> None:

@@ -40,7 +40,7 @@ MODELS = (
             "input_size": (3, 32, 32), "fixed_input_size": True, "num_classes": 10,
             "mean": (0.491, 0.482, 0.447), "std": (0.247, 0.243, 0.262), "crop_pct": 1.0,
             "interpolation": "bilinear", "first_conv": "base.features.0.1",
-            "classifier": "base.classifier", "pool_size": None,
+            "classifier": "base.classifier", "pool_size": (5, 5),
         },
         objective=f"{PACKAGE}.dasnet_search:PolicySearch",
         paper=PAPER,

@@ -45,7 +45,7 @@ def _digits(name: str, notes: str, **defaults: Any) -> ModelSpec:
         input={
             "input_size": (1, 28, 28), "fixed_input_size": True, "num_classes": 10,
             "mean": (0.0,), "std": (1.0,), "crop_pct": 1.0, "interpolation": "bilinear",
-            "first_conv": "features.0", "classifier": "classifier", "pool_size": None,
+            "first_conv": "features.0", "classifier": "classifier", "pool_size": (2, 2),
         },
         paper=PAPER,
         license="Apache-2.0",
@@ -66,7 +66,7 @@ def _house_numbers(name: str, index: int, notes: str, **defaults: Any) -> ModelS
             "input_size": (3, 64, 64), "fixed_input_size": True, "num_classes": 55,
             "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop_pct": 1.0,
             "interpolation": "bilinear", "first_conv": f"features.{index}.0",
-            "classifier": "classifier", "pool_size": None,
+            "classifier": "classifier", "pool_size": (4, 4),
         },
         objective="zoo_plugins.baselines.sequence:SequenceCrossEntropy",
         paper=PAPER,
