@@ -114,23 +114,21 @@ def _in_place(model: nn.Module, chosen: tuple[int, ...]) -> nn.Module:
     swap(model, HookedMaps if by_hooks else IntermediateMaps)
     vars(model).update(feature_info=info, out_indices=list(chosen))
     if by_hooks:
-        vars(model)["feature_hooks"] = FeatureHooks(info.get_dicts(), model.named_modules())
+        rows: Any = info.get_dicts()
+        names: Any = model.named_modules()
+        vars(model)["feature_hooks"] = FeatureHooks(rows, names)
     return model
 
 
 class Checkpointed:
     """Mixed into timm's getter, whose `model` can do this."""
 
-    model: Any
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
+    def set_grad_checkpointing(self: Any, enable: bool = True) -> None:
         self.model.set_grad_checkpointing(enable)
 
 
 class IntermediateMaps:
     """Mixed into a model with timm's `forward_intermediates`."""
-
-    out_indices: list[int]
 
     def forward(self: Any, x: Tensor) -> list[Tensor]:
         return self.forward_intermediates(x, indices=self.out_indices, intermediates_only=True)
@@ -138,8 +136,6 @@ class IntermediateMaps:
 
 class HookedMaps:
     """Mixed into a model that has only `feature_info`: the outputs of the modules named there."""
-
-    feature_hooks: FeatureHooks
 
     def forward(self: Any, x: Tensor) -> list[Tensor]:
         super().forward(x)  # pyright: ignore[reportAttributeAccessIssue]

@@ -12,7 +12,7 @@ def swap(module: nn.Module, mixin: type) -> None:
     """From now on the module has the methods of `mixin` before those of its own class.
 
     It keeps its name, its parameters and their keys, and can be copied, pickled and scripted, which
-    a module with hooks cannot.
+    a module with hooks cannot. TorchScript reads class annotations: a mixin has none.
     """
     module.__class__ = _swapped(type(module), mixin)
 

@@ -2,15 +2,18 @@
 
 After `import zoo.timm_bridge`, `timm.create_model("cbam_resnet50", pretrained=True)` works and
 `timm.list_models("*cbam*")` shows it. `python -m zoo.timm_bridge validate.py --model ...` runs a
-script of timm's with them, and with any composition that its arguments name.
+script of timm's with them, and with any composition that is named by its arguments, by a line of
+its `--model-list`, or by a key such as `model:` of its `--config`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from timm.models import generate_default_cfgs, get_pretrained_cfg, is_model, register_model
@@ -18,9 +21,16 @@ from torch import nn
 
 from zoo import names
 from zoo.catalogue import weights_of
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError
 from zoo.factory import create_model
 from zoo.registry import default_registry
+from zoo.targets import resolve
+
+USAGE = "python -m zoo.timm_bridge SCRIPT [ARGUMENT...]"
+EXAMPLE = "python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50"
+LISTS = ("--model", "--model-list")  # options that may be given a file, with a name on each line
+CONFIGS = ("--config", "-c")  # YAML or JSON, of which a key that ends in model, or in model_name
+_MODEL_KEY = re.compile(r"""^[\s{,]*["']?[\w-]*model(?:[_-]name)?["']?\s*:\s*["']?([\w.]+)""", re.M)
 
 default_cfgs: dict[str, Any] = {}
 
@@ -88,24 +98,59 @@ def _settings(read: names.ModelName) -> dict[str, Any]:
     settings = config.to_dict() if config is not None else {}
     for key in ("url", "hf_hub_id", "hf_hub_filename", "file", "architecture", "tag"):
         settings.pop(key, None)
+    if _is_tied_to_size(read):
+        settings["fixed_input_size"] = True
     return {**settings, **(dict(spec.input) if spec else {})}
+
+
+def _is_tied_to_size(read: names.ModelName) -> bool:
+    """Whether the attention takes maps of the size alone that it was built for."""
+    registry = default_registry()
+    named = registry.attentions.get(read.spec.attention) if read.spec else None
+    attention = read.attention or named
+    if attention is None or not attention.needs_size:
+        return False
+    return not getattr(resolve(attention.target, registry.owner(attention)), "any_size", False)
 
 
 def main(arguments: list[str]) -> None:
     """Run a script with the zoo's models: `python -m zoo.timm_bridge SCRIPT [ARGUMENT...]`."""
+    if arguments[:1] in (["--help"], ["-h"]):
+        print(f"usage: {USAGE}\n\n{__doc__}")
+        return
     if not arguments or not os.path.isfile(arguments[0]):
         raise UsageError(
-            f"no script {arguments[0]!r}" if arguments else "no script is named",
-            remedy="python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50",
+            f"no script {arguments[0]!r}" if arguments else "no script is named", remedy=EXAMPLE
         )
-    for argument in arguments[1:]:
+    for name in dict.fromkeys(_named(arguments[1:])):
+        if name.startswith("-"):
+            continue
         try:
-            register(argument.partition("=")[2] or argument)
-        except UnknownNameError:
+            register(name)
+        except (UnknownNameError, AmbiguousNameError):
             continue
     sys.argv = arguments
     sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
     runpy.run_path(arguments[0], run_name="__main__")
+
+
+def _named(arguments: list[str]) -> Iterator[str]:
+    """What may be a model: each argument, and the names in the files that are given for one."""
+    option = ""
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        option, value = (key, value) if equals else (option, argument)
+        yield value
+        if option in (*LISTS, *CONFIGS) and os.path.isfile(value):
+            text = Path(value).read_text("utf-8", errors="replace")
+            yield from _MODEL_KEY.findall(text) if option in CONFIGS else _first_words(text)
+        option = argument
+
+
+def _first_words(text: str) -> Iterator[str]:
+    """The first cell of each row of a list or table of models."""
+    for line in text.splitlines():
+        yield line.partition(",")[0].strip().strip("\"'")
 
 
 register_all()

@@ -1,8 +1,8 @@
 """A pytest plugin for timm's own test suite: its tests of models run on the zoo's names.
 
 `python -m pytest -p zoo_names tests/test_models.py` in timm's sdist, with `ZOO_SUITE_NAMES` a list
-of names. timm chooses models by `list_models`; here that chooses among the zoo's names, each by what
-its backbone is in timm. Tests of timm's models by name, which are not of the zoo, are left out.
+of names. timm chooses models by `list_models`; here that chooses among the zoo's names, each by
+what its backbone is in timm. Tests of timm's models by name, not of the zoo's, are left out.
 """
 
 from __future__ import annotations

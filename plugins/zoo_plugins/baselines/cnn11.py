@@ -99,7 +99,8 @@ class Cnn11(SequenceClassifier):
             layers += [nn.Linear(flat, check_int(NAME, "fc", width), **dd), nn.ReLU()]
             flat = width
         self.hidden = nn.Sequential(*layers)
-        self.finish(flat, outputs if num_classes is None else num_classes, device, dtype)
+        classes = outputs if num_classes is None else num_classes
+        self.finish(classes, inputs, head_hidden_size=flat, **dd)
 
 
 class Maxout(nn.Module):

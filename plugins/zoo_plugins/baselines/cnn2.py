@@ -88,7 +88,7 @@ class Cnn2(FlatClassifier):
             nn.ReLU(),
             nn.Dropout(after_fc),
         )
-        self.finish(fc, num_classes, device, dtype)
+        self.finish(num_classes, second, head_hidden_size=fc, **dd)
 
 
 def from_keras(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

@@ -120,4 +120,4 @@ class CnnSvhnGrey(SequenceClassifier):
         drop = check_share(NAME, "drop_rate", drop_rate)
         self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(drop))
         classes = outputs if num_classes is None else num_classes
-        self.finish(depth * height * width, classes, device, dtype)
+        self.finish(classes, third, head_hidden_size=depth * height * width, **dd)

@@ -232,7 +232,7 @@ class RecurrentAttention(nn.Module):
         self.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(locator|baseline)", (1,))]}
+        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(?:locator|baseline)", (1,))]}
 
     def no_weight_decay(self) -> set[str]:
         return set()

@@ -85,7 +85,7 @@ class MaxoutNet(FlatClassifier):
             _Largest(),
             nn.Dropout(drop),
         )
-        self.finish(fc, num_classes, device, dtype)
+        self.finish(num_classes, inputs, head_hidden_size=fc, **dd)
 
 
 class _Largest(nn.Module):
@@ -155,6 +155,10 @@ class DasNetwork(nn.Module):
     @property
     def num_features(self) -> int:
         return self.base.num_features  # pyright: ignore[reportReturnType]
+
+    @property
+    def head_hidden_size(self) -> int:
+        return getattr(self.base, "head_hidden_size", self.num_features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._passes(x, self.base)[-1]

@@ -112,7 +112,7 @@ class DistortedDigitNet(FlatClassifier):
             body = linear_body(pixels, (first, second), **dd)
             self.features = nn.Sequential(*body, nn.Unflatten(1, (second, 1, 1)))
             flat = second
-        self.finish(flat, num_classes, device, dtype)
+        self.finish(num_classes, second, head_hidden_size=flat, **dd)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, (B, D, H', W'); of `fcn` the last hidden layer, (B, D, 1, 1)."""

@@ -99,7 +99,8 @@ class HouseNumberNet(SequenceClassifier):
             hidden += [nn.Linear(flat, width, **dd), nn.ReLU(), nn.Dropout(drop)]
             flat = width
         self.hidden = nn.Sequential(*hidden)
-        self.finish(flat, outputs if num_classes is None else num_classes, device, dtype)
+        classes = outputs if num_classes is None else num_classes
+        self.finish(classes, shape[0], head_hidden_size=flat, **dd)
 
     def outlines(self, x: Tensor) -> Tensor:
         """What each transformer takes of the image, for pictures.
