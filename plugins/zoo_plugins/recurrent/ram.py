@@ -227,6 +227,7 @@ class RecurrentAttention(nn.Module):
             self.classifier = nn.Linear(
                 self.num_features, num_classes, device=like.device, dtype=like.dtype
             )
+        self.classifier.train(self.training)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         self.grad_checkpointing = enable
