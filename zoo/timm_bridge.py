@@ -9,11 +9,9 @@ its `--model-list`, or by a key such as `model:` of its `--config`.
 from __future__ import annotations
 
 import os
-import re
 import runpy
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from timm.models import generate_default_cfgs, get_pretrained_cfg, is_model, register_model
@@ -25,12 +23,10 @@ from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError
 from zoo.factory import create_model
 from zoo.registry import default_registry
 from zoo.targets import resolve
+from zoo.timm_arguments import named_models
 
 USAGE = "python -m zoo.timm_bridge SCRIPT [ARGUMENT...]"
 EXAMPLE = "python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50"
-LISTS = ("--model", "--model-list")  # options that may be given a file, with a name on each line
-CONFIGS = ("--config", "-c")  # YAML or JSON, of which a key that ends in model, or in model_name
-_MODEL_KEY = re.compile(r"""^[\s{,]*["']?[\w-]*model(?:[_-]name)?["']?\s*:\s*["']?([\w.]+)""", re.M)
 
 default_cfgs: dict[str, Any] = {}
 
@@ -122,9 +118,7 @@ def main(arguments: list[str]) -> None:
         raise UsageError(
             f"no script {arguments[0]!r}" if arguments else "no script is named", remedy=EXAMPLE
         )
-    for name in dict.fromkeys(_named(arguments[1:])):
-        if name.startswith("-"):
-            continue
+    for name in named_models(arguments[1:]):
         try:
             register(name)
         except (UnknownNameError, AmbiguousNameError):
@@ -132,25 +126,6 @@ def main(arguments: list[str]) -> None:
     sys.argv = arguments
     sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
     runpy.run_path(arguments[0], run_name="__main__")
-
-
-def _named(arguments: list[str]) -> Iterator[str]:
-    """What may be a model: each argument, and the names in the files that are given for one."""
-    option = ""
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        option, value = (key, value) if equals else (option, argument)
-        yield value
-        if option in (*LISTS, *CONFIGS) and os.path.isfile(value):
-            text = Path(value).read_text("utf-8", errors="replace")
-            yield from _MODEL_KEY.findall(text) if option in CONFIGS else _first_words(text)
-        option = argument
-
-
-def _first_words(text: str) -> Iterator[str]:
-    """The first cell of each row of a list or table of models."""
-    for line in text.splitlines():
-        yield line.partition(",")[0].strip().strip("\"'")
 
 
 register_all()
