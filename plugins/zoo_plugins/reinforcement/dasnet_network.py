@@ -43,6 +43,7 @@ class MaxoutNet(FlatClassifier):
         widths: Sequence[int] = (96, 192, 192),
         fc: int = 500,
         drop_rate: float = 0.5,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -85,7 +86,7 @@ class MaxoutNet(FlatClassifier):
             _Largest(),
             nn.Dropout(drop),
         )
-        self.finish(num_classes, inputs, head_hidden_size=fc, **dd)
+        self.finish(num_classes, inputs, head_hidden_size=fc, global_pool=global_pool, **dd)
 
 
 class _Largest(nn.Module):
@@ -100,7 +101,7 @@ class DasNetwork(nn.Module):
 
     Args:
         base: name of a model, for `zoo.create_model`; empty is the paper's `MaxoutNet`.
-        base_options: of that model. num_classes, in_chans: of it too.
+        base_options: of that model. num_classes, in_chans, global_pool: of it too.
         layers: paths of the modules whose maps are gated; None is what its `feature_info` names.
         steps: passes with feedback, 5; 0 is the network as it was.
         image_size: of `MaxoutNet`.
@@ -123,12 +124,15 @@ class DasNetwork(nn.Module):
         layers: Sequence[str] | None = None,
         steps: int = 5,
         sigma: float = 0.1,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         self.steps = check_int(NAME, "steps", steps, 0)
         options: Any = {"num_classes": num_classes, "in_chans": in_chans, **(base_options or {})}
+        if global_pool is not None:
+            options["global_pool"] = global_pool
         self.base = _base(base, {**options, "image_size": image_size}, options)
         self.in_chans = in_chans
         info: list[dict[str, Any]] = list(getattr(self.base, "feature_info", None) or [])
