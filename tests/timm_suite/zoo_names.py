@@ -9,24 +9,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 import timm
-from timm.models import is_model_in_modules
+from timm.models import get_pretrained_cfg_value, is_model_in_modules
 
 import zoo.timm_bridge
-from zoo import names
+from zoo import names, timm_index
 from zoo.registry import default_registry
 
 NAMES = tuple(os.environ["ZOO_SUITE_NAMES"].split())
 
 
-def backbone_of(name: str) -> str:
-    """timm's name of what the model is built on, or its own name if it is built on none."""
+@cache
+def in_timm(name: str) -> str:
+    """What timm's filters are to see of a name: the backbone, or for a network its own name.
+
+    One that gives no map (B, C, H, W) is to be taken for what timm calls non-standard, as a vit is.
+    """
     read = names.parse(name, default_registry())
-    return read.backbone or (read.spec.backbone if read.spec else "") or name
+    backbone = read.backbone or (read.spec.backbone if read.spec else "")
+    if backbone in timm_index.architectures():
+        return backbone
+    return name if get_pretrained_cfg_value(name, "pool_size") else f"vit_{name}"
 
 
 def chosen(
@@ -40,9 +48,9 @@ def chosen(
     wanted, unwanted, modules = _all(filter), _all(exclude_filters), set(_all(module))
     return [] if pretrained else [
         name for name in NAMES
-        if (not wanted or _matches(backbone_of(name), wanted))
-        and not _matches(backbone_of(name), unwanted)
-        and (not modules or _is_in(backbone_of(name), modules))
+        if (not wanted or _matches(in_timm(name), wanted))
+        and not _matches(in_timm(name), unwanted)
+        and (not modules or _is_in(name, modules))
     ]  # fmt: skip
 
 
@@ -54,9 +62,16 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
+@cache
+def _gives_intermediates(name: str) -> bool:
+    return hasattr(timm.create_model(name), "forward_intermediates")
+
+
 def _is_in(name: str, modules: set[str]) -> bool:
-    """Networks of the zoo's own are in none of timm's modules: all are tried."""
-    return is_model_in_modules(name, modules) or is_model_in_modules(name, {"timm_bridge"})
+    """timm asks for modules whose models have `forward_intermediates`."""
+    if in_timm(name) in timm_index.architectures():
+        return is_model_in_modules(in_timm(name), modules)
+    return _gives_intermediates(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
