@@ -21,7 +21,8 @@ from zoo.errors import UsageError
 from zoo.swapping import swap
 
 OF_ANY_MODEL = ("list", "dict", "hook", "fx", "getter")
-KEPT = ("zoo_config", "zoo_weights", "in_chans")
+KEPT = ("zoo_config", "zoo_weights", "zoo_untrained", "in_chans")
+NOT_OF_SHAPE = ("device", "dtype", "img_size")  # options without which the same layers are built
 
 
 def feature_extractor(
@@ -49,8 +50,7 @@ def feature_extractor(
     info = getattr(model, "feature_info", None)
     if not info:
         raise UsageError(f"{type(model).__name__} has no feature maps", where="features_only=True")
-    relative = backbone or _relative(model)
-    family = _family(relative) if relative else {}
+    family = _family(backbone) if backbone else {}
     chosen = _indices(len(info), out_indices, family.get("out_indices"))
     config = pretrained_cfg_for_features(getattr(model, "pretrained_cfg", {}))
     kept = {name: getattr(model, name) for name in KEPT if hasattr(model, name)}
@@ -93,15 +93,14 @@ def _transplanted(
 ) -> nn.Module:
     """The extractor of a family that has a class of its own, with the model's modules in it.
 
-    It has the names that the model has, and at most activations besides.
+    It has the names that the model has, and activations besides, which the model's norms apply.
     """
+    shaping = {key: value for key, value in options.items() if key not in NOT_OF_SHAPE}
     with torch.device("meta"):
-        shell = timm.create_model(
-            backbone, features_only=True, out_indices=chosen, **_without_device(options)
-        )
-    for kind in ("_modules", "_parameters", "_buffers"):
-        parts, own = vars(shell)[kind], vars(model)[kind]
-        parts.update({name: own[name] for name in parts if name in own})
+        shell = timm.create_model(backbone, features_only=True, out_indices=chosen, **shaping)
+    own = dict(model.named_children())
+    for name, _ in list(shell.named_children()):
+        shell.add_module(name, own.get(name, nn.Identity()))
     return shell.train(model.training)
 
 
@@ -182,15 +181,3 @@ def _family(backbone: str) -> Mapping[str, Any]:
         asked: Any = timm.create_model(backbone, features_only=True, feature_cls=_Asked)
     settings = {key: value for key, value in asked.settings.items() if key != "output_fmt"}
     return {**settings, "feature_cls": usual}
-
-
-def _relative(model: nn.Module) -> str:
-    """An architecture of timm that is of the same class, or "" where the class is not timm's."""
-    for cls in type(model).__mro__:
-        if cls.__module__.startswith("timm.models."):
-            return next(iter(timm.list_models(module=cls.__module__.rpartition(".")[2])), "")
-    return ""
-
-
-def _without_device(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key not in ("device", "dtype")}

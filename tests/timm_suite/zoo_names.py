@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from fnmatch import fnmatch
+from functools import cache
 from typing import Any
 
 import pytest
