@@ -13,11 +13,11 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import build_model_with_cfg, get_model_traits, get_pretrained_cfg
+from timm.models import build_model_with_cfg, get_pretrained_cfg
 from torch import nn
 
 from zoo import hub
-from zoo.describe import completed, describe
+from zoo.describe import completed, describe, set_traits
 from zoo.errors import OptionError, UsageError, ZooError
 from zoo.init_mode import SkipInit
 from zoo.insertion import Target, insert
@@ -163,8 +163,7 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     vars(model)["zoo_sites"] = paths
     if spec.needs_size and not all(getattr(module, "any_size", False) for module in made):
-        size = {"img_size": target.img_size, "fixed_input_size": True}
-        vars(model)["_traits"] = {**get_model_traits(model), **size}
+        set_traits(model, img_size=target.img_size, fixed_input_size=True)
     return changed(plan, insertion=form)
 
 
@@ -183,6 +182,7 @@ def _architecture(plan: Plan) -> str:
 def _weights_config(plan: Plan, model: nn.Module) -> dict[str, Any]:
     """timm's settings of the model, overridden by what is stated of the weights."""
     config = completed(dict(getattr(model, "pretrained_cfg", {}) or {}), model)
+    set_traits(model, first_conv=config["first_conv"])
     if isinstance(plan.weights, WeightsSpec):
         config.update(plan.weights.input, num_classes=plan.weights.num_classes)
     else:

@@ -65,5 +65,10 @@ def completed(config: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     return config
 
 
+def set_traits(model: nn.Module, **traits: Any) -> None:
+    """State what timm reads off the model before its settings: sizes, the first convolution."""
+    vars(model)["_traits"] = {**getattr(model, "_traits", {}), **traits}
+
+
 def _is_convolution(module: nn.Module, channels: int) -> bool:
     return isinstance(module, nn.Conv2d) and module.in_channels == channels

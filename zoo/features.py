@@ -99,8 +99,9 @@ def _transplanted(
     with torch.device("meta"):
         shell = timm.create_model(backbone, features_only=True, out_indices=chosen, **shaping)
     own = dict(model.named_children())
-    for name, _ in list(shell.named_children()):
-        shell.add_module(name, own.get(name, nn.Identity()))
+    for name, child in list(shell.named_children()):
+        if type(child) is not nn.Identity:  # where the classifier was
+            shell.add_module(name, own.get(name, nn.Identity()))
     return shell.train(model.training)
 
 
