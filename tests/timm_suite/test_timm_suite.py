@@ -24,8 +24,11 @@ from zoo.registry import default_registry
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-LARGE = ("dvan_vgg16", "se_resnext50_32x4d", "se_resnext101_32x4d", "dram_svhn")
-LARGER = ("residual_attention_56", "residual_attention_56_cifar")  # than one of the same class
+SMALLER = {  # than the first of its class
+    "dram_svhn": "dram_mnist_pairs",
+    "dvan_vgg16": "dvan_resnet18",
+    "residual_attention_56": "residual_attention_56_cifar_small",
+}
 TESTS = (
     "test_model_default_cfgs", "test_model_default_cfgs_non_std", "test_model_forward",
     "test_model_backward", "test_model_forward_features", "test_model_forward_intermediates",
@@ -41,7 +44,7 @@ COMPOSITIONS = (
     "clustered_test_vit", "external_multihead_test_vit", "multi_head_test_vit",
     "random_feature_test_vit", "smyrf_test_vit", "talking_heads_test_vit",
     # in convolutional families
-    "coordinate_test_byobnet", "cot_test_resnet", "eca_legacy_seresnet18",
+    "se_resnet20_cifar", "coordinate_test_byobnet", "cot_test_resnet", "eca_legacy_seresnet18",
     "eca_mobilenetv3_small_050", "eca_selecsls42", "eca_test_efficientnet", "se_darknet17",
     "se_regnety_002", "se_test_nfnet", "simam_test_convnext", "stand_alone_test_resnet",
     "triplet_test_resnet",
@@ -56,9 +59,7 @@ def networks() -> list[str]:
     """A model of each class and attention that the zoo names."""
     found: dict[tuple[str, str], str] = {}
     for name, spec in default_registry().models.items():
-        kind = (spec.target or spec.backbone.partition("net")[0], spec.attention)
-        if name not in LARGE + LARGER:
-            found.setdefault(kind, name)
+        found.setdefault((spec.target, spec.attention), SMALLER.get(name, name))
     return list(found.values())
 
 

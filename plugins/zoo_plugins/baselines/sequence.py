@@ -33,6 +33,8 @@ class SequenceClassifier(FlatClassifier):
     classes than that of all heads, it is a plain classifier.
     """
 
+    __jit_unused_properties__ = ["outputs", "targets", "label_sequence", "symbols", "has_blank"]
+
     if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
         digits: int
         digit_classes: int
