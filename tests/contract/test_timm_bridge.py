@@ -53,7 +53,7 @@ def once_each(names: Iterable[str]) -> list[ParameterSet]:
 
 named = pytest.mark.parametrize("name", once_each(NAMED))
 with_maps = pytest.mark.parametrize(
-    "name", once_each(n for n in NAMED if get_pretrained_cfg_value(n, "first_conv"))
+    "name", once_each(n for n in NAMED if get_pretrained_cfg_value(n, "pool_size"))
 )
 
 
