@@ -46,6 +46,7 @@ class StackedHourglass(nn.Module):
         dd: Any = {"device": device, "dtype": dtype}
         stacks = range(check_int(NAME, "num_stacks", num_stacks))
         self.in_chans, self.num_features = in_chans, check_int(NAME, "dim", dim)
+        self.head_hidden_size = self.num_features
         self.pre = nn.Sequential(
             _conv(in_chans, 64, 7, 2, **dd),
             Residual(64, 128, **dd),
