@@ -73,11 +73,13 @@ BY_NATURE: dict[str, Mapping[str, str]] = {
         "dasnet_cifar10": HOOKS, "ram_mnist": SAMPLES, "dram_mnist_pairs": SAMPLES,
     },
     "test_model_backward_fx": {
+        "stacked_hourglass_1": HEAT_MAPS,
         "dasnet_cifar10": HOOKS, "ram_mnist": SAMPLES, "dram_mnist_pairs": SAMPLES,
     },
 }  # fmt: skip
 CHECKS = "a check of its input, or a postponed annotation, that TorchScript cannot read"
 SHAPES = "a check of its input that iterates a traced shape"
+TRACED = ("slot_cnn_64", "stn_*", "perceiver_64", "dvan_resnet18", "cnn*")
 NOT_YET: dict[str, Mapping[str, str]] = {  # what fails, and need not by nature
     "test_model_forward_torchscript": dict.fromkeys(
         ["slot_cnn_64", "stn_*", "perceiver_64", "residual_attention_*", "ram_mnist",
@@ -85,9 +87,8 @@ NOT_YET: dict[str, Mapping[str, str]] = {  # what fails, and need not by nature
          "stacked_hourglass_1", "bottleneck_*", "gaussian_*", "picanet_global_*", "self_critic_*",
          "spatial_spectral_*", "*_test_vit", "stand_alone_*"], CHECKS,
     ),
-    "test_model_forward_fx": {
-        **dict.fromkeys(["slot_cnn_64", "stn_*", "perceiver_64", "dvan_resnet18", "cnn*"], SHAPES),
-    },
+    "test_model_forward_fx": dict.fromkeys(TRACED, SHAPES),
+    "test_model_backward_fx": dict.fromkeys((*TRACED, "sasa_resnet26"), SHAPES),
 }  # fmt: skip
 
 
