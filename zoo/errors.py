@@ -46,8 +46,11 @@ class AmbiguousNameError(UsageError):
     """A name can be read in two ways; name the parts with `attention=` to choose one."""
 
 
-class OptionError(UsageError, ValueError):
-    """An option is unknown, contradicts another, or has a value the mechanism cannot take."""
+class OptionError(UsageError, ValueError, TypeError):
+    """An option is unknown, contradicts another, or has a value the mechanism cannot take.
+
+    A `TypeError` too: that is what callers of timm expect of a keyword that nothing accepts.
+    """
 
 
 class SpecError(UsageError, ValueError):

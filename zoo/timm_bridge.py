@@ -2,7 +2,8 @@
 
 After `import zoo.timm_bridge`, `timm.create_model("cbam_resnet50", pretrained=True)` works and
 `timm.list_models("*cbam*")` shows it. `python -m zoo.timm_bridge validate.py --model ...` runs a
-script of timm's with them, and with any composition that its arguments name.
+script of timm's with them, and with any composition that is named by its arguments, by a line of
+its `--model-list`, or by a key such as `model:` of its `--config`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from torch import nn
 
 from zoo.build.create import create_model
 from zoo.build.plan import make_plan
-from zoo.errors import UnknownNameError, UsageError, WeightsMismatchError
+from zoo.build.timm_arguments import named_models
+from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError, WeightsMismatchError
 from zoo.registry import default_registry, names
 from zoo.registry.catalogue import weights_of
+from zoo.registry.targets import resolve
 from zoo.weights.model_file import arguments_of, read_statement
 from zoo.weights.tensor_facts import form_of
 
@@ -32,6 +35,7 @@ with names of their own, and any composition that an argument names.
 
     python -m zoo.timm_bridge validate.py --model cbam_resnet50 --data-dir imagenet
     python -m zoo.timm_bridge train.py --help      the options of the script"""
+EXAMPLE = "python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50"
 
 default_cfgs: dict[str, Any] = {}
 
@@ -147,12 +151,24 @@ def _settings(read: names.ModelName) -> dict[str, Any]:
     settings = config.to_dict() if config is not None else {}
     for key in ("url", "hf_hub_id", "hf_hub_filename", "file", "architecture", "tag"):
         settings.pop(key, None)
+    if _is_tied_to_size(read):
+        settings["fixed_input_size"] = True
     return {**settings, **(dict(read.spec.input) if read.spec else {})}
 
 
 def _backbone_config(read: names.ModelName) -> Any:
     backbone = read.spec.backbone if read.spec else read.backbone
     return get_pretrained_cfg(backbone, allow_unregistered=True) if backbone else None
+
+
+def _is_tied_to_size(read: names.ModelName) -> bool:
+    """Whether the attention takes maps of the size alone that it was built for."""
+    registry = default_registry()
+    named = registry.attentions.get(read.spec.attention) if read.spec else None
+    attention = read.attention or named
+    if attention is None or not attention.insertion.needs_size:
+        return False
+    return not getattr(resolve(attention.target, registry.owner(attention)), "any_size", False)
 
 
 def main(arguments: list[str]) -> None:
@@ -162,13 +178,12 @@ def main(arguments: list[str]) -> None:
         return
     if not arguments or not os.path.isfile(arguments[0]):
         raise UsageError(
-            f"no script {arguments[0]!r}" if arguments else "no script is named",
-            remedy="python -m zoo.timm_bridge path/to/timm/validate.py --model cbam_resnet50",
+            f"no script {arguments[0]!r}" if arguments else "no script is named", remedy=EXAMPLE
         )
-    for argument in arguments[1:]:
+    for name in named_models(arguments[1:]):
         try:
-            register(argument.partition("=")[2] or argument)
-        except UnknownNameError:
+            register(name)
+        except (UnknownNameError, AmbiguousNameError):
             continue
     sys.argv = arguments
     sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))

@@ -149,6 +149,16 @@ def test_scripts_and_exports(form: str) -> None:
     torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), model(x))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["bam_test_convnext", "bam_test_byobnet"])
+def test_scripts_behind_a_stage_that_is_a_module(name: str) -> None:
+    with timm.layers.set_scriptable(True):
+        model = zoo.create_model(name).eval()
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(torch.jit.script(model)(x), model(x))
+
+
 def test_own_attention_is_kept_unless_replaced() -> None:
     plain = timm.create_model("regnety_002").state_dict()
     added = zoo.create_model("eca_regnety_002")

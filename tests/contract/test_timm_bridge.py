@@ -13,13 +13,21 @@ import timm
 import torch
 from _pytest.mark import ParameterSet
 from safetensors.torch import save_file
-from timm.models import get_pretrained_cfg_value
+from timm.models import (
+    get_model_input_config,
+    get_pretrained_cfg_value,
+    group_parameters,
+    resolve_model_input_args,
+)
+from timm.optim import param_groups_layer_decay
 from torchvision.models.feature_extraction import create_feature_extractor
 
 import zoo
 import zoo.timm_bridge
-from zoo.errors import UsageError
+from zoo.build.timm_arguments import named_models
+from zoo.errors import UsageError, ZooError
 from zoo.registry import default_registry
+from zoo.registry.specs import AttentionSpec
 from zoo.registry.targets import resolve
 
 ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_attention_56
@@ -46,7 +54,7 @@ def once_each(names: Iterable[str]) -> list[ParameterSet]:
 
 named = pytest.mark.parametrize("name", once_each(NAMED))
 with_maps = pytest.mark.parametrize(
-    "name", once_each(n for n in NAMED if get_pretrained_cfg_value(n, "first_conv"))
+    "name", once_each(n for n in NAMED if get_pretrained_cfg_value(n, "pool_size"))
 )
 
 
@@ -66,8 +74,10 @@ def test_is_registered_with_its_settings(name: str) -> None:
     assert config["architecture"] == name
     parts = [config[key] for key in ("classifier", "first_conv") if config[key]]
     assert parts and all(f"{part}.weight" in state for part in parts)
+    for key in ("classifier", "first_conv", "fixed_input_size"):
+        assert get_pretrained_cfg_value(name, key) == config[key], key
     model.reset_classifier(0)
-    assert model(torch.randn(1, *small(name))).shape == (1, model.num_features)
+    assert model(torch.randn(1, *small(name))).shape == (1, model.head_hidden_size)
 
 
 @with_maps
@@ -75,6 +85,11 @@ def test_gives_its_last_map_unpooled(name: str) -> None:
     model = timm.create_model(name).eval()
     x = torch.randn(1, *small(name))
     maps = model.forward_features(x)
+    if maps.ndim == 4:
+        _, height, width = get_pretrained_cfg_value(name, "input_size")
+        stride = (height // x.shape[2], width // x.shape[3])
+        pool = get_pretrained_cfg_value(name, "pool_size")
+        assert maps.shape[1:] == (model.num_features, pool[0] // stride[0], pool[1] // stride[1])
     model.reset_classifier(0, "")
     assert model(x).shape == maps.shape
 
@@ -117,6 +132,121 @@ def test_can_be_traced_by_fx(name: str) -> None:
     traced = create_feature_extractor(model, [node], tracer_kwargs=tracer)
     x = torch.randn(1, *small(name))
     torch.testing.assert_close(next(iter(traced(x).values())), model(x))
+
+
+@named
+def test_a_new_classifier_is_where_the_old_one_was(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name, dtype=torch.float64).eval()
+    for classes in (0, 2):
+        model.reset_classifier(classes)
+    parameters = list(model.get_classifier().parameters())
+    assert parameters and not any(module.training for module in model.modules())
+    assert {(p.device.type, p.dtype) for p in parameters} == {("meta", torch.float64)}
+
+
+@named
+def test_learning_rates_can_decay_by_layer(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    if not hasattr(model, "group_matcher"):
+        pytest.skip("has no groups")
+    groups = param_groups_layer_decay(model, layer_decay=0.5)
+    assert len({group["lr_scale"] for group in groups}) > 1
+
+
+@pytest.mark.parametrize("name", ["ram_mnist", "dram_mnist_pairs"])
+def test_hard_attention_has_groups_too(name: str) -> None:
+    model = timm.create_model(name)
+    for coarse in (False, True):
+        groups = group_parameters(model, model.group_matcher(coarse=coarse), reverse=True)
+        assert len(set(groups.values())) > 1
+    assert timm.optim.create_optimizer_v2(model, "adamw", lr=0.1, layer_decay=0.5)
+
+
+@pytest.mark.parametrize("name", ["se_resnet18", "cnn2_mnist", "ram_mnist"])
+def test_an_option_that_is_not_known_is_a_type_error_as_timms(name: str) -> None:
+    with pytest.raises(TypeError, match="not_an_option"):
+        timm.create_model(name, not_an_option=1)
+
+
+TIED = [
+    spec for spec in default_registry().attentions.values()
+    if spec.insertion.needs_size and spec.insertion.role in ("refine", "replace_conv")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", TIED, ids=lambda spec: spec.name)
+def test_a_size_that_is_fixed_is_said_before_and_after(spec: AttentionSpec) -> None:
+    name = f"{spec.name}_test_resnet"
+    zoo.timm_bridge.register(name)
+    free = timm.models.get_pretrained_cfg("test_resnet").input_size
+    asked = resolve_model_input_args(name, {"img_size": 64})
+    model = timm.create_model(**{k: v for k, v in asked.items() if k != "pretrained_cfg"}).eval()
+    fixed = get_model_input_config(model)["fixed_input_size"]
+    assert (
+        fixed
+        == get_pretrained_cfg_value(name, "fixed_input_size")
+        == (asked.get("img_size") is not None)
+    )
+    assert model.pretrained_cfg["fixed_input_size"] == fixed
+    model(torch.randn(1, 3, 64, 64))
+    if fixed:
+        with pytest.raises(ZooError):
+            model(torch.randn(1, *free))
+    else:
+        model(torch.randn(1, *free))
+
+
+@pytest.mark.parametrize("name", ["se_resnet20_cifar", "eca_cifar_resnet", "cnn2_mnist"])
+def test_a_file_fits_images_of_other_channels(name: str, tmp_path: Path) -> None:
+    whole = zoo.create_model(name)
+    file = tmp_path / "whole.safetensors"
+    save_file(whole.state_dict(), file)
+    channels = 4 - whole.in_chans  # of grey for colours and the other way
+    model = zoo.create_model(name, weights=file, in_chans=channels)
+    key = f"{model.pretrained_cfg['first_conv']}.weight"
+    old, new = whole.state_dict()[key], model.state_dict()[key]
+    assert new.shape[1] == channels
+    torch.testing.assert_close(new.sum(1), old.sum(1))
+
+
+def test_scripts_know_the_names_in_their_files(tmp_path: Path) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text("model,img_size\neca_test_byobnet,64\nresnet18,64\n")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "epochs: 3\nmodel: 'simam_test_byobnet'\nkd-model-name: se_test_byobnet.tag\n"
+    )
+    compact = tmp_path / "settings.json"
+    compact.write_text('{"lr": 0.1, "model": "cbam_test_byobnet", "model_ema": true}')
+    found = named_models(
+        ["--model-list", str(names), f"--config={settings}", "-c", str(compact), "--amp", "32"]
+    )
+    assert {"eca_test_byobnet", "simam_test_byobnet", "se_test_byobnet.tag"} <= set(found)
+    assert {"resnet18", "cbam_test_byobnet", "32"} <= set(found) and "--amp" not in found
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("--model-list", "simam_test_convnext2\n"), ("--config", "model: eca_test_convnext3\n")],
+)
+def test_a_script_builds_what_its_file_names(
+    option: str,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script, file = tmp_path / "build.py", tmp_path / "file"
+    script.write_text("import timm; print(timm.is_model('simam_test_convnext2'))")
+    file.write_text(
+        "simam_test_convnext2" if option == "--model-list" else "model: simam_test_convnext2"
+    )
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    zoo.timm_bridge.main([str(script), option, str(file)])
+    assert capsys.readouterr().out == "True\n"
 
 
 def test_a_script_of_timm_runs_with_the_zoo_s_models(tmp_path: Path) -> None:

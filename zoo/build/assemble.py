@@ -18,7 +18,7 @@ from torch import nn
 
 from zoo import hub
 from zoo.build.attention import build_attention
-from zoo.build.describe import describe
+from zoo.build.describe import completed, describe, set_traits
 from zoo.build.init_mode import SkipInit
 from zoo.build.plan import Plan
 from zoo.build.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
@@ -29,8 +29,7 @@ from zoo.registry import Registry, timm_index
 from zoo.registry.options import check_names, option_names
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
-from zoo.weights import timm_loading
-from zoo.weights.load import load, named_as_in, read
+from zoo.weights.load import load, named_as_in, read, timm_loading
 from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
 from zoo.weights.timm_loading import Loading, State
 
@@ -249,12 +248,14 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     accepted = option_names(constructor)
     check_names(spec, constructor, options)
     where = {k: plan.options[k] for k in PLACING if plan.options.get(k) is not None}
+    made: list[nn.Module] = []
 
     def build(channels: int, **more: Any) -> nn.Module:
         unheard = {name for name in HINTS if accepted and name not in accepted}
         known = {k: v for k, v in more.items() if k not in options and k not in unheard}
         placed = {k: v for k, v in where.items() if k in accepted}
-        return build_attention(spec, registry, channels, {**placed, **known, **options})
+        made.append(build_attention(spec, registry, channels, {**placed, **known, **options}))
+        return made[-1]
 
     target = Target(
         model=model, name=plan.backbone, in_chans=getattr(model, "in_chans", 3),
@@ -264,6 +265,8 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     for path in paths if where else ():  # the form around it too, and what takes no device
         model.get_submodule(path).to(**where)
     vars(model)["zoo_sites"] = paths
+    if spec.insertion.needs_size and not all(getattr(each, "any_size", False) for each in made):
+        set_traits(model, img_size=target.img_size, fixed_input_size=True)
     return changed(plan, insertion=form)
 
 
@@ -278,6 +281,8 @@ def _img_size(plan: Plan, model: nn.Module) -> tuple[int, int]:
 def _weights_config(plan: Plan, model: nn.Module, state: State) -> dict[str, Any]:
     """timm's settings of the model, overridden by what is known of the weights."""
     config = {**(getattr(model, "pretrained_cfg", {}) or {}), **plan.input}
+    config = completed(config, model)
+    set_traits(model, first_conv=config["first_conv"])
     config["classifier"] = config.get("classifier") or classifier_names(model)
     if isinstance(plan.weights, WeightsSpec):
         config.update(plan.weights.input, num_classes=plan.weights.num_classes)

@@ -31,7 +31,8 @@ def create_model(
     num_classes: int | None = None,
     in_chans: int | None = None,
     features_only: bool = False,
-    out_indices: Sequence[int] | None = None,
+    out_indices: int | Sequence[int] | None = None,
+    feature_cls: str | type[nn.Module] | None = None,
     weights: str | os.PathLike[str] | None = None,
     backbone_weights: str | os.PathLike[str] | None = None,
     registry: Registry | None = None,
@@ -56,7 +57,8 @@ def create_model(
         num_classes, in_chans: as in timm. By default a model with weights has their number of
             classes; another number gives a new classifier, which is said, or an adapted first
             convolution.
-        features_only, out_indices: a list of feature maps instead of logits.
+        features_only, out_indices, feature_cls: a list of feature maps instead of logits, as
+            timm's extractor of the backbone gives it: that class, those keys, that many maps.
         weights: instead of `pretrained`: a tag, a safetensors file, or `hf-hub:org/name@revision`.
             What a file or a repository of this model states (`zoo.save_model`) stands where the
             call says nothing: classes, options, places and form of the attention.
@@ -94,4 +96,9 @@ def create_model(
         **arguments,
     )  # fmt: skip
     model = assemble(plan, registry)
-    return feature_extractor(model, out_indices) if features_only else model
+    if not features_only:
+        return model
+    backbone = "" if plan.base else plan.backbone
+    return feature_extractor(
+        model, backbone, plan.options, out_indices=out_indices, feature_cls=feature_cls
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from timm.models import get_model_traits
 from torch import nn
 
 from zoo.build.plan import Plan
@@ -15,7 +16,7 @@ from zoo.weights.tensor_facts import classifier_names
 
 def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Module:
     """Leave on the model what it is, in timm's form and in the zoo's."""
-    config = _completed(dict(getattr(model, "pretrained_cfg", {}) or {}), model)
+    config = completed(dict(getattr(model, "pretrained_cfg", {}) or {}), model)
     weights = plan.weights if isinstance(plan.weights, WeightsSpec) else None
     if weights is not None:
         config.update(
@@ -28,6 +29,8 @@ def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Modu
     if size is not None and config.get("input_size"):
         height, width = (size, size) if isinstance(size, int) else size
         config["input_size"] = (config["input_size"][0], height, width)
+    if get_model_traits(model).get("fixed_input_size"):
+        config["fixed_input_size"] = True
     if plan.attention is not None or plan.spec is not None:
         config |= {"architecture": plan.name, "url": ""}
         config.setdefault("hf_hub_id", None)
@@ -63,7 +66,7 @@ def _name(plan: Plan) -> str:
     return plan.name if named or not plan.backbone else plan.backbone
 
 
-def _completed(config: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+def completed(config: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     """timm's settings, with the first convolution and the classifier found where not stated."""
     if not config.get("first_conv"):
         channels = getattr(model, "in_chans", 3)
@@ -72,6 +75,11 @@ def _completed(config: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     if not config.get("classifier"):
         config["classifier"] = next(iter(classifier_names(model)), None)
     return config
+
+
+def set_traits(model: nn.Module, **traits: Any) -> None:
+    """State what timm reads off the model before its settings: sizes, the first convolution."""
+    vars(model)["_traits"] = {**getattr(model, "_traits", {}), **traits}
 
 
 def _is_convolution(module: nn.Module, channels: int) -> bool:

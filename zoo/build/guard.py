@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from zoo.errors import UsageError
 from zoo.registry.specs import CONTRACTS, AttentionSpec
+from zoo.runtime.swapping import swap
 
 RANKS = {"map": 4, "map_channels": 4, "regulariser": 4, "tokens": 3}
 MAP = "(B, C, H, W)"
@@ -75,32 +75,14 @@ def guard(
         rank = getattr(module, "input_rank", RANKS[spec.contract])
         expected = Expected(spec.name, spec.contract, rank, width)
         vars(module)["zoo_expects"] = expected
-        module.__class__ = _guarded(type(module))
+        swap(module, Guarded)
     return module
 
 
-@cache
-def _guarded(base: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of `base` that checks its first input. One for each base."""
+class Guarded:
+    """Mixed into a mechanism: it checks its first input against `zoo_expects`."""
 
-    def call(self: Any, *inputs: Any, **options: Any) -> Any:
+    def __call__(self: Any, *inputs: Any, **options: Any) -> Any:
         if inputs:
             self.zoo_expects.check(inputs[0])
-        return base.__call__(self, *inputs, **options)
-
-    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
-        return _restore, (base,), self.__getstate__()
-
-    members = {
-        "__call__": call,
-        "__reduce_ex__": reduce,
-        "__module__": base.__module__,
-        "__doc__": base.__doc__,
-        "__qualname__": base.__qualname__,
-    }
-    return cast(type[nn.Module], type(base.__name__, (base,), members))
-
-
-def _restore(base: type[nn.Module]) -> nn.Module:
-    cls = _guarded(base)
-    return cls.__new__(cls)
+        return super().__call__(*inputs, **options)  # pyright: ignore[reportAttributeAccessIssue]

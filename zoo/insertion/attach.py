@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
+from types import FunctionType
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -34,24 +36,45 @@ def beside(module: nn.Module, attention: nn.Module) -> None:
 def _swapped(base: type[nn.Module], way: str) -> type[nn.Module]:
     """A subclass of `base` that attends to its output, or adds to it. One for each base."""
 
-    def attended(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
-        return self.attn(base.forward(self, x, *rest, **options))
+    def attended(self: Any, x: Tensor) -> Tensor:
+        return self.attn(self.unattended(x))
 
-    def added(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
-        return base.forward(self, x, *rest, **options) + self.attn(x)
+    def added(self: Any, x: Tensor) -> Tensor:
+        return self.unattended(x) + self.attn(x)
+
+    def attended_of_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+        return self.attn(self.unattended(x, *rest, **options))
+
+    def added_to_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+        return self.unattended(x, *rest, **options) + self.attn(x)
 
     def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
         return _restore, (base, way), self.__getstate__()
 
-    forward = attended if way == "after" else added
+    # TorchScript takes neither variable arguments nor a call of another class's forward.
+    more = len(inspect.signature(base.forward).parameters) > 2
+    ways = {"after": (attended, attended_of_more), "beside": (added, added_to_more)}
     members: dict[str, Any] = {
-        "forward": forward,
+        "forward": ways[way][more],
+        "unattended": _renamed(base.forward, "unattended"),
         "__reduce_ex__": reduce,
         "__module__": base.__module__,
     }
     if issubclass(base, nn.ModuleDict):  # a dense block runs its items: not the attention
         members["items"] = lambda self: [i for i in base.items(self) if i[0] != "attn"]
     return cast(type[nn.Module], type(base.__name__, (base,), members))
+
+
+def _renamed(function: Any, name: str) -> Any:
+    """The same function by another name, by which TorchScript tells methods apart."""
+    if not isinstance(function, FunctionType):
+        return function
+    same = FunctionType(
+        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    same.__kwdefaults__, same.__annotations__ = function.__kwdefaults__, function.__annotations__
+    vars(same).update(vars(function))
+    return same
 
 
 def _restore(base: type[nn.Module], way: str) -> nn.Module:

@@ -60,6 +60,7 @@ class FrequencyChannelAttention(nn.Module):
     """
 
     basis: Tensor
+    any_size = True  # of the map: the images are pooled to it
 
     def __init__(
         self,

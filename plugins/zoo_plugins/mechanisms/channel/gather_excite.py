@@ -102,6 +102,11 @@ class GatherExcite(nn.Module):
             fc2 = nn.Conv2d(width, channels, 1, bias=bias, **dd)
             self.excite = nn.Sequential(nn.ReLU(), fc1, nn.ReLU(), fc2)
 
+    @property
+    def any_size(self) -> bool:
+        """Whether maps may have another size than `feat_size`."""
+        return self.feat_size is None
+
     def forward(self, x: Tensor) -> Tensor:
         if self.gather is None:
             gathered = _means(x, self.extent)

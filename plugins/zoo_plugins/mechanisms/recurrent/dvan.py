@@ -78,6 +78,7 @@ class DiversifiedAttention(nn.Module):
         self.classifier: nn.Module = nn.Identity()
         if num_classes:
             self.classifier = nn.Linear(self.hidden_size, num_classes, **dd)
+        self.classifier.train(self.training)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.look(x)[0])

@@ -48,6 +48,8 @@ class AttentionBranchResNet(ResNet):
         **options: of `timm.models.ResNet`.
     """
 
+    __jit_unused_properties__ = ["branch", "_stage"]
+
     def __init__(
         self,
         depth: int = 50,

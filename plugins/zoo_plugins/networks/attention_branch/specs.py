@@ -2,6 +2,7 @@
 
 from zoo.registry.specs import ModelSpec, Provenance
 from zoo_plugins import papers
+from zoo_plugins.networks.settings import RESNET
 
 
 def _network(depth: int) -> ModelSpec:
@@ -11,6 +12,7 @@ def _network(depth: int) -> ModelSpec:
         target="zoo_plugins.networks.attention_branch.resnet:AttentionBranchResNet",
         defaults={"depth": depth},
         family="class_based",
+        input=RESNET,
         objective="zoo_plugins.networks.attention_branch.resnet:AttentionBranchLoss",
         provenance=Provenance(
             paper=papers.ATTENTION_BRANCH,

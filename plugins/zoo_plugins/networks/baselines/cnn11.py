@@ -42,6 +42,7 @@ class Cnn11(SequenceClassifier):
         norm: `batch` or `subtractive`.
         maxout: filters of each unit of the first layer, 1.
         locally_connected: a layer more, with kernels of its own at every place.
+        global_pool: "" gives the last map, with num_classes=0.
     """
 
     name = NAME
@@ -62,6 +63,7 @@ class Cnn11(SequenceClassifier):
         norm: str = "batch",
         maxout: int = 1,
         locally_connected: bool = False,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -100,7 +102,8 @@ class Cnn11(SequenceClassifier):
             layers += [nn.Linear(flat, check_int(NAME, "fc", width), **dd), nn.ReLU()]
             flat = width
         self.hidden = nn.Sequential(*layers)
-        self.finish(flat, outputs if num_classes is None else num_classes, device, dtype)
+        classes = outputs if num_classes is None else num_classes
+        self.finish(classes, inputs, head_hidden_size=flat, global_pool=global_pool, **dd)
 
 
 class Maxout(nn.Module):

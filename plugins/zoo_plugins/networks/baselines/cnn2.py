@@ -35,6 +35,7 @@ class Cnn2(FlatClassifier):
         widths: of the convolutions, (32, 64). kernel_size: 3. pool: 2. fc: 128.
         padding: `valid` (none) or `same`.
         drop_rates: after the pool and after the linear layer, (0.25, 0.5).
+        global_pool: "" gives the last map, with num_classes=0.
     """
 
     name = NAME
@@ -51,6 +52,7 @@ class Cnn2(FlatClassifier):
         pool: int = 2,
         fc: int = 128,
         drop_rates: Sequence[float] = (0.25, 0.5),
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -89,7 +91,7 @@ class Cnn2(FlatClassifier):
             nn.ReLU(),
             nn.Dropout(after_fc),
         )
-        self.finish(fc, num_classes, device, dtype)
+        self.finish(num_classes, second, head_hidden_size=fc, global_pool=global_pool, **dd)
 
 
 def from_keras(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

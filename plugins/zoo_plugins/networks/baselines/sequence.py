@@ -11,6 +11,7 @@ All heads are one linear layer, whose outputs are (length, digit 1, ..., digit N
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +33,12 @@ class SequenceClassifier(FlatClassifier):
     classes than that of all heads, it is a plain classifier.
     """
 
-    digits: int
-    digit_classes: int
-    length_classes: int
+    __jit_unused_properties__ = ["outputs", "targets", "label_sequence", "symbols", "has_blank"]
+
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        digits: int
+        digit_classes: int
+        length_classes: int
 
     def set_heads(self, digits: int, digit_classes: int, length_classes: int) -> int:
         """Keep the layout; returns the number of classes of all heads."""

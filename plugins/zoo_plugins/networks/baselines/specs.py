@@ -6,12 +6,14 @@ from zoo.registry.specs import ModelSpec, Provenance
 from zoo_plugins import papers
 
 
-def _input(shape: tuple[int, int, int], classes: int, first_conv: str) -> dict[str, Any]:
+def _input(
+    shape: tuple[int, int, int], classes: int, first_conv: str, pool_size: tuple[int, int]
+) -> dict[str, Any]:
     return {
         "input_size": shape, "fixed_input_size": True, "num_classes": classes,
         "mean": (0.0,) * shape[0], "std": (1.0,) * shape[0], "crop_pct": 1.0,
         "interpolation": "bilinear", "first_conv": first_conv, "classifier": "classifier",
-        "pool_size": None,
+        "pool_size": pool_size,
     }  # fmt: skip
 
 
@@ -22,7 +24,7 @@ MODELS = (
         target="zoo_plugins.networks.baselines.cnn2:Cnn2",
         family="baseline",
         config="zoo_plugins.networks.baselines.configs:read_size",
-        input=_input((1, 28, 28), 10, "features.0"),
+        input=_input((1, 28, 28), 10, "features.0", (12, 12)),
         provenance=Provenance(
             license="MIT",
             reference="transcribed",
@@ -38,7 +40,7 @@ MODELS = (
         target="zoo_plugins.networks.baselines.svhn_grey:CnnSvhnGrey",
         family="baseline",
         config="zoo_plugins.networks.baselines.configs:digit_heads",
-        input=_input((1, 32, 32), 55, "features.1"),
+        input=_input((1, 32, 32), 55, "features.1", (1, 1)),
         objective="zoo_plugins.networks.baselines.sequence:SequenceCrossEntropy",
         provenance=Provenance(
             license="MIT",
@@ -54,7 +56,7 @@ MODELS = (
         target="zoo_plugins.networks.baselines.cnn11:Cnn11",
         family="baseline",
         config="zoo_plugins.networks.baselines.configs:cnn11_heads",
-        input=_input((3, 54, 54), 62, "features.0.0"),
+        input=_input((3, 54, 54), 62, "features.0.0", (7, 7)),
         objective="zoo_plugins.networks.baselines.sequence:SequenceCrossEntropy",
         provenance=Provenance(
             paper=papers.MULTI_DIGIT,

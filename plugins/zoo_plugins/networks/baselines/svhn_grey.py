@@ -69,6 +69,7 @@ class CnnSvhnGrey(SequenceClassifier):
         widths: of the convolutions, (16, 32, 64).
         digits, digit_classes: of the heads.
         drop_rate: 1/16, before the heads.
+        global_pool: "" gives the last map, with num_classes=0.
     """
 
     name = NAME
@@ -83,6 +84,7 @@ class CnnSvhnGrey(SequenceClassifier):
         digits: int = 5,
         digit_classes: int = 11,
         drop_rate: float = 0.0625,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -121,4 +123,6 @@ class CnnSvhnGrey(SequenceClassifier):
         drop = check_share(NAME, "drop_rate", drop_rate)
         self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(drop))
         classes = outputs if num_classes is None else num_classes
-        self.finish(depth * height * width, classes, device, dtype)
+        self.finish(
+            classes, third, head_hidden_size=depth * height * width, global_pool=global_pool, **dd
+        )

@@ -56,6 +56,7 @@ def replace_stem(model: ResNet, stem: nn.Module) -> None:
         nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     model.conv1, model.maxpool = stem, nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
     info: list[dict[str, Any]] = model.feature_info
+    info[0]["num_chs"] = model.bn1.num_features  # pyright: ignore[reportArgumentType]
     for stage in info:
         stage["reduction"] = max(1, stage["reduction"] // 4)
     if not hasattr(model, "layer4"):  # timm's forward runs four stages

@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.registry.specs import ModelSpec, Provenance
 from zoo_plugins import papers
+from zoo_plugins.networks.settings import RESNET
 
 IMAGENET: dict[str, Any] = {
     "mean": (0.485, 0.456, 0.406),
@@ -58,9 +59,8 @@ def _axial_nets() -> Iterator[ModelSpec]:
             config="zoo_plugins.networks.convnets.configs:axial_resnet",
             input={
                 **IMAGENET,
-                "input_size": (3, 224, 224),
+                **RESNET,
                 "fixed_input_size": True,
-                "pool_size": (7, 7),
                 "crop_pct": 0.875,
                 "interpolation": "bilinear",
             },
@@ -69,10 +69,9 @@ def _axial_nets() -> Iterator[ModelSpec]:
                 license="Apache-2.0",
                 reference="authors",
                 verified="cases",
-                key_map=((r"^(.*\.)?flatten_index$", ""),),
+                key_map=((r"^(.*\.)?flatten_index$", ""),),  # computed
                 notes="For images of img_size=224, or another multiple of 32, and no other size.",
             ),
-            # computed
         )
 
 
@@ -84,7 +83,7 @@ def _sasa_nets() -> Iterator[ModelSpec]:
             family="self_attention",
             defaults={"layers": layers},
             config="zoo_plugins.networks.convnets.configs:sasa_resnet",
-            input={"input_size": (3, 32, 32), "pool_size": None},
+            input={**RESNET, "input_size": (3, 32, 32), "pool_size": (4, 4)},
             provenance=Provenance(
                 paper=papers.STAND_ALONE,
                 license="MIT",

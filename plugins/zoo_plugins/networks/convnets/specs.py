@@ -10,6 +10,7 @@ from zoo.registry.specs import BackboneSpec, ModelSpec, Provenance
 from zoo_plugins import papers
 from zoo_plugins.mechanisms.mixed.specs import ATTENTIONS as MIXED
 from zoo_plugins.networks.convnets.self_attention import SELF_ATTENTION
+from zoo_plugins.networks.settings import RESNET
 
 CONFIGS = "zoo_plugins.networks.convnets.configs"
 CADENE_KEYS = ((r"^layer0\.", ""), (r"(^|\.)se_module\.", r"\1se."), (r"^last_linear\.", "fc."))
@@ -127,6 +128,7 @@ def _resnests() -> Iterator[ModelSpec]:
             target="zoo_plugins.networks.convnets.resnest:resnest",
             defaults={"depth": depth},
             family="channel",
+            input={**RESNET, "first_conv": "conv1.0"},
             provenance=Provenance(
                 paper=papers.SPLIT_ATTENTION,
                 license="Apache-2.0",
@@ -141,6 +143,7 @@ TIMM_FORMS = (
         name="se_resnet50_timm_legacy",
         target="zoo_plugins.networks.convnets.timm_models:legacy_seresnet50",
         family="channel",
+        input={**RESNET, "first_conv": "layer0.conv1", "classifier": "last_linear"},
         config=f"{CONFIGS}:timm_form",
         provenance=Provenance(
             paper=papers.SE,
@@ -195,6 +198,7 @@ TIMM_FORMS = (
         name="resnest50_timm",
         target="zoo_plugins.networks.convnets.resnest:resnest",
         family="channel",
+        input={**RESNET, "first_conv": "conv1.0"},
         config=f"{CONFIGS}:timm_form",
         provenance=Provenance(
             paper=papers.SPLIT_ATTENTION,
@@ -212,7 +216,7 @@ SMALL = (
         attention="se",
         backbone="cifar_resnet",
         config=f"{CONFIGS}:senet_cifar",
-        input={"input_size": (3, 32, 32), "pool_size": None},
+        input={**RESNET, "input_size": (3, 32, 32), "pool_size": (8, 8)},
         provenance=Provenance(
             paper=papers.SE,
             license="MIT",

@@ -44,6 +44,7 @@ class MaxoutNet(FlatClassifier):
         widths: Sequence[int] = (96, 192, 192),
         fc: int = 500,
         drop_rate: float = 0.5,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -86,7 +87,7 @@ class MaxoutNet(FlatClassifier):
             _Largest(),
             nn.Dropout(drop),
         )
-        self.finish(fc, num_classes, device, dtype)
+        self.finish(num_classes, inputs, head_hidden_size=fc, global_pool=global_pool, **dd)
 
 
 class _Largest(nn.Module):
@@ -101,7 +102,7 @@ class DasNetwork(nn.Module):
 
     Args:
         base: name of a model, for `zoo.create_model`; empty is the paper's `MaxoutNet`.
-        base_options: of that model. num_classes, in_chans: of it too.
+        base_options: of that model. num_classes, in_chans, global_pool: of it too.
         layers: paths of the modules whose maps are gated; None is what its `feature_info` names.
         steps: passes with feedback, 5; 0 is the network as it was.
         image_size: of `MaxoutNet`.
@@ -124,12 +125,15 @@ class DasNetwork(nn.Module):
         layers: Sequence[str] | None = None,
         steps: int = 5,
         sigma: float = 0.1,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         self.steps = check_int(NAME, "steps", steps, 0)
         options: Any = {"num_classes": num_classes, "in_chans": in_chans, **(base_options or {})}
+        if global_pool is not None:
+            options["global_pool"] = global_pool
         self.base = _base(base, {**options, "image_size": image_size}, options)
         self.in_chans = in_chans
         info: list[dict[str, Any]] = list(getattr(self.base, "feature_info", None) or [])
@@ -156,6 +160,10 @@ class DasNetwork(nn.Module):
     @property
     def num_features(self) -> int:
         return self.base.num_features  # pyright: ignore[reportReturnType]
+
+    @property
+    def head_hidden_size(self) -> int:
+        return getattr(self.base, "head_hidden_size", self.num_features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._passes(x, self.base)[-1]

@@ -21,7 +21,7 @@ MODELS = (
             "interpolation": "bilinear",
             "first_conv": "base.features.0.1",
             "classifier": "base.classifier",
-            "pool_size": None,
+            "pool_size": (5, 5),
         },
         objective="zoo_plugins.networks.dasnet.search:PolicySearch",
         provenance=Provenance(

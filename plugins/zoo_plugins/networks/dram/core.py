@@ -149,6 +149,7 @@ class Reader(nn.Module):
         self.classifier: nn.Module = nn.Identity()
         if num_classes:
             self.classifier = nn.Linear(self.num_features, num_classes, **dd)
+        self.classifier.train(self.training)
 
     def coarse(self, image: Tensor) -> Tensor:
         """I_coarse, (B, C, *context_size)."""

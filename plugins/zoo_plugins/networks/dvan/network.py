@@ -54,6 +54,7 @@ class DiversifiedAttentionNetwork(nn.Module):
         self.scales = [check_number(NAME, "scales", s, at_most=1.0) for s in scales]
         self.canvas_size = size_pair(NAME, "canvas_size", canvas_size)
         self.in_chans, self.num_features = in_chans, hidden_size
+        self.head_hidden_size = hidden_size
         self.backbone: Any = timm.create_model(
             features, features_only=True, out_indices=(-1,), in_chans=in_chans, **dd
         )

@@ -9,13 +9,20 @@ NOTES = (
 )
 
 
+FIRST_CONV = {"vgg16": "features_0", "resnet18": "conv1", "resnet50": "conv1"}
+
+
 def _model(features: str) -> ModelSpec:
     return ModelSpec(
         name=f"dvan_{features}",
         target="zoo_plugins.networks.dvan.network:DiversifiedAttentionNetwork",
         family="recurrent",
         defaults={"features": features},
-        input={"classifier": "attention.classifier", "first_conv": None, "pool_size": None},
+        input={
+            "classifier": "attention.classifier",
+            "pool_size": None,
+            "first_conv": f"backbone.{FIRST_CONV[features]}",
+        },
         objective="zoo_plugins.networks.dvan.network:DiversifiedAttentionLoss",
         provenance=Provenance(
             paper=papers.DVAN, reference="equations", verified="equations", notes=NOTES
@@ -23,4 +30,4 @@ def _model(features: str) -> ModelSpec:
     )
 
 
-MODELS = tuple(_model(features) for features in ("vgg16", "resnet18", "resnet50"))
+MODELS = tuple(map(_model, FIRST_CONV))

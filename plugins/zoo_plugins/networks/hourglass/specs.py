@@ -19,7 +19,7 @@ def _stacked(count: int) -> ModelSpec:
             "std": (1.0, 1.0, 1.0),
             "crop_pct": 1.0,
             "interpolation": "bilinear",
-            "pool_size": None,
+            "pool_size": (64, 64),
             "first_conv": "pre.0.conv",
             "classifier": "outs.0",
         },

@@ -47,6 +47,7 @@ class StackedHourglass(nn.Module):
         dd: Any = {"device": device, "dtype": dtype}
         stacks = range(check_int(NAME, "num_stacks", num_stacks))
         self.in_chans, self.num_features = in_chans, check_int(NAME, "dim", dim)
+        self.head_hidden_size = self.num_features
         self.pre = nn.Sequential(
             _conv(in_chans, 64, 7, 2, **dd),
             Residual(64, 128, **dd),
@@ -61,17 +62,21 @@ class StackedHourglass(nn.Module):
             nn.Sequential(Residual(dim, dim, **dd), _conv(dim, dim, 1, **dd)) for _ in stacks
         )
         self.merge_features = nn.ModuleList(nn.Conv2d(dim, dim, 1, **dd) for _ in stacks[1:])
-        self.feature_info = [{"num_chs": dim, "reduction": 4, "module": "features"}]
-        self.reset_classifier(num_classes, **dd)
+        last = f"features.{len(self.features) - 1}"
+        self.feature_info = [{"num_chs": dim, "reduction": 4, "module": last}]
+        self.reset_classifier(num_classes)
 
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None, **dd: Any) -> None:
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """New layers for other joints: those that give heat maps, and those that take them up."""
         if global_pool:
             refuse(NAME, f"global_pool={global_pool!r}: heat maps are not pooled")
         self.num_classes = check_int(NAME, "num_classes", num_classes)
+        like = next(self.pre.parameters())
+        dd: Any = {"device": like.device, "dtype": like.dtype}
         dim, stacks = self.num_features, range(len(self.hgs))
         self.outs = nn.ModuleList(nn.Conv2d(dim, num_classes, 1, **dd) for _ in stacks)
         self.merge_preds = nn.ModuleList(nn.Conv2d(num_classes, dim, 1, **dd) for _ in stacks[1:])
+        self.train(self.training)
 
     def get_classifier(self) -> nn.Module:
         """The layers that give the heat maps, one a stack."""

@@ -227,12 +227,13 @@ class RecurrentAttention(nn.Module):
             self.classifier = nn.Linear(
                 self.num_features, num_classes, device=like.device, dtype=like.dtype
             )
+        self.classifier.train(self.training)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         self.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(locator|baseline)", (1,))]}
+        return {"stem": r"^sensor", "blocks": [(r"^core", None), (r"^(?:locator|baseline)", (1,))]}
 
     def no_weight_decay(self) -> set[str]:
         return set()

@@ -71,7 +71,7 @@ class ResidualAttentionNetwork(nn.Module):
         made: Any = create_classifier(
             self.num_features, num_classes, pool_type=pool, device=like.device, dtype=like.dtype
         )
-        self.global_pool, self.fc = made
+        self.global_pool, self.fc = (module.train(self.training) for module in made)
 
     @torch.jit.ignore()
     def get_classifier(self) -> nn.Module:
@@ -136,6 +136,8 @@ class ResidualAttentionNetwork(nn.Module):
         wanted, furthest = feature_take_indices(len(self.stages) + 1, indices)
         cut = furthest < len(self.stages)
         self.stages = self.stages[:furthest]
+        if furthest == 0:
+            self.stem.pool_size = 0  # the map is that before pooling
         if prune_norm or cut:
             self.norm = nn.Identity()
         if cut:

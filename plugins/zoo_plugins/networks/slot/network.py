@@ -10,18 +10,19 @@ whatever the order of the slots. Which pixels are whose is in `attention_maps`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk.classifier import Classifier
 from zoo.sdk.options import check_int
 from zoo_plugins.mechanisms.self_attention.slot import SlotAttention
 
 NAME = "slot_cnn_64"
 
 
-class SlotNet(nn.Module):
+class SlotNet(Classifier):
     """(B, C, H, W) -> logits (B, num_classes).
 
     Args:
@@ -32,6 +33,11 @@ class SlotNet(nn.Module):
         stride: of the first two convolutions, 2, so that slots share (H / 4) (W / 4) tokens.
         global_pool: `avg`, the mean over slots.
     """
+
+    name, classifier_name = NAME, "head"
+
+    if TYPE_CHECKING:
+        head: nn.Module
 
     def __init__(
         self,
@@ -47,7 +53,7 @@ class SlotNet(nn.Module):
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans, self.global_pool = check_int(NAME, "in_chans", in_chans), global_pool
+        self.in_chans = check_int(NAME, "in_chans", in_chans)
         dim, stride = check_int(NAME, "dim", dim), check_int(NAME, "stride", stride)
         layers: list[nn.Module] = []
         for i, step in enumerate((stride, stride, 1, 1)):
@@ -58,42 +64,25 @@ class SlotNet(nn.Module):
         self.mlp = _perceptron(dim, dd)
         self.slots = SlotAttention(dim, num_slots=num_slots, iters=iters, **dd)
         self.slot_mlp = _perceptron(dim, dd)
-        self.num_features = self.head_hidden_size = dim
         self.feature_info = [{"num_chs": dim, "reduction": stride**2, "module": "encoder"}]
-        self.reset_classifier(num_classes, **dd)
+        self.finish(num_classes, dim, global_pool=global_pool, **dd)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The slots, (B, K, dim)."""
         return self.slots(self._tokens(self.encoder(x)))
 
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Slots -> logits, or their mean behind the perceptron, (B, dim)."""
-        if not self.global_pool:
-            return x
-        x = self.slot_mlp(x).mean(1)
-        return x if pre_logits else self.head(x)
+    def pool(self, x: Tensor) -> Tensor:
+        """The mean of the slots, each behind the perceptron."""
+        return self.slot_mlp(x).mean(1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(x))
+    def classify(self, x: Tensor) -> Tensor:
+        return self.head(x)
 
     def attention_maps(self, images: Tensor) -> dict[str, Tensor]:
         """For pictures: {"attention": (B, slots, h, w)}, each slot's share of each place."""
         features = self.encoder(images)
         shares = self.slots.explain(self._tokens(features))[1]
         return {"attention": shares.unflatten(2, features.shape[2:])}
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None, **dd: Any) -> None:
-        """A new classifier; 0 removes it, and `global_pool=""` leaves the slots as they are."""
-        self.num_classes = check_int(NAME, "num_classes", num_classes, 0)
-        self.global_pool = self.global_pool if global_pool is None else global_pool
-        like = self.position.weight
-        dd = {"device": like.device, "dtype": like.dtype, **dd}
-        self.head = (
-            nn.Linear(self.num_features, num_classes, **dd) if num_classes else nn.Identity()
-        )
 
     def _tokens(self, features: Tensor) -> Tensor:
         """(B, dim, h, w) -> tokens with their positions, (B, h w, dim)."""

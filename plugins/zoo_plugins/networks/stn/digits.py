@@ -55,6 +55,7 @@ class DistortedDigitNet(FlatClassifier):
         downsample: pixels averaged each way after the transformer, 1.
         localisation_scale: see `Localisation`, 1.
         align_corners: of grid and sampling, False.
+        global_pool: "" gives the last map, with num_classes=0.
 
     Raises:
         OptionError: a setting is out of range, or the image is too small for the network.
@@ -76,6 +77,7 @@ class DistortedDigitNet(FlatClassifier):
         downsample: int = 1,
         localisation_scale: float = 1.0,
         align_corners: bool = False,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -113,7 +115,7 @@ class DistortedDigitNet(FlatClassifier):
             body = linear_body(pixels, (first, second), **dd)
             self.features = nn.Sequential(*body, nn.Unflatten(1, (second, 1, 1)))
             flat = second
-        self.finish(flat, num_classes, device, dtype)
+        self.finish(num_classes, second, head_hidden_size=flat, global_pool=global_pool, **dd)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, (B, D, H', W'); of `fcn` the last hidden layer, (B, D, 1, 1)."""

@@ -43,6 +43,7 @@ class HouseNumberNet(SequenceClassifier):
         digits, digit_classes: of the heads.
         drop_rate: 0.5, after every layer but the first and those of the localisation networks.
         localisation_scale: see `Localisation`; 0.316 is a tenth of SGD's rate, as in the paper.
+        global_pool: "" gives the last map, with num_classes=0.
     """
 
     name = NAME
@@ -60,6 +61,7 @@ class HouseNumberNet(SequenceClassifier):
         digit_classes: int = 11,
         drop_rate: float = 0.5,
         localisation_scale: float = 0.316,
+        global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -96,7 +98,8 @@ class HouseNumberNet(SequenceClassifier):
             hidden += [nn.Linear(flat, width, **dd), nn.ReLU(), nn.Dropout(drop)]
             flat = width
         self.hidden = nn.Sequential(*hidden)
-        self.finish(flat, outputs if num_classes is None else num_classes, device, dtype)
+        classes = outputs if num_classes is None else num_classes
+        self.finish(classes, shape[0], head_hidden_size=flat, global_pool=global_pool, **dd)
 
     def outlines(self, x: Tensor) -> Tensor:
         """What each transformer takes of the image, for pictures.

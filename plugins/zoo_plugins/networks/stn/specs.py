@@ -23,7 +23,7 @@ def _digits(name: str, notes: str, **defaults: Any) -> ModelSpec:
             "interpolation": "bilinear",
             "first_conv": "features.0",
             "classifier": "classifier",
-            "pool_size": None,
+            "pool_size": (2, 2),
         },
         provenance=Provenance(
             paper=papers.SPATIAL_TRANSFORMER,
@@ -52,7 +52,7 @@ def _house_numbers(name: str, index: int, notes: str, **defaults: Any) -> ModelS
             "interpolation": "bilinear",
             "first_conv": f"features.{index}.0",
             "classifier": "classifier",
-            "pool_size": None,
+            "pool_size": (4, 4),
         },
         objective="zoo_plugins.networks.baselines.sequence:SequenceCrossEntropy",
         provenance=Provenance(

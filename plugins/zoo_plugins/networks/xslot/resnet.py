@@ -52,19 +52,20 @@ class XSlotResNet(ResNet):
             "dim": slot_dim, "slots_per_class": slots_per_class, "iters": iters, "power": power,
             "loss_status": loss_status, "to_k_layers": to_k_layers, "position": position,
         }  # fmt: skip
-        self.reset_classifier(num_classes, "avg")
+        self.reset_classifier(num_classes)
 
-    def reset_classifier(self, num_classes: int, global_pool: str | None = "avg") -> None:
-        """A new head of that many classes; 0 leaves pooled features."""
-        super().reset_classifier(0, global_pool or "")
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new head of that many classes; 0 leaves pooled features, or the map without pooling."""
+        super().reset_classifier(0, global_pool)
         self.num_classes = num_classes
         if num_classes:
             weight = self.conv1.weight
             assert isinstance(weight, Tensor)
-            self.fc: nn.Module = XSlot(
+            head = XSlot(
                 int(self.num_features), num_classes=num_classes, **self.slot_options,
                 device=weight.device, dtype=weight.dtype,
             )  # fmt: skip
+            self.fc: nn.Module = head.train(self.training)
 
     def get_classifier(self, name_only: bool = False) -> str | nn.Module:
         """What there is of each class: the slots."""

@@ -2,6 +2,7 @@
 
 from zoo.registry.specs import ModelSpec, Provenance
 from zoo_plugins import papers
+from zoo_plugins.networks.settings import RESNET
 
 MODELS = tuple(
     ModelSpec(
@@ -10,6 +11,7 @@ MODELS = tuple(
         target="zoo_plugins.networks.xslot.resnet:XSlotResNet",
         defaults={"depth": depth},
         family="class_based",
+        input={**RESNET, "classifier": "fc.slots"},
         objective="zoo_plugins.networks.xslot.resnet:XSlotLoss",
         provenance=Provenance(
             paper=papers.XSLOT,
