@@ -41,6 +41,7 @@ from zoo_plugins.common.chance import (
 )
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_bool, check_choice, check_int, check_number
+from zoo_plugins.common.take_part import take_part
 from zoo_plugins.self_attention.heads import split_heads
 
 NAME = "bayesian_attention"
@@ -147,9 +148,15 @@ class BayesianAttention(nn.Module):
         if self.training and self.sampling:
             found = self.attend(x, mask, noise=noise, generator=generator)
             self.kl = found.kl
-            return found.y
+            return take_part(found.y, self._of_prior())
         q, k, v = self._heads(x, mask)
-        return self._finish(x, attend(q, k, v, mask), mask)
+        y = self._finish(x, attend(q, k, v, mask), mask)
+        return take_part(y, self._of_prior()) if self.training else y
+
+    def _of_prior(self) -> list[Tensor]:
+        """The parameters that only the divergence trains."""
+        learned = [p for p in (self.alpha, self.sigma_prior) if isinstance(p, Tensor)]
+        return learned if self.prior_net is None else [*learned, *self.prior_net.parameters()]
 
     def attend(
         self,

@@ -41,6 +41,7 @@ from zoo_plugins.common.options import (
     check_share,
     refuse,
 )
+from zoo_plugins.common.take_part import take_part
 from zoo_plugins.self_attention.heads import split_heads
 
 NAME = "belief_network"
@@ -124,9 +125,11 @@ class BeliefNetwork(nn.Module):
     ) -> Tensor:
         """Attend; `mask` (B, N) is True where a token is present. See `attend` for the noise."""
         layers = self.attend(x, mask, noise=noise, generator=generator)
-        if self.training:
-            self.kl = torch.stack([layer.kl for layer in layers]).sum()
-        return layers[-1].y
+        if not self.training:
+            return layers[-1].y
+        self.kl = torch.stack([layer.kl for layer in layers]).sum()
+        prior = [p for name, p in self.named_parameters() if ".linear_prior." in name]
+        return take_part(layers[-1].y, prior)
 
     def attend(
         self,

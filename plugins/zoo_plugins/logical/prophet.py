@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from zoo_plugins.common.attend import check_mask, check_tokens, masked_softmax
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_bool, check_int, refuse
+from zoo_plugins.common.take_part import take_part
 from zoo_plugins.logical.additive import AdditiveAttention, over_queries
 
 NAME = "prophet"
@@ -96,7 +97,13 @@ class ProphetAttention(nn.Module):
     ) -> Tensor:
         """The attention's context, (B, T, C)."""
         self._check(query, memory, mask)
-        return self._weights(self.attention, query, memory, mask) @ memory
+        context = self._weights(self.attention, query, memory, mask) @ memory
+        return take_part(context, self._foretelling()) if self.training else context
+
+    def _foretelling(self) -> list[Tensor]:
+        """The parameters that only `foretell` uses."""
+        own = [] if self.prophet is None else list(self.prophet.parameters())
+        return [*self.words.parameters(), *own]
 
     def foretell(
         self,

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.options import check_choice, check_int, hidden_width
+from zoo_plugins.common.take_part import take_part
 from zoo_plugins.mixed.harmonious_regions import HarmoniousRegions
 
 NAME = "harmonious"
@@ -77,7 +78,10 @@ class Harmonious(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.soft_attn(x)
+        y = x * self.soft_attn(x)
+        if self.training:
+            y = take_part(y, [self.hard_attn.fc.weight, self.hard_attn.fc.bias])  # of the regions
+        return y
 
     @torch.jit.unused
     def theta(self, x: Tensor) -> Tensor:

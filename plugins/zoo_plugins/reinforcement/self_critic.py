@@ -29,6 +29,7 @@ from zoo_plugins.common.identity import pair_hidden_units_
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.map_size import require_size, size_pair
 from zoo_plugins.common.options import check_bool, check_choice, check_int, hidden_width, refuse
+from zoo_plugins.common.take_part import take_part
 
 from zoo.errors import UsageError
 
@@ -99,9 +100,11 @@ class SelfCritic(nn.Module):
         self.seen: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        attention = self.attention(x)
         if self.training:
             self.seen = x.detach()
-        return x * self.attention(x)
+            attention = take_part(attention, list(self.critic.parameters()))
+        return x * attention
 
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, C, H, W), or with ones for the dimensions it is the same along."""

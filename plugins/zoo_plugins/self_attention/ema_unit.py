@@ -64,6 +64,7 @@ class EMAUnit(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 1, bias=check_bool(NAME, "bias", bias), **dd)
         conv2 = nn.Conv2d(channels, channels, 1, bias=False, **dd)
         norm = nn.BatchNorm2d(channels, **dd) if check_bool(NAME, "bn", bn) else nn.Identity()
+        self.conv1.requires_grad_(False)
         self.conv2 = nn.Sequential(conv2, norm)
         self.reset_parameters()
 
