@@ -36,12 +36,13 @@ from zoo_plugins.common.options import (
     hidden_width,
     refuse,
 )
+from zoo_plugins.common.tables import Tables
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 METHODS = tuple(f"{ranking}{count}" for ranking in RANKINGS for count in COUNTS)
 
 
-class FrequencyChannelAttention(nn.Module):
+class FrequencyChannelAttention(Tables):
     """(B, C, H, W) -> the same shape, each channel scaled by a gate in (0, 1).
 
     Args:
@@ -93,13 +94,17 @@ class FrequencyChannelAttention(nn.Module):
             rd_divisor=rd_divisor,
         )
         size = _size(channels, dct_h, dct_w, dct_size, feat_size)
-        frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
-        basis = torch.stack([dct_image(size, frequency) for frequency in frequencies])
-        basis = basis.to(device=device, dtype=dtype or torch.get_default_dtype())
+        self.frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
+        basis = torch.empty(len(self.frequencies), *size, device=device, dtype=dtype)
         self.register_buffer("basis", basis, persistent=False)
+        self._init_buffers()
         bias = check_bool("fca", "bias", bias)
         self.fc1 = nn.Linear(channels, width, bias=bias, device=device, dtype=dtype)
         self.fc2 = nn.Linear(width, channels, bias=bias, device=device, dtype=dtype)
+
+    def _init_buffers(self) -> None:
+        size = (self.basis.shape[1], self.basis.shape[2])
+        self.basis.copy_(torch.stack([dct_image(size, each) for each in self.frequencies]))
 
     def forward(self, x: Tensor) -> Tensor:
         z = spectral_pool(x, self.basis)
@@ -131,7 +136,7 @@ def dct_image(size: Size, frequency: Size) -> Tensor:
 
 
 def _cosine(length: int, frequency: int) -> Tensor:
-    positions = torch.arange(length, dtype=torch.float64) + 0.5
+    positions = torch.arange(length, dtype=torch.float64, device="cpu") + 0.5
     scale = math.sqrt((2 if frequency else 1) / length)
     return torch.cos(math.pi * frequency * positions / length) * scale
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_plugins.recurrent.core import log_density
+from zoo_plugins.recurrent.core import log_density, orthogonal_
 from zoo_plugins.recurrent.dram_glimpse import Convolutions, GlimpseNetwork
 
 State = tuple[Tensor, Tensor]
@@ -86,7 +86,7 @@ class Emission(nn.Module):
         self.hidden = nn.Linear(width, hidden, **dd) if hidden else None
         self.mean = nn.Linear(hidden or width, 2, **dd)
         if not clip:
-            nn.init.orthogonal_(self.mean.weight, 2.0)
+            orthogonal_(self.mean.weight, 2.0)
             nn.init.zeros_(self.mean.bias)
 
     def forward(self, state: Tensor) -> Tensor:

@@ -32,12 +32,13 @@ from zoo_plugins.common.options import (
     hidden_width,
     refuse,
 )
+from zoo_plugins.common.tables import Tables
 
 NAME = "non_local_sparse"
 MAX_BUCKETS = 128
 
 
-class NonLocalSparse(nn.Module):
+class NonLocalSparse(Tables):
     """(B, C, H, W) -> the same shape.
 
     Args:
@@ -91,10 +92,14 @@ class NonLocalSparse(nn.Module):
         self.conv_match = nn.Conv2d(channels, width, kernel_size, padding="same", **conv)
         self.conv_assembly = nn.Conv2d(channels, channels, 1, **conv)
         half = max(MAX_BUCKETS, self.hash_buckets or 0) // 2
-        shape = (width, self.n_hashes, half)
-        rotations = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        rotations = rotations.to(device=device, dtype=dtype)
+        rotations = torch.empty(width, self.n_hashes, half, device=device, dtype=dtype)
         self.register_buffer("fixed_rotations", rotations, persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        random = torch.Generator().manual_seed(0)
+        shape = self.fixed_rotations.shape
+        self.fixed_rotations.copy_(torch.randn(shape, generator=random, device="cpu"))
 
     def init_identity(self) -> float:
         """Start as x: the last convolution is zero; returns 1."""

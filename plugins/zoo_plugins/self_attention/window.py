@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor
 from zoo_plugins.common.options import check_bool, check_choice, check_int, refuse
+from zoo_plugins.common.tables import Tables
 from zoo_plugins.self_attention.heads import largest_divisor, map_size
 
 NAME = "window"
 
 
-class WindowedAttention(WindowAttention):
+class WindowedAttention(Tables, WindowAttention):
     """(B, C, H, W) -> the same shape.
 
     Args:
@@ -70,6 +71,8 @@ class WindowedAttention(WindowAttention):
         )
         self.window = window
         self.train()
+
+    _init_buffers = WindowAttention._init_buffers
 
     def train(self, mode: bool = True) -> WindowedAttention:
         """The fused kernel in eval only: with a learned bias its backward is no faster."""

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_int, check_number, refuse
+from zoo_plugins.common.tables import Tables
 
 NAME = "spatial_spectral"
 KERNELS = ((1, 5), (3, 5))  # by mode, as are the next two
@@ -68,7 +69,7 @@ class SpectralFeature(nn.Module):
         return features.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class SpatialSpectral(nn.Module):
+class SpatialSpectral(Tables):
     """(B, C_in, H, W) -> (B, C, H, W).
 
     Args:
@@ -117,9 +118,10 @@ class SpatialSpectral(nn.Module):
         dd: Any = {"device": device, "dtype": dtype}
         gamma = check_number(NAME, "gamma", gamma, above=-math.inf)
         self.register_buffer("gamma", torch.tensor(gamma, **dd))
-        mask = raised_cosine(channels).to(device=device, dtype=dtype or torch.get_default_dtype())
         masked = check_bool(NAME, "spectral_mask", spectral_mask)
-        self.register_buffer("mask", mask if masked else None, persistent=False)
+        mask = torch.empty(channels, channels, **dd) if masked else None
+        self.register_buffer("mask", mask, persistent=False)
+        self._init_buffers()
 
         self.preproc = _projection(inputs, channels, dd)
         self.query_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
@@ -131,6 +133,10 @@ class SpatialSpectral(nn.Module):
         self.value = _projection(channels, heads * channels, dd)
         self.down_sample, self.up_sample = _resamplers(channels, sum(halvings), dd)
         self.aggregation = nn.Linear(heads * channels, channels, **dd)
+
+    def _init_buffers(self) -> None:
+        if self.mask is not None:
+            self.mask.copy_(raised_cosine(len(self.mask)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attend(x)[0]
@@ -174,7 +180,7 @@ def reference_call(module: SpatialSpectral, x: Tensor) -> dict[str, Tensor]:
 
 def raised_cosine(size: int) -> Tensor:
     """(C, C): (1 + cos(pi d)) / 2 of the distance d of two channels, 1 across all of them."""
-    positions = torch.arange(size, dtype=torch.float64) / max(size - 1, 1)
+    positions = torch.arange(size, dtype=torch.float64, device="cpu") / max(size - 1, 1)
     return (torch.cos(math.pi * (positions[:, None] - positions)) + 1) / 2
 
 
