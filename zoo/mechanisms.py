@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from timm.layers import register_notrace_module
 from torch import nn
 
 from zoo import names
@@ -73,6 +74,8 @@ def build_attention(
             f"target {spec.target!r} makes a {type(module).__name__}, not a torch.nn.Module",
             where=registry.owner(spec),
         )
+    if not type(module).__module__.startswith(("torch.", "timm.")):
+        register_notrace_module(type(module))  # one node where timm traces models for features
     return module
 
 
