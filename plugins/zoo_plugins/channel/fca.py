@@ -123,7 +123,7 @@ class FrequencyChannelAttention(Tables):
 @register_notrace_function
 def spectral_pool(x: Tensor, basis: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C): the product of each channel with the image of its group."""
-    if x.shape[2:] != basis.shape[1:]:
+    if torch.jit.is_tracing() or x.shape[2:] != basis.shape[1:]:  # a trace must fit every size
         x = F.adaptive_avg_pool2d(x, (basis.shape[1], basis.shape[2]))
     grouped = x.unflatten(1, (basis.shape[0], -1))  # (B, n, C/n, H, W)
     return (grouped * basis.unsqueeze(1)).sum((3, 4)).flatten(1)

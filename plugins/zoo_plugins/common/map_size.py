@@ -23,6 +23,14 @@ def size_pair(mechanism: str, name: str, value: Any) -> Size:
 
 
 @register_notrace_function
+def only_this_size(x: Tensor) -> Tensor:
+    """x itself; in a traced graph, which keeps what was chosen for one size, an error at others."""
+    if not torch.jit.is_tracing():
+        return x
+    return x.expand(-1, -1, int(x.shape[2]), int(x.shape[3]))
+
+
+@register_notrace_function
 def require_size(mechanism: str, x: Tensor, size: Size) -> None:
     """Refuse a map of another size than that the module was built for."""
     if torch.jit.is_tracing():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from timm.layers.halo_attn import HaloAttn
 from torch import Tensor
@@ -86,7 +87,7 @@ class Halo(HaloAttn):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         more = (0, -width % self.block_size, 0, -height % self.block_size)
-        if not any(more):
+        if not torch.jit.is_tracing() and not any(more):  # a trace must fit every size
             return self.down(super().forward(x))
         rows, columns = -(-height // self.block_stride), -(-width // self.block_stride)
         return self.down(super().forward(F.pad(x, more))[:, :, :rows, :columns])

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.inputs import check_shape
+from zoo_plugins.common.map_size import only_this_size
 from zoo_plugins.common.options import (
     check_bool,
     check_divisible,
@@ -108,6 +109,7 @@ class NonLocalSparse(Tables):
 
     def forward(self, x: Tensor, rotations: Tensor | None = None) -> Tensor:
         """`rotations`: A, (1, C/reduction, R, buckets / 2), or drawn as the docstring says."""
+        x = only_this_size(x)  # how many buckets and chunks there are depends on it
         q = self.conv_match(x).flatten(2).transpose(1, 2)
         v = self.conv_assembly(x).flatten(2).transpose(1, 2)
         order = self._sorted_by_hash(q.detach(), rotations)  # B, R, N
