@@ -37,6 +37,7 @@ from zoo_plugins.common.options import (
     check_number,
     refuse,
 )
+from zoo_plugins.common.precision import widened
 
 NAME = "gaussian"
 
@@ -118,11 +119,13 @@ class Gaussian(nn.Module):
         """A, (B, 1, H, W)."""
         require_size(NAME, x, self.size)
         flat = F.relu(self.att_conv(x)).flatten(1)
-        theta = torch.stack([torch.sigmoid(layer(flat)) for layer in self.theta], 1)
+        theta = torch.stack([torch.sigmoid(widened(layer(flat))) for layer in self.theta], 1)
         correlation = None
         if self.correlated:
-            correlation = torch.stack([torch.tanh(layer(flat)) for layer in self.ro], 1) / 2
-        return self.gaussian(theta, correlation).sum(1, keepdim=True)
+            correlation = (
+                torch.stack([torch.tanh(widened(layer(flat))) for layer in self.ro], 1) / 2
+            )
+        return self.gaussian(theta, correlation).sum(1, keepdim=True).to(flat.dtype)
 
     def gaussian(self, theta: Tensor, correlation: Tensor | None = None) -> Tensor:
         """theta (B, maps, 3 or 4) and r (B, maps, 1) -> A of each map, (B, maps, H, W)."""

@@ -24,6 +24,7 @@ from zoo_plugins.common.attend import check_mask, mask_of_lengths, masked_softma
 from zoo_plugins.common.chance import normal, normal_kl
 from zoo_plugins.common.inputs import check_shape
 from zoo_plugins.common.options import check_choice, check_int, check_number
+from zoo_plugins.common.precision import wide_matmul
 
 NAME = "variational_gaussian"
 
@@ -115,6 +116,7 @@ class VariationalGaussian(nn.Module):
         attention = masked_softmax(
             self._scores(query, memory), None if mask is None else mask[:, None]
         )
+        attention = attention.to(memory.dtype)
         mean = attention @ memory
         log_sigma = self.c_log_sigma(torch.tanh(self.c_log_sigma_intermediate(mean)))
         sample = mean
@@ -130,7 +132,7 @@ class VariationalGaussian(nn.Module):
         """(B, T, S)."""
         keys = self.memory_layer(memory)
         if self.score == "multiplicative":
-            return query @ keys.transpose(1, 2)
+            return wide_matmul(query, keys.transpose(1, 2))
         return torch.tanh(self.query_layer(query).unsqueeze(2) + keys[:, None]) @ self.attention_v
 
     def _noise(

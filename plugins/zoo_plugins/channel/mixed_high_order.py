@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_bool, check_int, hidden_width
+from zoo_plugins.common.precision import saturated
 
 NAME = "mixed_high_order"
 
@@ -98,7 +99,7 @@ class OrderGate(nn.Module):
         for i, expand in enumerate(self.expand):
             product = factors[first]
             for j in range(first + 1, first + i + 1):
-                product = product * factors[j]
+                product = saturated(product * factors[j])
             first = first + i + 1
             total = total + torch.sigmoid(expand(torch.relu(product)))
         return total / self.order

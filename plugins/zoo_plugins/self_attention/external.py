@@ -20,14 +20,15 @@ import torch
 from torch import Tensor, nn
 from zoo_plugins.common.activations import final_relu
 from zoo_plugins.common.options import check_bool, check_choice, check_int
+from zoo_plugins.common.precision import widened
 
 NAME = "external"
 
 
 def double_normalize(logits: Tensor, positions: int, slots: int) -> Tensor:
     """Softmax over the positions, then weights of the slots that sum to one (eps 1e-9)."""
-    weights = logits.softmax(positions)
-    return weights / (weights.sum(slots, keepdim=True) + 1e-9)
+    weights = widened(logits).softmax(positions)
+    return (weights / (weights.sum(slots, keepdim=True) + 1e-9)).to(logits.dtype)
 
 
 class ExternalAttention(nn.Module):

@@ -27,6 +27,7 @@ from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
 from zoo_plugins.common.options import check_bool, check_choice, check_int, hidden_width
+from zoo_plugins.common.precision import wide_matmul
 
 NAME = "non_local"
 MODES = ("embedded_gaussian", "gaussian", "dot", "concat")
@@ -172,7 +173,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, small: int = 1024) -> 
     That is on a CPU up to some 1,024 keys, whose weights are small beside the map.
     """
     if not q.is_cuda and k.shape[1] <= small:
-        return torch.softmax(q @ k.transpose(1, 2) * scale, 2) @ v
+        logits = wide_matmul(q, k.transpose(1, 2)) * scale
+        return torch.softmax(logits, 2).to(v.dtype) @ v
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # else it falls back to N x N
     heads = q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)
     return F.scaled_dot_product_attention(heads[0], heads[1], heads[2], scale=scale).squeeze(1)
@@ -182,8 +184,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, small: int = 1024) -> 
 def multiply_through(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q k^T v / N, by the smaller of k^T v (d x d) and q k^T (queries x keys)."""
     if k.shape[1] <= k.shape[2]:
-        return q @ k.transpose(1, 2) @ v / k.shape[1]
-    return q @ (k.transpose(1, 2) @ v / k.shape[1])
+        y = wide_matmul(wide_matmul(q, k.transpose(1, 2)), v) / k.shape[1]
+    else:
+        y = wide_matmul(q, wide_matmul(k.transpose(1, 2), v) / k.shape[1])
+    return y.to(v.dtype)
 
 
 @register_notrace_function

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.map_size import Size, require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_int, check_number, refuse
+from zoo_plugins.common.precision import wide_matmul
 from zoo_plugins.common.tables import Tables
 
 NAME = "spatial_spectral"
@@ -185,7 +186,8 @@ def raised_cosine(size: int) -> Tensor:
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
-    return torch.softmax(query @ key.transpose(2, 3) / math.sqrt(query.shape[3]), 3)
+    logits = wide_matmul(query, key.transpose(2, 3)) / math.sqrt(query.shape[3])
+    return torch.softmax(logits, 3).to(query.dtype)
 
 
 def _conv_block(inputs: int, outputs: int, mode: int, dd: Any) -> nn.Sequential:
