@@ -117,7 +117,7 @@ class Gaussian(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, 1, H, W)."""
-        require_size(NAME, x, self.size)
+        x = require_size(NAME, x, self.size)
         flat = F.relu(self.att_conv(x)).flatten(1)
         theta = torch.stack([torch.sigmoid(widened(layer(flat))) for layer in self.theta], 1)
         correlation = None

@@ -109,7 +109,7 @@ class SelfCritic(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, C, H, W), or with ones for the dimensions it is the same along."""
         if self.spatial is not None and self.size is not None:
-            require_size(NAME, x, self.size)
+            x = require_size(NAME, x, self.size)
             where = self.spatial(x.mean(1).flatten(1)).reshape(len(x), 1, *self.size)
             if self.channel is None:
                 return where

@@ -144,7 +144,7 @@ class SpatialSpectral(Tables):
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """y, and the attentions of rows, columns and channels, each (B, heads, N, N)."""
-        require_size(NAME, x, self.feat_size)
+        x = require_size(NAME, x, self.feat_size)
         f = self.preproc(x)
         turned = f.transpose(2, 3)
         padded = F.pad(f, (0, max(0, LEAST - f.shape[3]), 0, max(0, LEAST - f.shape[2])))

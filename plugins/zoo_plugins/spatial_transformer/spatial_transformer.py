@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.common.inputs import check_shape
-from zoo_plugins.common.map_size import size_pair
+from zoo_plugins.common.map_size import require_size, size_pair
 from zoo_plugins.common.options import agree, check_bool, check_choice, check_int, refuse
 
 NAME = "spatial_transformer"
@@ -90,7 +90,8 @@ class SpatialTransformer(nn.Module):
     def theta(self, x: Tensor) -> Tensor:
         """The transform of each sample, (B, 2, 3)."""
         if not torch.jit.is_scripting():
-            check_shape(NAME, "x", x, ("B", self.in_channels, *self.size))
+            check_shape(NAME, "x", x, ("B", self.in_channels, "H", "W"))
+            x = require_size(NAME, x, self.size)
         parameters = self.fc_loc(self.localization(x).flatten(1))
         return F.pad(parameters, (0, 1))[:, list(self.places)].unflatten(1, (2, 3))
 
