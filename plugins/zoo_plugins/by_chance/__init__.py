@@ -144,6 +144,7 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
         aliases=("gaussian_attention", "gatcluster"),
         target="zoo_plugins.by_chance.gaussian:Gaussian",
         family="by_chance",
+        quadratic=True,  # in its weights
         needs_size=True,
         dead_parameters=(r"(^|\.)(feature|att)_conv\.conv\.bias$",),  # a batch norm takes it out
         paper=Paper(

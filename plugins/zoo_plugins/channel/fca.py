@@ -59,8 +59,6 @@ class FrequencyChannelAttention(Tables):
         act_layer: not used (timm's builders hand one to every attention).
     """
 
-    basis: Tensor
-
     def __init__(
         self,
         channels: int,
@@ -95,6 +93,7 @@ class FrequencyChannelAttention(Tables):
         )
         size = _size(channels, dct_h, dct_w, dct_size, feat_size)
         self.frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
+        self.basis: Tensor
         basis = torch.empty(len(self.frequencies), *size, device=device, dtype=dtype)
         self.register_buffer("basis", basis, persistent=False)
         self._init_buffers()

@@ -22,5 +22,5 @@ def check_shape(mechanism: str, name: str, x: Tensor, shape: tuple[int | str, ..
     if not fits:
         wanted = ", ".join(map(str, shape))
         raise UsageError(
-            f"input {name!r} has shape {sizes}, not ({wanted})", where=f"attention {mechanism!r}"
+            f"input {name!r} has shape {sizes}, not ({wanted})", where=f"attention '{mechanism}'"
         )

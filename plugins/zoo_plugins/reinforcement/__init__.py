@@ -73,6 +73,7 @@ ATTENTIONS: tuple[AttentionSpec, ...] = (
         aliases=("self_critical_attention",),
         target="zoo_plugins.reinforcement.self_critic:SelfCritic",
         family="reinforcement",
+        quadratic=True,  # in its weights
         needs_size=True,
         identity="exact",
         identity_gate=0.25,

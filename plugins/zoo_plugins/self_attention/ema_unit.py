@@ -26,7 +26,6 @@ from zoo_plugins.common.activations import final_relu
 from zoo_plugins.common.options import check_bool, check_int, check_number
 
 NAME = "ema_unit"
-EPS = 1e-6
 
 
 class EMAUnit(nn.Module):
@@ -106,7 +105,7 @@ class EMAUnit(nn.Module):
         z = features
         for _ in range(self.iters):
             z = (mu.transpose(1, 2) @ features).softmax(1)  # B, K, N
-            weights = z / (z.sum(2, keepdim=True) + EPS)
+            weights = z / (z.sum(2, keepdim=True) + 1e-6)
             mu = _l2norm(features @ weights.transpose(1, 2))
         return mu @ z, mu
 
@@ -122,7 +121,7 @@ def in_backward() -> bool:
 
 
 def _l2norm(mu: Tensor) -> Tensor:
-    return mu / (mu.norm(dim=1, keepdim=True) + EPS)
+    return mu / (mu.norm(p=2, dim=1, keepdim=True) + 1e-6)
 
 
 def reference_call(module: EMAUnit, x: Tensor) -> tuple[Tensor, Tensor]:

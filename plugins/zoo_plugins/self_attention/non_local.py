@@ -26,7 +26,14 @@ import torch.nn.functional as F
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from zoo_plugins.common.identity import zero_
-from zoo_plugins.common.options import check_bool, check_choice, check_int, hidden_width
+from zoo_plugins.common.options import (
+    agree,
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    hidden_width,
+)
 from zoo_plugins.common.precision import wide_matmul
 
 NAME = "non_local"
@@ -89,6 +96,9 @@ class NonLocal(nn.Module):
         self.mode = check_choice(NAME, "mode", mode, MODES)
         if variant == "timm" and reduction is reduced_channels is rd_channels is rd_ratio is None:
             rd_ratio = 1 / 8
+        elif variant == "timm" and reduction is not None:  # timm rounds what it gives
+            inverse = 1 / check_number(NAME, "reduction", reduction)
+            rd_ratio, reduction = agree(NAME, rd_ratio=rd_ratio, reduction=inverse), None
         width = hidden_width(
             NAME,
             channels,

@@ -12,8 +12,10 @@ which take part, as in the paper. The layer is timm's copy of the authors', whic
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor
@@ -80,14 +82,18 @@ class WindowedAttention(Tables, WindowAttention):
         self.fused_attn = not mode
         return self
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask`: (windows, M_h M_w, M_h M_w), bool, True where a query sees a key, or added to the
+        logits; windows are counted row by row."""
+        if mask is not None and mask.dtype == torch.bool:
+            mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill(~mask, -math.inf)
         height, width = x.shape[2:]
         rows, columns = self.window
         x = x.permute(0, 2, 3, 1)
         more = (0, 0, 0, -width % columns, 0, -height % rows)
         x = F.pad(x, more) if any(more) else x  # which would copy it
         windows = window_partition(x, self.window).flatten(1, 2)
-        windows = super().forward(windows).unflatten(1, self.window)
+        windows = super().forward(windows, mask).unflatten(1, self.window)
         y = window_reverse(windows, self.window, x.shape[1], x.shape[2])
         return y[:, :height, :width].permute(0, 3, 1, 2)
 
