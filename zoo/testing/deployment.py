@@ -97,7 +97,7 @@ def check_checkpointing(attention: Attention) -> None:
     close(repeated, plain, spec, "gradient checkpointing trains another function")
 
 
-def _train(module: nn.Module, inputs: Inputs, use: bool, steps: int = 3) -> list[Any]:
+def _train(module: nn.Module, inputs: Inputs, use: bool, steps: int = 2) -> list[Any]:
     outputs: list[Any] = []
     spare = nn.Parameter(torch.zeros(()))  # for a module that has none
     optimizer = torch.optim.SGD([*module.train().parameters(), spare], lr=0.01)

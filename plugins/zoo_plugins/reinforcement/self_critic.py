@@ -110,7 +110,7 @@ class SelfCritic(nn.Module):
         """A, (B, C, H, W), or with ones for the dimensions it is the same along."""
         if self.spatial is not None and self.size is not None:
             x = require_size(NAME, x, self.size)
-            where = self.spatial(x.mean(1).flatten(1)).reshape(len(x), 1, *self.size)
+            where = self.spatial(x.mean(1).flatten(1)).unflatten(1, (1, *self.size))
             if self.channel is None:
                 return where
             return where * self.channel(x.mean((2, 3)))[..., None, None]

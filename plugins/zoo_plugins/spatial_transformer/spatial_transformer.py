@@ -90,7 +90,7 @@ class SpatialTransformer(nn.Module):
     def theta(self, x: Tensor) -> Tensor:
         """The transform of each sample, (B, 2, 3)."""
         if not torch.jit.is_scripting():
-            check_shape(NAME, "x", x, ("B", self.in_channels, "H", "W"))
+            check_shape(NAME, "x", x, ("B", self.in_channels, *self.size))
             x = require_size(NAME, x, self.size)
         parameters = self.fc_loc(self.localization(x).flatten(1))
         return F.pad(parameters, (0, 1))[:, list(self.places)].unflatten(1, (2, 3))
