@@ -86,7 +86,7 @@ class LosesTable(Sound):
         self.register_buffer("table", table[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * self.table
+        return super().forward(x) * self.get_buffer("table")
 
 
 class CountsForwards(Sound):
@@ -96,8 +96,8 @@ class CountsForwards(Sound):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            self.count.add_(1)
-        return super().forward(x) / self.count
+            self.get_buffer("count").add_(1)
+        return super().forward(x) / self.get_buffer("count")
 
 
 class Unpicklable(Sound):

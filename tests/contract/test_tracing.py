@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from timm.models._features_fx import get_notrace_functions, get_notrace_modules
@@ -33,7 +35,7 @@ on_maps = pytest.mark.parametrize("spec", ON_MAPS, ids=lambda spec: spec.name)
 def test_traced_at_one_size(spec: AttentionSpec) -> None:
     """At another size the graph gives what the module gives, or refuses the map."""
     module, x = build(spec).eval(), sample(spec)[0]
-    graph = torch.jit.trace(module, x, check_trace=False)
+    graph: Any = torch.jit.trace(module, x, check_trace=False)
     for size in ((8, 8), (12, 10), (7, 9), (4, 16), (36, 36)):
         other = sample(spec, batch=2, size=size)[0]
         try:

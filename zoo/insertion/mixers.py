@@ -96,7 +96,7 @@ def keep_grid(model: nn.Module, name: str, grid: Grid) -> None:
             f"{name} is built for one grid of tokens, and dynamic_img_size=True allows any",
             remedy="leave dynamic_img_size out",
         )
-    model.set_input_size = partial(_refuse_size, name, grid.size)
+    vars(model)["set_input_size"] = partial(_refuse_size, name, grid.size)
 
 
 def _refuse_size(name: str, size: tuple[int, int], *_: Any, **__: Any) -> None:

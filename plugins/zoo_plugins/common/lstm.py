@@ -16,7 +16,7 @@ def scan(lstm: nn.LSTM, x: Tensor) -> Tensor:
     The kernel knows neither float16 on every CPU, nor `torch.func`'s transforms.
     """
     with full_range(x):
-        x = x.to(lstm.weight_ih_l0.dtype)
+        x = x.to(lstm.get_parameter("weight_ih_l0").dtype)
         if maybe_current_level() is None:
             return lstm(x)[0]
         ways = [_steps(lstm, x, ""), _steps(lstm, x.flip(1), "_reverse").flip(1)]

@@ -75,11 +75,12 @@ class Bottleneck(BottleneckAttn):
             device=device,
             dtype=dtype,
         )
+        self.size = map_size(NAME, feat_size)
         ceil = in_channels is not None if ceil_mode is None else ceil_mode
         self.pool = down_pool(check_choice(NAME, "stride", stride, (1, 2)), ceil)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = require_size(NAME, x, (self.pos_embed.height, self.pos_embed.width))
+        x = require_size(NAME, x, self.size)
         widths = [self.dim_out_qk, self.dim_out_qk, self.dim_out_v]
         parts = self.qkv(x).flatten(2).split(widths, 1)
         q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(0, 1) for part in parts)

@@ -74,7 +74,8 @@ class WindowedAttention(Tables, WindowAttention):
         self.window = window
         self.train()
 
-    _init_buffers = WindowAttention._init_buffers
+    def _init_buffers(self) -> None:
+        WindowAttention._init_buffers(self)
 
     def train(self, mode: bool = True) -> WindowedAttention:
         """The fused kernel in eval only: with a learned bias its backward is no faster."""
