@@ -71,6 +71,36 @@ class Dead(Sound):
         self.unused = nn.Parameter(torch.ones(1, device=device, dtype=dtype))
 
 
+class TakesNoPart(Dead):
+    pass
+
+
+class Overflows(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (x.square() / x.square().mean()).sigmoid()
+
+
+class LosesTable(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        table = torch.arange(channels, device=device, dtype=dtype or torch.get_default_dtype())
+        self.register_buffer("table", table[:, None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.get_buffer("table")
+
+
+class CountsForwards(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.register_buffer("count", torch.ones((), device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.get_buffer("count").add_(1)
+        return super().forward(x) / self.get_buffer("count")
+
+
 class Unpicklable(Sound):
     def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
         super().__init__(channels, device=device, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from timm.layers import register_notrace_module
 from torch import nn
 
 from zoo.build.guard import guard
@@ -71,4 +72,6 @@ def build_attention(
             f"target {spec.target!r} makes a {type(module).__name__}, not a torch.nn.Module",
             where=owner,
         )
+    if not type(module).__module__.startswith(("torch.", "timm.")):
+        register_notrace_module(type(module))  # one node where timm traces models for features
     return module

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from functools import partial
 from typing import Any
 
-from timm.layers import Attention
+from timm.layers import Attention, register_notrace_module
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError
@@ -32,6 +33,7 @@ class Grid:
         return self.prefix + self.size[0] * self.size[1]
 
 
+@register_notrace_module  # a traced model hands on its mask, whether there will be one or not
 class Mixer(nn.Module):
     """A token mixer where timm's blocks call their attention, which they do without a mask."""
 
@@ -85,6 +87,28 @@ def grid_of(model: nn.Module) -> Grid | None:
     if size is None:
         return None
     return Grid(size=tuple(size), prefix=getattr(model, "num_prefix_tokens", 0))
+
+
+def keep_grid(model: nn.Module, name: str, grid: Grid) -> None:
+    """Bind the model to the grid that a mixer is built for: as many tokens may be another grid.
+
+    Raises:
+        IncompatibleBackboneError: the model takes images of any size.
+    """
+    if getattr(model, "dynamic_img_size", False):
+        raise IncompatibleBackboneError(
+            f"{name} is built for one grid of tokens, and dynamic_img_size=True allows any",
+            remedy="leave dynamic_img_size out",
+        )
+    vars(model)["set_input_size"] = partial(_refuse_size, name, grid.size)
+
+
+def _refuse_size(name: str, size: tuple[int, int], *_: Any, **__: Any) -> None:
+    raise IncompatibleBackboneError(
+        f"{name} is built for a grid of {size[0]} x {size[1]} tokens",
+        where="set_input_size",
+        remedy="create_model(..., img_size=) builds it for another",
+    )
 
 
 def geometry(attention: nn.Module) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def replace_mixers(request: Request) -> list[str]:
             remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '
             "takes these",
         )
+    if request.spec.insertion.needs_size:
+        mixers.keep_grid(target.model, request.spec.name, grid)
     chosen = _choose(request, places)
     for site in chosen:
         more = mixers.geometry(target.model.get_submodule(site.path))

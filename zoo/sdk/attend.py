@@ -18,7 +18,7 @@ def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None)
     if x.ndim != 3 or (width is not None and x.shape[2] != width):
         wanted = f"(B, N, {'C' if width is None else width})"
         raise UsageError(
-            f"{name} has shape {tuple(x.shape)}, not {wanted}", where=f"attention {mechanism!r}"
+            f"{name} has shape {tuple(x.shape)}, not {wanted}", where=f"attention '{mechanism}'"
         )
 
 
@@ -27,7 +27,7 @@ def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
     if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:2]):
         raise UsageError(
             f"mask is {mask.dtype} of shape {tuple(mask.shape)}, not bool of {tuple(x.shape[:2])}",
-            where=f"attention {mechanism!r}",
+            where=f"attention '{mechanism}'",
             remedy="mask[b, n] is True where token n of sample b is present",
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from timm.layers import register_notrace_function
 from torch import Tensor
 
 from zoo.errors import UsageError
 
 
+@register_notrace_function
 def check_shape(mechanism: str, name: str, x: Tensor, shape: tuple[int | str, ...]) -> None:
     """`x` has this shape; a letter stands for any size.
 
@@ -20,5 +22,5 @@ def check_shape(mechanism: str, name: str, x: Tensor, shape: tuple[int | str, ..
     if not fits:
         wanted = ", ".join(map(str, shape))
         raise UsageError(
-            f"input {name!r} has shape {sizes}, not ({wanted})", where=f"attention {mechanism!r}"
+            f"input {name!r} has shape {sizes}, not ({wanted})", where=f"attention '{mechanism}'"
         )

@@ -24,13 +24,22 @@ def size_pair(mechanism: str, name: str, value: Any) -> Size:
 
 
 @register_notrace_function
-def require_size(mechanism: str, x: Tensor, size: Size) -> None:
-    """Refuse a map of another size than that the module was built for."""
+def only_this_size(x: Tensor) -> Tensor:
+    """x itself; in a traced graph, which keeps what was chosen for one size, an error at others."""
+    if not torch.jit.is_tracing():
+        return x
+    return x.expand(-1, -1, int(x.shape[2]), int(x.shape[3]))
+
+
+@register_notrace_function
+def require_size(mechanism: str, x: Tensor, size: Size) -> Tensor:
+    """x, refused if its size is not that the module was built for; so does a traced graph."""
     if torch.jit.is_tracing():
-        return
+        return x.expand(-1, -1, size[0], size[1])
     if (x.shape[2], x.shape[3]) != size:
         refuse(
             mechanism,
             f"the map is {x.shape[2]} x {x.shape[3]}, but this was built for {size[0]} x {size[1]}",
             f"feat_size=({x.shape[2]}, {x.shape[3]})",
         )
+    return x

@@ -16,7 +16,7 @@ from zoo.errors import OptionError
 
 def refuse(mechanism: str, what: str, remedy: str = "") -> NoReturn:
     """Raise the `OptionError` of `mechanism`."""
-    raise OptionError(what, where=f"attention {mechanism!r}", remedy=remedy)
+    raise OptionError(what, where=f"attention '{mechanism}'", remedy=remedy)
 
 
 def check_int(mechanism: str, name: str, value: Any, minimum: int = 1) -> int:

@@ -33,6 +33,13 @@ from zoo.testing.behaviour import (
     check_sizes,
     check_unknown_option,
 )
+from zoo.testing.deployment import (
+    DEPLOYMENT,
+    check_checkpointing,
+    check_half_precision,
+    check_meta_device,
+    check_takes_part,
+)
 from zoo.testing.learning import LEARNING, check_gradients, check_identity_start
 from zoo.testing.trial import MAPS, Attention, Check
 from zoo.testing.whole_plugin import check_import_is_light, check_plugin_with
@@ -45,20 +52,24 @@ __all__ = [
     "check_attention",
     "check_batch_independence",
     "check_channels_last",
+    "check_checkpointing",
     "check_copies",
     "check_factory_arguments",
     "check_gradients",
+    "check_half_precision",
     "check_identity_start",
     "check_import_is_light",
     "check_mask",
+    "check_meta_device",
     "check_output",
     "check_plugin",
     "check_randomness",
     "check_sizes",
+    "check_takes_part",
     "check_unknown_option",
 ]
 
-CHECKS: tuple[Check, ...] = (*BEHAVIOUR, *LEARNING)
+CHECKS: tuple[Check, ...] = (*BEHAVIOUR, *LEARNING, *DEPLOYMENT)
 
 
 def check_attention(attention: Attention) -> None:

@@ -42,6 +42,7 @@ from zoo.sdk.chance import (
 )
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.options import check_bool, check_choice, check_int, check_number
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 
 NAME = "bayesian_attention"
@@ -148,9 +149,15 @@ class BayesianAttention(nn.Module):
         if self.training and self.sampling:
             found = self.attend(x, mask, noise=noise, generator=generator)
             self.kl = found.kl
-            return found.y
+            return take_part(found.y, self._of_prior())
         q, k, v = self._heads(x, mask)
-        return self._finish(x, attend(q, k, v, mask), mask)
+        y = self._finish(x, attend(q, k, v, mask), mask)
+        return take_part(y, self._of_prior()) if self.training else y
+
+    def _of_prior(self) -> list[Tensor]:
+        """The parameters that only the divergence trains."""
+        learned = [p for p in (self.alpha, self.sigma_prior) if isinstance(p, Tensor)]
+        return learned if self.prior_net is None else [*learned, *self.prior_net.parameters()]
 
     def attend(
         self,

@@ -42,6 +42,7 @@ from zoo.sdk.options import (
     check_share,
     refuse,
 )
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 
 NAME = "belief_network"
@@ -125,9 +126,11 @@ class BeliefNetwork(nn.Module):
     ) -> Tensor:
         """Attend; `mask` (B, N) is True where a token is present. See `attend` for the noise."""
         layers = self.attend(x, mask, noise=noise, generator=generator)
-        if self.training:
-            self.kl = torch.stack([layer.kl for layer in layers]).sum()
-        return layers[-1].y
+        if not self.training:
+            return layers[-1].y
+        self.kl = torch.stack([layer.kl for layer in layers]).sum()
+        prior = [p for name, p in self.named_parameters() if ".linear_prior." in name]
+        return take_part(layers[-1].y, prior)
 
     def attend(
         self,

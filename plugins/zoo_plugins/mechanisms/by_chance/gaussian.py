@@ -13,7 +13,8 @@ clusters.
 
 `correlated`, the paper's full covariance: (u1, u2) = (u - mu) / ((theta_3, theta_4) + eps),
 r = tanh(W' flatten(a) + b') / 2, and A = exp(-(u1^2 - 2 r u1 u2 + u2^2) / (2 lamda (1 - r^2))). The
-authors' configurations never use it, and their code leaves open what bounds r: tanh is our choice.
+authors' configurations never use it, and their code leaves open what bounds r before it is halved:
+tanh is our choice; with `theta="code"` it is the sigmoid that bounds their other numbers.
 
 Departure of the authors' code: it reads mu from entries 1 and 3, so that without correlation
 mu's second coordinate and delta are one number and entry 2 is idle. `theta="code"` does so.
@@ -38,6 +39,7 @@ from zoo.sdk.options import (
     check_number,
     refuse,
 )
+from zoo.sdk.precision import widened
 
 NAME = "gaussian"
 
@@ -117,13 +119,14 @@ class Gaussian(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, 1, H, W)."""
-        require_size(NAME, x, self.size)
+        x = require_size(NAME, x, self.size)
         flat = F.relu(self.att_conv(x)).flatten(1)
-        theta = torch.stack([torch.sigmoid(layer(flat)) for layer in self.theta], 1)
+        theta = torch.stack([torch.sigmoid(widened(layer(flat))) for layer in self.theta], 1)
         correlation = None
         if self.correlated:
-            correlation = torch.stack([torch.tanh(layer(flat)) for layer in self.ro], 1) / 2
-        return self.gaussian(theta, correlation).sum(1, keepdim=True)
+            bound = torch.tanh if self.paper else torch.sigmoid
+            correlation = torch.stack([bound(widened(layer(flat))) for layer in self.ro], 1) / 2
+        return self.gaussian(theta, correlation).sum(1, keepdim=True).to(flat.dtype)
 
     def gaussian(self, theta: Tensor, correlation: Tensor | None = None) -> Tensor:
         """theta (B, maps, 3 or 4) and r (B, maps, 1) -> A of each map, (B, maps, H, W)."""

@@ -114,16 +114,17 @@ class Repulsive(nn.Module):
         shape = (self.hidden, self.num_heads * self.head_dim)
         check_shape(NAME, "weight", weight, shape)
         check_shape(NAME, "gradient", gradient, shape)
-        x, g = self._particles(weight), self._particles(gradient)
+        x, g = (self._particles(t.to(_wide(t))) for t in (weight, gradient))
         kernel, repulsion, bandwidth = _rbf(x)
         found = (kernel @ g - self.repulsive_weight * repulsion) / self.num_heads
         if self.method == "spos":
             if noise is None:
-                noise = normal(shape, x, generator) if self.training else torch.zeros_like(weight)
+                noise = normal(shape, x, generator) if self.training else x.new_zeros(shape)
             spread = math.sqrt(2 * self.beta / self.stepsize)
             found = found + self.beta * g - spread * self._particles(noise)
         found = self.stepsize * found
-        return Repulsion(self._matrix(found), kernel, self._matrix(repulsion), bandwidth)
+        new = self._matrix(found).to(gradient.dtype)
+        return Repulsion(new, kernel, self._matrix(repulsion), bandwidth)
 
     @torch.no_grad()
     def repulse_(
@@ -153,6 +154,11 @@ class Repulsive(nn.Module):
 
     def extra_repr(self) -> str:
         return f"hidden={self.hidden}, num_heads={self.num_heads}, split={self.split!r}"
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """float32 at least: distances in half precision are lost, and `torch.cdist` lacks them."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _rbf(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

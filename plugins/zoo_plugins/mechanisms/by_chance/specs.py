@@ -122,7 +122,7 @@ ATTENTIONS = (
         aliases=("gaussian_attention", "gatcluster"),
         target=f"{PACKAGE}.gaussian:Gaussian",
         family="by_chance",
-        insertion=Insertion(needs_size=True),
+        insertion=Insertion(needs_size=True, quadratic=True),
         provenance=Provenance(
             paper=papers.GAUSSIAN,
             license="none stated",

@@ -64,6 +64,13 @@ class Alignment(NamedTuple):
     log_prob: Tensor | None
     log_prior: Tensor | None
 
+    @property
+    def log_p_over_q(self) -> Tensor | None:
+        """log p(z) - log q(z), (K, B, T): what `wsram` weighs a draw from q by."""
+        if self.log_prob is None or self.log_prior is None:
+            return None
+        return self.log_prior - self.log_prob
+
 
 class Variational(nn.Module):
     """(query, memory, mask) -> h (B, T, Q).
@@ -288,5 +295,5 @@ def reference_call(
     if found.log_prob is not None and found.log_prior is not None:
         log_q, log_p = found.log_prob[..., 0], found.log_prior[..., 0]
         known |= {"log_prob": log_q, "log_prob_q": log_q, "log_prob_p": log_p}
-        known["log_ratio"] = log_p - log_q
+        known["log_p_over_q"] = known["log_ratio"] = log_p - log_q
     return known

@@ -25,6 +25,7 @@ from zoo.sdk.attend import check_mask, mask_of_lengths, masked_softmax
 from zoo.sdk.chance import normal, normal_kl
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.options import check_choice, check_int, check_number
+from zoo.sdk.precision import wide_matmul
 
 NAME = "variational_gaussian"
 
@@ -116,6 +117,7 @@ class VariationalGaussian(nn.Module):
         attention = masked_softmax(
             self._scores(query, memory), None if mask is None else mask[:, None]
         )
+        attention = attention.to(memory.dtype)
         mean = attention @ memory
         log_sigma = self.c_log_sigma(torch.tanh(self.c_log_sigma_intermediate(mean)))
         sample = mean
@@ -131,7 +133,7 @@ class VariationalGaussian(nn.Module):
         """(B, T, S)."""
         keys = self.memory_layer(memory)
         if self.score == "multiplicative":
-            return query @ keys.transpose(1, 2)
+            return wide_matmul(query, keys.transpose(1, 2))
         return torch.tanh(self.query_layer(query).unsqueeze(2) + keys[:, None]) @ self.attention_v
 
     def _noise(

@@ -83,9 +83,9 @@ class DoubleAttention(nn.Module):
         """The descriptors (B, C or c_m, c_n), and each position's shares of them (B, c_n, HW)."""
         gather = torch.softmax(self.theta(x).flatten(2), 2)
         means = x.flatten(2) @ gather.transpose(1, 2)  # (B, C, c_n)
-        descriptors = _mix(self.phi, means)
+        descriptors = _mix(self.phi.weight, self.phi.bias, means)
         if self.reconstruct is not None:  # its bias too: the shares of a position sum to one
-            descriptors = _mix(self.reconstruct, descriptors)
+            descriptors = _mix(self.reconstruct.weight, self.reconstruct.bias, descriptors)
         return descriptors, torch.softmax(self.rho(x).flatten(2), 1)
 
     def init_identity(self) -> float:
@@ -96,9 +96,9 @@ class DoubleAttention(nn.Module):
         return 1.0
 
 
-def _mix(conv: nn.Conv2d, vectors: Tensor) -> Tensor:
-    """A 1x1 convolution of vectors (B, C, N)."""
-    return F.conv1d(vectors, conv.weight.flatten(2), conv.bias)
+def _mix(weight: Tensor, bias: Tensor | None, vectors: Tensor) -> Tensor:
+    """The 1x1 convolution of weight (D, C, 1, 1) on vectors (B, C, N)."""
+    return F.conv1d(vectors, weight.flatten(2), bias)
 
 
 def reference_call(module: DoubleAttention, x: Tensor) -> Tensor:

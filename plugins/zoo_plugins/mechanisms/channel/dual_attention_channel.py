@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo.sdk.identity import zero_
 from zoo.sdk.options import check_choice, check_int
+from zoo.sdk.precision import wide_matmul
 
 SIGNS = {"official": -1.0, "paper": 1.0}
 
@@ -46,7 +47,8 @@ class DualAttentionChannel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         planes = x.flatten(2)
-        weights = torch.softmax(self.sign * (planes @ planes.transpose(1, 2)), 2)
+        logits = self.sign * wide_matmul(planes, planes.transpose(1, 2))
+        weights = torch.softmax(logits, 2).to(x.dtype)
         return torch.baddbmm(planes, self.gamma * weights, planes).view(x.shape)
 
     def init_identity(self) -> float:

@@ -36,13 +36,14 @@ from zoo.sdk.options import (
     hidden_width,
     refuse,
 )
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.channel.fca_frequencies import GRID, RANKINGS
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 METHODS = tuple(f"{ranking}{count}" for ranking in RANKINGS for count in COUNTS)
 
 
-class FrequencyChannelAttention(nn.Module):
+class FrequencyChannelAttention(Tables):
     """(B, C, H, W) -> the same shape, each channel scaled by a gate in (0, 1).
 
     Args:
@@ -59,7 +60,6 @@ class FrequencyChannelAttention(nn.Module):
         act_layer: not used (timm's builders hand one to every attention).
     """
 
-    basis: Tensor
     any_size = True  # of the map: the images are pooled to it
 
     def __init__(
@@ -95,13 +95,18 @@ class FrequencyChannelAttention(nn.Module):
             rd_divisor=rd_divisor,
         )
         size = _size(channels, dct_h, dct_w, dct_size, feat_size)
-        frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
-        basis = torch.stack([dct_image(size, frequency) for frequency in frequencies])
-        basis = basis.to(device=device, dtype=dtype or torch.get_default_dtype())
+        self.frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
+        self.basis: Tensor
+        basis = torch.empty(len(self.frequencies), *size, device=device, dtype=dtype)
         self.register_buffer("basis", basis, persistent=False)
+        self._init_buffers()
         bias = check_bool("fca", "bias", bias)
         self.fc1 = nn.Linear(channels, width, bias=bias, device=device, dtype=dtype)
         self.fc2 = nn.Linear(width, channels, bias=bias, device=device, dtype=dtype)
+
+    def _init_buffers(self) -> None:
+        size = (self.basis.shape[1], self.basis.shape[2])
+        self.basis.copy_(torch.stack([dct_image(size, each) for each in self.frequencies]))
 
     def forward(self, x: Tensor) -> Tensor:
         z = spectral_pool(x, self.basis)
@@ -120,7 +125,7 @@ class FrequencyChannelAttention(nn.Module):
 @register_notrace_function
 def spectral_pool(x: Tensor, basis: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C): the product of each channel with the image of its group."""
-    if x.shape[2:] != basis.shape[1:]:
+    if torch.jit.is_tracing() or x.shape[2:] != basis.shape[1:]:  # a trace must fit every size
         x = F.adaptive_avg_pool2d(x, (basis.shape[1], basis.shape[2]))
     grouped = x.unflatten(1, (basis.shape[0], -1))  # (B, n, C/n, H, W)
     return (grouped * basis.unsqueeze(1)).sum((3, 4)).flatten(1)
@@ -133,7 +138,7 @@ def dct_image(size: Size, frequency: Size) -> Tensor:
 
 
 def _cosine(length: int, frequency: int) -> Tensor:
-    positions = torch.arange(length, dtype=torch.float64) + 0.5
+    positions = torch.arange(length, dtype=torch.float64, device="cpu") + 0.5
     scale = math.sqrt((2 if frequency else 1) / length)
     return torch.cos(math.pi * frequency * positions / length) * scale
 

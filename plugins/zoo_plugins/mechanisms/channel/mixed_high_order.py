@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from zoo.sdk.identity import zero_
 from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk.precision import saturated
 
 NAME = "mixed_high_order"
 
@@ -99,7 +100,7 @@ class OrderGate(nn.Module):
         for i, expand in enumerate(self.expand):
             product = factors[first]
             for j in range(first + 1, first + i + 1):
-                product = product * factors[j]
+                product = saturated(product * factors[j])
             first = first + i + 1
             total = total + torch.sigmoid(expand(torch.relu(product)))
         return total / self.order

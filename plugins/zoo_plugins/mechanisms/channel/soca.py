@@ -23,9 +23,7 @@ from torch import Tensor, nn
 
 from zoo.sdk.identity import pair_hidden_units_
 from zoo.sdk.options import check_bool, check_int, hidden_width
-
-LARGEST_SIDE = 1000
-LEAST_TRACE = 1e-20
+from zoo.sdk.precision import widened
 
 
 class SecondOrderChannelAttention(nn.Module):
@@ -73,7 +71,7 @@ class SecondOrderChannelAttention(nn.Module):
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = covariance_pool(_crop(x), self.iters)
+        pooled = covariance_pool(_crop(x), self.iters).to(x.dtype)
         logits = self.fc2(F.relu(self.fc1(pooled.unsqueeze(2).unsqueeze(3))))
         return x * torch.sigmoid(logits)
 
@@ -85,10 +83,10 @@ class SecondOrderChannelAttention(nn.Module):
 
 def covariance_pool(x: Tensor, iters: int) -> Tensor:
     """(B, C, H, W) -> (B, C): the mean row of the square root of the covariance."""
-    x = x.flatten(2)
+    x = widened(x.flatten(2))
     centred = x - x.mean(2, keepdim=True)
-    trace = centred.square().sum((1, 2)).div(x.shape[2]).clamp(min=LEAST_TRACE)[:, None, None]
-    u = centred * (trace * x.shape[2]).rsqrt()
+    trace = centred.square().sum((1, 2)).div(x.shape[2]).clamp(min=1e-20)[:, None, None]
+    u = centred * (trace * x.shape[2]).rsqrt()  # from here on no number is above 1
     mean = u.mean(1, keepdim=True)  # (B, 1, HW)
     if x.shape[1] <= x.shape[2]:
         y, z = newton_schulz(u @ u.transpose(1, 2), iters - 1)
@@ -112,6 +110,6 @@ def newton_schulz(s: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 
 def _crop(x: Tensor) -> Tensor:
-    height, width = min(x.shape[2], LARGEST_SIDE), min(x.shape[3], LARGEST_SIDE)
+    height, width = min(x.shape[2], 1000), min(x.shape[3], 1000)
     top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
     return x[:, :, top : top + height, left : left + width]

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from zoo.errors import UsageError
 from zoo.sdk.attend import check_mask, check_tokens
 from zoo.sdk.options import check_choice, check_divisible, check_int
+from zoo.sdk.precision import wide_einsum, widened
 
 NAME = "kalman_filtering"
 VARIANTS = ("base", "freq")
@@ -165,7 +166,7 @@ class KalmanFilteringAttention(nn.Module):
     ) -> Tensor:
         """(B, Q, h, N)."""
         q, k = (_heads(x, self.num_heads) for x in (self.W_Q(query), self.W_K(memory)))
-        scores = torch.einsum("bqhd,bnhd->bqhn", q, k)
+        scores = wide_einsum("bqhd,bnhd->bqhn", q, k)
         if counts is None:
             return scores
         if variance is not None:
@@ -178,11 +179,12 @@ class KalmanFilteringAttention(nn.Module):
 
     def _prior_precision(self, query: Tensor, given: Tensor | None) -> Tensor:
         """(B, Q, h)."""
-        prior = self.prior_precision(query).exp() if given is None else given
+        prior = widened(self.prior_precision(query)).exp() if given is None else given
         return prior.expand(-1, -1, self.num_heads)
 
     def _combine(self, weights: Tensor, prior: Tensor, values: Tensor, mean: Tensor) -> Tensor:
         v, mu = _heads(values, self.num_heads), _heads(mean, self.num_heads)
+        weights, prior = weights.to(v.dtype), prior.to(v.dtype)
         y = torch.einsum("bqhn,bnhd->bqhd", weights, v) + prior.unsqueeze(-1) * mu
         return y.flatten(2) if self.W_O is None else self.W_O(y.flatten(2))
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.options import check_bool, check_int, refuse
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.logical.additive import AdditiveAttention, over_queries
 
 NAME = "prophet"
@@ -97,7 +98,13 @@ class ProphetAttention(nn.Module):
     ) -> Tensor:
         """The attention's context, (B, T, C)."""
         self._check(query, memory, mask)
-        return self._weights(self.attention, query, memory, mask) @ memory
+        context = self._weights(self.attention, query, memory, mask) @ memory
+        return take_part(context, self._foretelling()) if self.training else context
+
+    def _foretelling(self) -> list[Tensor]:
+        """The parameters that only `foretell` uses."""
+        own = [] if self.prophet is None else list(self.prophet.parameters())
+        return [*self.words.parameters(), *own]
 
     def foretell(
         self,

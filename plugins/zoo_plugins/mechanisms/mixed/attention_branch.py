@@ -27,6 +27,7 @@ from zoo.sdk.options import (
     check_int,
     refuse,
 )
+from zoo.sdk.take_part import take_part
 
 NAME = "attention_branch"
 BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -82,7 +83,10 @@ class AttentionBranch(nn.Module):
         self.bn_att3 = nn.BatchNorm2d(1, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._refine(x, self._attention(self._class_maps(x)))
+        attention = self._attention(self._class_maps(x))
+        if self.training:
+            attention = take_part(attention, [self.att_conv2.weight])  # which has a loss of its own
+        return self._refine(x, attention)
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """y (B, C, H, W), attention (B, 1, H, W), logits (B, K)."""

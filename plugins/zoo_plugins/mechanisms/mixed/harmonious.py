@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_choice, check_int, hidden_width
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.mixed.harmonious_regions import HarmoniousRegions
 
 NAME = "harmonious"
@@ -78,7 +79,10 @@ class Harmonious(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.soft_attn(x)
+        y = x * self.soft_attn(x)
+        if self.training:
+            y = take_part(y, [self.hard_attn.fc.weight, self.hard_attn.fc.bias])  # of the regions
+        return y
 
     @torch.jit.unused
     def theta(self, x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class _Polarized(nn.Module):
         context = self.conv_v_right(context.transpose(1, 2).unsqueeze(3))
         return torch.sigmoid(self.conv_up(context))
 
-    def spatial_gate(self, x: Tensor) -> Tensor:
+    def position_gate(self, x: Tensor) -> Tensor:
         """(B, 1, H, W): a . (V' x) = (V'^T a) . x."""
         query = self.conv_q_left(x.mean((2, 3), keepdim=True)).flatten(1)
         if self.variant == "paper":
@@ -115,7 +115,7 @@ class PolarizedParallel(_Polarized):
         super().__init__(name, channels, inter_channels, norm, bias, ln_ratio, variant, dd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * (self.spatial_gate(x) + self.channel_gate(x))
+        return x * (self.position_gate(x) + self.channel_gate(x))
 
 
 class PolarizedSequential(_Polarized):
@@ -151,7 +151,7 @@ class PolarizedSequential(_Polarized):
     def spatial_gate(self, x: Tensor) -> Tensor:
         """(B, 1, H, W)."""
         if self.variant == "paper":
-            return super().spatial_gate(x)
+            return self.position_gate(x)
         query = self.conv_q_left(x.mean((2, 3), keepdim=True)).flatten(2).transpose(1, 2)
         weights = torch.softmax(self.conv_v_left(x).flatten(2), 2)
         return torch.sigmoid(query @ weights).unflatten(2, x.shape[2:])

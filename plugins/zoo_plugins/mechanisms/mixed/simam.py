@@ -17,6 +17,7 @@ from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_int, check_number
+from zoo.sdk.precision import widened
 
 
 class SimAM(nn.Module):
@@ -42,9 +43,10 @@ class SimAM(nn.Module):
         self.e_lambda = check_number("simam", "e_lambda", e_lambda)
 
     def forward(self, x: Tensor) -> Tensor:
-        square = (x - x.mean((2, 3), keepdim=True)).square()
+        square = widened(x - x.mean((2, 3), keepdim=True)).square()
         var = square.sum((2, 3), keepdim=True) / others(x)
-        return x * torch.sigmoid(square * (0.25 / (var + self.e_lambda)) + 0.5)
+        gate = torch.sigmoid(square * (0.25 / (var + self.e_lambda)) + 0.5)
+        return x * gate.to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"e_lambda={self.e_lambda}"

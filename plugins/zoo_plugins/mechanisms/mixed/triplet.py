@@ -77,11 +77,11 @@ class TripletAttention(nn.Module):
 
 def _pool(x: Tensor, dim: int) -> Tensor:
     """The maximum and the mean over one axis: two planes (B, 2, ...)."""
-    return torch.stack([_maximum(x, dim), x.mean(dim)], 1)
+    return torch.stack([maximum_along(x, dim), x.mean(dim)], 1)
 
 
 @register_notrace_function
-def _maximum(x: Tensor, dim: int) -> Tensor:
+def maximum_along(x: Tensor, dim: int) -> Tensor:
     """The maximum whose gradient goes to one position, as the authors'; amax spreads it."""
     learns = x.requires_grad and not torch.jit.is_tracing()  # a trace must be the same either way
     return torch.max(x, dim).values if learns else torch.amax(x, dim)

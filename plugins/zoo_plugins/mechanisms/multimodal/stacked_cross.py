@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from zoo.sdk.attend import check_mask, mask_of_lengths
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.options import check_choice, check_int, check_number
+from zoo.sdk.precision import full_range, widened
 
 NAME = "stacked_cross"
 DIRECTIONS = {"t2i": (9.0, 6.0), "i2t": (4.0, 5.0)}  # lambda_softmax, lambda_lse on Flickr30K
@@ -80,6 +81,11 @@ class StackedCross(nn.Module):
 
     def forward(self, regions: Tensor, words: Tensor, mask: Tensor | None = None) -> Tensor:
         """mask: (N, L), True where a word is present; a caption without words scores 0."""
+        with full_range(regions):
+            scores = self._scores(widened(regions), widened(words), mask)
+        return scores.to(regions.dtype)
+
+    def _scores(self, regions: Tensor, words: Tensor, mask: Tensor | None) -> Tensor:
         check_shape(NAME, "regions", regions, ("M", "K", self.dim or "D"))
         check_shape(NAME, "words", words, ("N", "L", regions.shape[2]))
         check_mask(NAME, mask, words)

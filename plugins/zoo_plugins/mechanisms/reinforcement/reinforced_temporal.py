@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from zoo.sdk.attend import check_mask
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.options import check_bool, check_int, refuse
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.reinforcement.policy import bernoulli_log_prob, choose, policy_loss
 
 NAME = "reinforced_temporal"
@@ -77,7 +78,11 @@ class ReinforcedTemporal(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The video's prediction; `mask` (B, T) is True where a frame is present."""
-        return self.attend(x, predictions, mask, generator=generator).prediction.unsqueeze(1)
+        found = self.attend(x, predictions, mask, generator=generator)
+        prediction = found.prediction.unsqueeze(1)
+        if self.training:  # the policy learns from the reward
+            prediction = take_part(prediction, list(self.rta.parameters()))
+        return prediction
 
     def attend(
         self,

@@ -37,6 +37,7 @@ from zoo.sdk.options import (
     check_number,
     refuse,
 )
+from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.reinforcement.policy import choose
 
 NAME = "resan"
@@ -114,7 +115,10 @@ class ReinforcedSelfAttention(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The sentence; `mask` (B, N) is True where a token is present."""
-        return self.attend(x, mask, generator=generator).sentence.unsqueeze(1)
+        sentence = self.attend(x, mask, generator=generator).sentence.unsqueeze(1)
+        if self.training:  # the choices learn from the reward
+            sentence = take_part(sentence, [*self.dep.parameters(), *self.head.parameters()])
+        return sentence
 
     def attend(
         self,

@@ -31,6 +31,7 @@ from zoo.sdk.identity import pair_hidden_units_
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import require_size, size_pair
 from zoo.sdk.options import check_bool, check_choice, check_int, hidden_width, refuse
+from zoo.sdk.take_part import take_part
 
 NAME = "self_critic"
 
@@ -99,15 +100,17 @@ class SelfCritic(nn.Module):
         self.seen: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        attention = self.attention(x)
         if self.training:
             self.seen = x.detach()
-        return x * self.attention(x)
+            attention = take_part(attention, list(self.critic.parameters()))
+        return x * attention
 
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, C, H, W), or with ones for the dimensions it is the same along."""
         if self.spatial is not None and self.size is not None:
-            require_size(NAME, x, self.size)
-            where = self.spatial(x.mean(1).flatten(1)).reshape(len(x), 1, *self.size)
+            x = require_size(NAME, x, self.size)
+            where = self.spatial(x.mean(1).flatten(1)).unflatten(1, (1, *self.size))
             if self.channel is None:
                 return where
             return where * self.channel(x.mean((2, 3)))[..., None, None]

@@ -55,7 +55,7 @@ ATTENTIONS = (
         aliases=("self_critical_attention",),
         target=f"{PACKAGE}.self_critic:SelfCritic",
         family="reinforcement",
-        insertion=Insertion(identity="exact", needs_size=True),
+        insertion=Insertion(identity="exact", needs_size=True, quadratic=True),
         provenance=Provenance(
             paper=papers.SELF_CRITIC,
             license="n/a",

@@ -120,7 +120,8 @@ class AxialAttention(nn.Module):
         nn.init.normal_(self.relative, std=self.group_planes**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_shape(NAME, "x", x, ("B", self.qkv_transform.in_channels, *self._size()))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "x", x, ("B", self.qkv_transform.in_channels, *self._size()))
         batch, _, height, width = x.shape
         x = x if self.along_width else x.transpose(2, 3)  # the axis comes last
         qkv = self.bn_qkv(self.qkv_transform(x.flatten(2)))

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from timm.layers import ConvNormAct
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_divisible, check_int, hidden_width, refuse
+from zoo.sdk.precision import wide_einsum, widened
 
 NAME = "bat"
 
@@ -47,15 +47,15 @@ class BilinearTransform(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size, groups = self.block_size, self.groups
         pooled = self.conv1(x)
-        p = self.conv_p(F.adaptive_max_pool2d(pooled, (size, 1))).sigmoid()
-        q = self.conv_q(F.adaptive_max_pool2d(pooled, (1, size))).sigmoid()
+        p = widened(self.conv_p(F.adaptive_max_pool2d(pooled, (size, 1)))).sigmoid()
+        q = widened(self.conv_q(F.adaptive_max_pool2d(pooled, (1, size)))).sigmoid()
         p, q = p.view(-1, groups, size, size), q.view(-1, groups, size, size)
         p, q = p / p.sum(3, keepdim=True), q / q.sum(2, keepdim=True)
         batch, channels, height, width = x.shape
         rows = x.reshape(batch, groups, channels // groups, size, -1)  # blocks' rows, (t_h W)
-        rows = torch.einsum("bgij,bgcjs->bgcis", p, rows)
+        rows = wide_einsum("bgij,bgcjs->bgcis", p, rows)
         columns = rows.reshape(batch, groups, -1, size, width // size)
-        y = torch.einsum("bgsjt,bgjk->bgskt", columns, q)
+        y = wide_einsum("bgsjt,bgjk->bgskt", columns, q).to(x.dtype)
         return self.conv2(y.reshape(batch, channels, height, width))
 
 

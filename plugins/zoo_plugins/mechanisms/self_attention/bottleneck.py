@@ -17,8 +17,9 @@ from typing import Any
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor
 
-from zoo.sdk.inputs import check_shape
+from zoo.sdk.map_size import require_size
 from zoo.sdk.options import check_bool, check_choice, refuse
+from zoo.sdk.precision import full_range, widened
 from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, map_size, value_heads
 
 NAME = "bottleneck"
@@ -75,10 +76,20 @@ class Bottleneck(BottleneckAttn):
             device=device,
             dtype=dtype,
         )
+        self.size = map_size(NAME, feat_size)
         ceil = in_channels is not None if ceil_mode is None else ceil_mode
         self.pool = down_pool(check_choice(NAME, "stride", stride, (1, 2)), ceil)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = (self.pos_embed.height, self.pos_embed.width)
-        check_shape(NAME, "x", x, ("B", self.qkv.in_channels, *size))
-        return super().forward(x)
+        x = require_size(NAME, x, self.size)
+        widths = [self.dim_out_qk, self.dim_out_qk, self.dim_out_v]
+        parts = self.qkv(x).flatten(2).split(widths, 1)
+        q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(0, 1) for part in parts)
+        q = widened(q.transpose(1, 2))  # B heads, HW, d
+        rel = self.pos_embed.height_rel
+        with full_range(q):
+            of_keys, of_places = q @ widened(k), self.pos_embed(q.to(rel.dtype))
+        factor = self.scale if self.scale_pos_embed else 1.0
+        weights = (of_keys * self.scale + of_places * factor).softmax(2).to(v.dtype)
+        y = (v @ weights.transpose(1, 2)).unflatten(0, (-1, self.num_heads)).flatten(1, 2)
+        return self.pool(y.unflatten(2, x.shape[2:]))

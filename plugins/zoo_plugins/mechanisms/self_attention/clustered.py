@@ -30,6 +30,7 @@ from torch import Tensor
 
 from zoo.sdk.attend import attend, attention_weights, mask_of_lengths
 from zoo.sdk.options import check_bool, check_int, check_number, check_share, refuse
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.hashing import (
     cluster,
     counts,
@@ -42,7 +43,7 @@ from zoo_plugins.mechanisms.self_attention.token_mixer import TokenMixer
 NAME = "clustered"
 
 
-class ClusteredAttention(TokenMixer):
+class ClusteredAttention(TokenMixer, Tables):
     """(B, N, C) -> the same shape.
 
     Args:
@@ -105,9 +106,16 @@ class ClusteredAttention(TokenMixer):
             self.scale = check_number(NAME, "softmax_temp", softmax_temp)
         self.seed = check_int(NAME, "seed", seed, 0)
         dd: Any = {"device": device, "dtype": dtype}
+        planes = torch.empty(self.bits, self.head_dim + 1, **dd)
+        self.register_buffer("fixed_planes", planes, persistent=False)
+        draws = torch.empty(self.num_clusters, **dd)
+        self.register_buffer("fixed_draws", draws, persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
         planes, draws = self._draw(torch.Generator().manual_seed(self.seed))
-        self.register_buffer("fixed_planes", planes.to(**dd), persistent=False)
-        self.register_buffer("fixed_draws", draws.to(**dd), persistent=False)
+        self.fixed_planes.copy_(planes)
+        self.fixed_draws.copy_(draws)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None

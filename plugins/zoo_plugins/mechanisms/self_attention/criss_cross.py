@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk.precision import wide_matmul
 
 NAME = "criss_cross"
 
@@ -75,10 +76,10 @@ class CrissCross(nn.Module):
         height = x.shape[2]
         q, k, v = self.query_conv(x), self.key_conv(x), self.value_conv(x)
         itself = torch.eye(height, dtype=torch.bool, device=x.device)
-        column = q.permute(0, 3, 2, 1) @ k.permute(0, 3, 1, 2)  # B, W, H, H
+        column = wide_matmul(q.permute(0, 3, 2, 1), k.permute(0, 3, 1, 2))  # B, W, H, H
         column = column.masked_fill(itself, float("-inf")).transpose(1, 2)
-        row = q.permute(0, 2, 3, 1) @ k.permute(0, 2, 1, 3)  # B, H, W, W
-        weights = torch.cat((column, row), 3).softmax(3)
+        row = wide_matmul(q.permute(0, 2, 3, 1), k.permute(0, 2, 1, 3))  # B, H, W, W
+        weights = torch.cat((column, row), 3).softmax(3).to(v.dtype)
         of_column = weights[..., :height].transpose(1, 2) @ v.permute(0, 3, 2, 1)
         of_row = weights[..., height:] @ v.permute(0, 2, 3, 1)
         return of_column.permute(0, 3, 2, 1) + of_row.permute(0, 3, 1, 2)

@@ -20,13 +20,13 @@ import math
 from typing import Any
 
 import torch
+from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
 from zoo.sdk.activations import final_relu
 from zoo.sdk.options import check_bool, check_int, check_number
 
 NAME = "ema_unit"
-EPS = 1e-6
 
 
 class EMAUnit(nn.Module):
@@ -40,8 +40,6 @@ class EMAUnit(nn.Module):
         bn: norm after W_2.
         bias: of W_1.
     """
-
-    mu: Tensor
 
     def __init__(
         self,
@@ -61,11 +59,14 @@ class EMAUnit(nn.Module):
         self.iters = check_int(NAME, "iters", iters)
         self.momentum = check_number(NAME, "momentum", momentum, at_most=1.0)
         dd: Any = {"device": device, "dtype": dtype}
+        self.mu: Tensor
         self.register_buffer("mu", torch.empty(1, channels, bases, **dd))
         self.conv1 = nn.Conv2d(channels, channels, 1, bias=check_bool(NAME, "bias", bias), **dd)
         conv2 = nn.Conv2d(channels, channels, 1, bias=False, **dd)
         norm = nn.BatchNorm2d(channels, **dd) if check_bool(NAME, "bn", bn) else nn.Identity()
+        self.conv1.requires_grad_(False)
         self.conv2 = nn.Sequential(conv2, norm)
+        self.seen: Tensor | None = None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -83,25 +84,45 @@ class EMAUnit(nn.Module):
     def with_bases(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """y and the last mu (B, C, K)."""
         with torch.no_grad():
-            reconstruction, mu = self._iterate(self.conv1(x).flatten(2))
-            if self.training and self.momentum < 1:
+            reconstruction, mu = self._iterate(self.conv1(x).flatten(2), self._bases())
+            if self.training and self.momentum < 1 and not in_backward():
                 self.mu.lerp_(mu.mean(0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
             reconstruction.relu_()
         return final_relu(self.conv2(reconstruction.view_as(x)) + x), mu
 
-    def _iterate(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, N) -> its reconstruction Z mu (B, C, N), and mu (B, C, K)."""
-        mu = self.mu.expand(features.shape[0], -1, -1)
+    def _bases(self) -> Tensor:
+        """mu; in the pass that a checkpoint repeats in backward, the mu that the first one had."""
+        if torch.jit.is_scripting():
+            return self.mu
+        else:  # TorchScript leaves out this branch only
+            if self.seen is not None and in_backward():
+                return self.seen
+            self.seen = self.mu.clone() if self.training else None
+            return self.mu
+
+    def _iterate(self, features: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, N) and (1, C, K) -> the reconstruction Z mu (B, C, N), and mu (B, C, K)."""
+        mu = mu.expand(features.shape[0], -1, -1)
         z = features
         for _ in range(self.iters):
             z = (mu.transpose(1, 2) @ features).softmax(1)  # B, K, N
-            weights = z / (z.sum(2, keepdim=True) + EPS)
+            weights = z / (z.sum(2, keepdim=True) + 1e-6)
             mu = _l2norm(features @ weights.transpose(1, 2))
         return mu @ z, mu
 
 
+@register_notrace_function
+def in_backward() -> bool:
+    """Whether this is a forward pass within a backward pass: a checkpoint's second one."""
+    if torch.jit.is_scripting():
+        return False
+    else:
+        compiling = torch.compiler.is_compiling()
+        return not compiling and torch._C._current_graph_task_id() != -1
+
+
 def _l2norm(mu: Tensor) -> Tensor:
-    return mu / (mu.norm(dim=1, keepdim=True) + EPS)
+    return mu / (mu.norm(p=2, dim=1, keepdim=True) + 1e-6)
 
 
 def reference_call(module: EMAUnit, x: Tensor) -> tuple[Tensor, Tensor]:

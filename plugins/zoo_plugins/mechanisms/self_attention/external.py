@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from zoo.sdk.activations import final_relu
 from zoo.sdk.options import check_bool, check_choice, check_int
+from zoo.sdk.precision import widened
 
 NAME = "external"
 
 
 def double_normalize(logits: Tensor, positions: int, slots: int) -> Tensor:
     """Softmax over the positions, then weights of the slots that sum to one (eps 1e-9)."""
-    weights = logits.softmax(positions)
-    return weights / (weights.sum(slots, keepdim=True) + 1e-9)
+    weights = widened(logits).softmax(positions)
+    return (weights / (weights.sum(slots, keepdim=True) + 1e-9)).to(logits.dtype)
 
 
 class ExternalAttention(nn.Module):

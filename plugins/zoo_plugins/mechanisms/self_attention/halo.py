@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from timm.layers.halo_attn import HaloAttn
 from torch import Tensor
 
 from zoo.sdk.options import check_bool, check_choice, check_int
+from zoo.sdk.precision import full_range, widened
 from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, value_heads
 
 NAME = "halo"
@@ -87,7 +89,27 @@ class Halo(HaloAttn):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         more = (0, -width % self.block_size, 0, -height % self.block_size)
-        if not any(more):
-            return self.down(super().forward(x))
+        if not torch.jit.is_tracing() and not any(more):  # a trace must fit every size
+            return self.down(self._blocks(x))
         rows, columns = -(-height // self.block_stride), -(-width // self.block_stride)
-        return self.down(super().forward(F.pad(x, more))[:, :, :rows, :columns])
+        return self.down(self._blocks(F.pad(x, more))[:, :, :rows, :columns])
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        """timm's forward, of a map of whole blocks, with logits that float16 cannot overflow."""
+        rows, columns = x.shape[2] // self.block_size, x.shape[3] // self.block_size
+        side, window, heads = self.block_size_ds, self.win_size, self.num_heads
+        q = self.q(x).unflatten(1, (heads, -1)).flatten(0, 1)  # B heads, d, H, W
+        q = q.unflatten(3, (columns, side)).unflatten(2, (rows, side)).permute(0, 2, 4, 3, 5, 1)
+        q = widened(q.flatten(3, 4).flatten(1, 2))  # B heads, blocks, b^2, d
+        kv = F.pad(self.kv(x), (self.halo_size,) * 4).unflatten(1, (heads, -1)).flatten(0, 1)
+        kv = kv.unfold(2, window, self.block_size).unfold(3, window, self.block_size)
+        kv = kv.flatten(4).flatten(2, 3).permute(0, 2, 3, 1)  # B heads, blocks, window^2, d + d_v
+        k, v = kv.split([self.dim_head_qk, self.dim_head_v], 3)
+        rel = self.pos_embed.height_rel
+        with full_range(q):
+            of_keys, of_places = q @ widened(k).transpose(2, 3), self.pos_embed(q.to(rel.dtype))
+        factor = self.scale if self.scale_pos_embed else 1.0
+        weights = (of_keys * self.scale + of_places * factor).softmax(3).to(v.dtype)
+        y = (weights @ v).unflatten(2, (side, side)).unflatten(1, (rows, columns))
+        y = y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+        return self.pool(y.unflatten(0, (-1, heads)).flatten(1, 2))

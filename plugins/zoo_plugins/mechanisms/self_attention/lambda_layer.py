@@ -100,10 +100,10 @@ class LambdaLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         q, k, v = self.qkv(x).split((self.num_heads * self.dim_qk, self.dim_qk, self.dim_v), 1)
-        q = self.norm_q(q).view(batch, self.num_heads, self.dim_qk, -1)
+        q = self.norm_q(q).reshape(batch, self.num_heads, self.dim_qk, -1)
         v = self.norm_v(v)
         content = k.flatten(2).softmax(2) @ v.flatten(2).transpose(1, 2)  # B, d_k, d_v
-        lambdas = self._positions(v).add_(content.unsqueeze(3))  # B, d_k, d_v, N
+        lambdas = self._positions(v) + content.unsqueeze(3)  # B, d_k, d_v, N
         y = torch.einsum("bhkn,bkvn->bhvn", q, lambdas)
         return self.pool(y.reshape(batch, -1, height, width))
 

@@ -27,7 +27,15 @@ from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
 from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_choice, check_int, hidden_width
+from zoo.sdk.options import (
+    agree,
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    hidden_width,
+)
+from zoo.sdk.precision import wide_matmul
 
 NAME = "non_local"
 MODES = ("embedded_gaussian", "gaussian", "dot", "concat")
@@ -89,6 +97,9 @@ class NonLocal(nn.Module):
         self.mode = check_choice(NAME, "mode", mode, MODES)
         if variant == "timm" and reduction is reduced_channels is rd_channels is rd_ratio is None:
             rd_ratio = 1 / 8
+        elif variant == "timm" and reduction is not None:  # timm rounds what it gives
+            inverse = 1 / check_number(NAME, "reduction", reduction)
+            rd_ratio, reduction = agree(NAME, rd_ratio=rd_ratio, reduction=inverse), None
         width = hidden_width(
             NAME,
             channels,
@@ -173,7 +184,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, small: int = 1024) -> 
     That is on a CPU up to some 1,024 keys, whose weights are small beside the map.
     """
     if not q.is_cuda and k.shape[1] <= small:
-        return torch.softmax(q @ k.transpose(1, 2) * scale, 2) @ v
+        logits = wide_matmul(q, k.transpose(1, 2)) * scale
+        return torch.softmax(logits, 2).to(v.dtype) @ v
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # else it falls back to N x N
     heads = q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)
     return F.scaled_dot_product_attention(heads[0], heads[1], heads[2], scale=scale).squeeze(1)
@@ -183,8 +195,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, small: int = 1024) -> 
 def multiply_through(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q k^T v / N, by the smaller of k^T v (d x d) and q k^T (queries x keys)."""
     if k.shape[1] <= k.shape[2]:
-        return q @ k.transpose(1, 2) @ v / k.shape[1]
-    return q @ (k.transpose(1, 2) @ v / k.shape[1])
+        y = wide_matmul(wide_matmul(q, k.transpose(1, 2)), v) / k.shape[1]
+    else:
+        y = wide_matmul(q, wide_matmul(k.transpose(1, 2), v) / k.shape[1])
+    return y.to(v.dtype)
 
 
 @register_notrace_function

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from zoo.sdk.identity import zero_
 from zoo.sdk.inputs import check_shape
+from zoo.sdk.map_size import only_this_size
 from zoo.sdk.options import (
     check_bool,
     check_divisible,
@@ -33,12 +34,13 @@ from zoo.sdk.options import (
     hidden_width,
     refuse,
 )
+from zoo.sdk.tables import Tables
 
 NAME = "non_local_sparse"
 MAX_BUCKETS = 128
 
 
-class NonLocalSparse(nn.Module):
+class NonLocalSparse(Tables):
     """(B, C, H, W) -> the same shape.
 
     Args:
@@ -92,10 +94,14 @@ class NonLocalSparse(nn.Module):
         self.conv_match = nn.Conv2d(channels, width, kernel_size, padding="same", **conv)
         self.conv_assembly = nn.Conv2d(channels, channels, 1, **conv)
         half = max(MAX_BUCKETS, self.hash_buckets or 0) // 2
-        shape = (width, self.n_hashes, half)
-        rotations = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        rotations = rotations.to(device=device, dtype=dtype)
+        rotations = torch.empty(width, self.n_hashes, half, device=device, dtype=dtype)
         self.register_buffer("fixed_rotations", rotations, persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        random = torch.Generator().manual_seed(0)
+        shape = self.fixed_rotations.shape
+        self.fixed_rotations.copy_(torch.randn(shape, generator=random, device="cpu"))
 
     def init_identity(self) -> float:
         """Start as x: the last convolution is zero; returns 1."""
@@ -104,6 +110,7 @@ class NonLocalSparse(nn.Module):
 
     def forward(self, x: Tensor, rotations: Tensor | None = None) -> Tensor:
         """`rotations`: A, (1, C/reduction, R, buckets / 2), or drawn as the docstring says."""
+        x = only_this_size(x)  # how many buckets and chunks there are depends on it
         q = self.conv_match(x).flatten(2).transpose(1, 2)
         v = self.conv_assembly(x).flatten(2).transpose(1, 2)
         order = self._sorted_by_hash(q.detach(), rotations)  # B, R, N

@@ -7,14 +7,17 @@ The weights come from one vector by a linear layer, without queries or keys. d: 
 unfold takes K x K windows every `stride` positions, mean pools to that resolution, and fold adds
 what overlapping windows give to one position.
 
-x, y: (B, C, H, W). The layer is timm's copy of the authors', which works on (B, H, W, C);
-parameter names are theirs. There the bias option is of W_V only.
+x, y: (B, C, H, W). The layer is timm's copy of the authors', parameter names are theirs; it works
+on (B, H, W, C), and is computed anew here so that a traced graph fits every size. There the bias
+option is of W_V only.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from timm.models.volo import OutlookAttention
 from torch import Tensor
 
@@ -74,6 +77,18 @@ class Outlook(OutlookAttention):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_tracing():
+            self._check(x)
+        values = self.v(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        values = self.unfold(values).unflatten(1, (self.num_heads, -1, self.kernel_size**2))
+        attn = self.attn(self.pool(x).flatten(2).transpose(1, 2))
+        attn = attn.unflatten(2, (self.num_heads, self.kernel_size**2, -1)).transpose(1, 2)
+        attn = self.attn_drop((attn * self.scale).softmax(4))  # B, heads, windows, K^2, K^2
+        windows = (attn @ values.permute(0, 1, 4, 3, 2)).permute(0, 1, 4, 3, 2).flatten(1, 3)
+        y = F.fold(windows, x.shape[2:], self.kernel_size, 1, self.padding, self.stride)
+        return self.proj_drop(self.proj(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+    def _check(self, x: Tensor) -> None:
         for size in x.shape[2:]:
             windows = (size + 2 * self.padding - self.kernel_size) // self.stride + 1
             if windows != -(-size // self.stride):
@@ -83,7 +98,6 @@ class Outlook(OutlookAttention):
                     f"stride={self.stride} make {windows} windows along {size} positions",
                     "an odd kernel_size, with its padding left out",
                 )
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def reference_call(module: Outlook, x: Tensor) -> Tensor:

@@ -116,7 +116,8 @@ class RandomFeature(nn.Module):
         self.sigma = nn.Parameter(ones) if check_bool(NAME, "reparam_proj", learned) else None
         random = torch.Generator().manual_seed(check_int(NAME, "seed", seed, 0))
         matrices = self._draw(width, random)
-        self.register_buffer("random_matrices", matrices.to(**dd))
+        self.register_buffer("random_matrices", torch.empty(matrices.shape, **dd))
+        self.random_matrices.copy_(matrices)
 
     def forward(
         self,

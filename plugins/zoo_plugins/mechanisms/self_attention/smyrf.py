@@ -35,12 +35,13 @@ from zoo.sdk.options import (
     check_share,
     refuse,
 )
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.token_mixer import TokenMixer
 
 NAME = "smyrf"
 
 
-class Smyrf(TokenMixer):
+class Smyrf(TokenMixer, Tables):
     """(B, N, C) -> the same shape.
 
     Args:
@@ -94,10 +95,15 @@ class Smyrf(TokenMixer):
         if norm_factor is not None:
             self.norm_factor = check_number(NAME, "norm_factor", norm_factor)
         self.dropout = check_share(NAME, "dropout", dropout)
-        random = torch.Generator().manual_seed(check_int(NAME, "seed", seed, 0))
-        alpha = torch.randn(self.head_dim + 2, self.n_hashes, generator=random)
-        alpha = alpha.to(device=device, dtype=dtype)
+        self.seed = check_int(NAME, "seed", seed, 0)
+        alpha = torch.empty(self.head_dim + 2, self.n_hashes, device=device, dtype=dtype)
         self.register_buffer("fixed_alpha", alpha, persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        random = torch.Generator().manual_seed(self.seed)
+        alpha = torch.randn(self.fixed_alpha.shape, generator=random, device="cpu")
+        self.fixed_alpha.copy_(alpha)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None

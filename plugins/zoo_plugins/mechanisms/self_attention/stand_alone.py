@@ -34,6 +34,7 @@ from zoo.sdk.options import (
     check_int,
     refuse,
 )
+from zoo.sdk.precision import wide_einsum, widened
 from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out
 
 NAME = "stand_alone"
@@ -140,12 +141,12 @@ class StandAlone(nn.Module):
         q = self.query(x).unflatten(1, (self.num_heads, -1))
         k = self._windows(F.pad(self.key(x), (self.padding,) * 4)).unflatten(1, q.shape[1:3])
         v = self._windows(F.pad(self.value(x), (self.padding,) * 4)).unflatten(1, q.shape[1:3])
-        logits = torch.einsum("bndhw,bndhwij->bnhwij", q, k)
+        logits = wide_einsum("bndhw,bndhwij->bnhwij", q, k)
         table = "dij" if self.rel_h.ndim == 2 else "ndij"
-        logits = logits + torch.einsum(f"bndhw,{table}->bnhwij", q, self._offsets())
+        logits = logits + wide_einsum(f"bndhw,{table}->bnhwij", q, self._offsets())
         inside = F.pad(x.new_ones(x.shape[2:]), (self.padding,) * 4)[None, None]
         logits = logits.masked_fill(self._windows(inside) == 0, float("-inf"))
-        weights = logits.flatten(4).softmax(4).view_as(logits)
+        weights = logits.flatten(4).softmax(4).view_as(logits).to(v.dtype)
         return torch.einsum("bnhwij,bndhwij->bndhw", weights, v).flatten(1, 2)
 
     def _for_all_heads(self, padded: Tensor) -> Tensor:
@@ -155,9 +156,9 @@ class StandAlone(nn.Module):
         q = self.query(padded)[:, :, start::step, start::step][:, :, :rows, :columns]
         offsets = self._offsets()
         summed = q.unflatten(1, (self.num_heads, -1)).sum(1)
-        logits = torch.einsum("bchw,bchwij->bhwij", q, k)
-        logits = logits + torch.einsum("bdhw,dij->bhwij", summed, offsets)
-        weights = logits.flatten(3).softmax(3).view_as(logits)
+        logits = wide_einsum("bchw,bchwij->bhwij", q, k)
+        logits = logits + wide_einsum("bdhw,dij->bhwij", summed, offsets)
+        weights = logits.flatten(3).softmax(3).view_as(logits).to(v.dtype)
         y = torch.einsum("bhwij,bchwij->bchw", weights, v)
         return y if self.bias is None else y + self.bias
 
@@ -169,8 +170,8 @@ class StandAlone(nn.Module):
         else:
             k = k + self._offsets()[:, None, None]
             v = self._windows(self.value(padded))
-        logits = self.query(x)[..., None] * k.flatten(4)
-        return (logits.softmax(4) * v.flatten(4)).sum(4)
+        logits = widened(self.query(x))[..., None] * k.flatten(4)
+        return (logits.softmax(4).to(v.dtype) * v.flatten(4)).sum(4)
 
     def _mixture(self, padded: Tensor) -> Tensor:
         """The stem's values in windows: m transforms, mixed by the place in the window."""

@@ -12,19 +12,22 @@ which take part, as in the paper. The layer is timm's copy of the authors', whic
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor
 
 from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.heads import largest_divisor, map_size
 
 NAME = "window"
 
 
-class WindowedAttention(WindowAttention):
+class WindowedAttention(Tables, WindowAttention):
     """(B, C, H, W) -> the same shape.
 
     Args:
@@ -72,20 +75,27 @@ class WindowedAttention(WindowAttention):
         self.window = window
         self.train()
 
+    def _init_buffers(self) -> None:
+        WindowAttention._init_buffers(self)
+
     def train(self, mode: bool = True) -> WindowedAttention:
         """The fused kernel in eval only: with a learned bias its backward is no faster."""
         super().train(mode)
         self.fused_attn = not mode
         return self
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask`: (windows, M_h M_w, M_h M_w), bool, True where a query sees a key, or added to the
+        logits; windows are counted row by row."""
+        if mask is not None and mask.dtype == torch.bool:
+            mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill(~mask, -math.inf)
         height, width = x.shape[2:]
         rows, columns = self.window
         x = x.permute(0, 2, 3, 1)
         more = (0, 0, 0, -width % columns, 0, -height % rows)
         x = F.pad(x, more) if any(more) else x  # which would copy it
         windows = window_partition(x, self.window).flatten(1, 2)
-        windows = super().forward(windows).unflatten(1, self.window)
+        windows = super().forward(windows, mask).unflatten(1, self.window)
         y = window_reverse(windows, self.window, x.shape[1], x.shape[2])
         return y[:, :height, :width].permute(0, 3, 1, 2)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk.precision import wide_matmul
 
 NAME = "dual_attention_position"
 
@@ -57,9 +58,9 @@ class DualAttentionPosition(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key = self.query(x).flatten(2), self.key(x).flatten(2)
-        weights = torch.softmax(query.transpose(1, 2) @ key, 2)  # (B, queries, keys)
+        weights = torch.softmax(wide_matmul(query.transpose(1, 2), key), 2)  # (B, queries, keys)
         value = self.value(x).flatten(2)
-        attended = (value @ weights.transpose(1, 2)).view(x.shape)
+        attended = (value @ weights.transpose(1, 2).to(value.dtype)).view(x.shape)
         return torch.addcmul(x, self.gamma, attended)
 
     def init_identity(self) -> float:

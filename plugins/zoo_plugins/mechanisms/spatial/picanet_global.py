@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import WeightsMismatchError
+from zoo.sdk.lstm import scan
 from zoo.sdk.map_size import Size, require_size, size_pair
 from zoo.sdk.options import agree, check_bool, check_int, refuse
 
@@ -80,11 +81,11 @@ class PicanetGlobal(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """The weights of the grid's points, row-major, (B, k * k, H, W)."""
-        require_size(NAME, x, self.feat_size)
+        x = require_size(NAME, x, self.feat_size)
         columns = x.permute(0, 3, 2, 1)  # (B, W, H, C)
-        h = self.vertical(columns.flatten(0, 1))[0].unflatten(0, columns.shape[:2])
+        h = scan(self.vertical, columns.flatten(0, 1)).unflatten(0, columns.shape[:2])
         rows = h.transpose(1, 2)  # (B, H, W, 2 hidden)
-        h = self.horizontal(rows.flatten(0, 1))[0].unflatten(0, rows.shape[:2])
+        h = scan(self.horizontal, rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
         return torch.softmax(self.bn(self.weigh(h.permute(0, 3, 1, 2))), 1)
 
     def _attend(self, x: Tensor, weights: Tensor) -> Tensor:

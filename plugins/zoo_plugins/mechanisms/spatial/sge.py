@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_divisible, check_int, check_number
+from zoo.sdk.precision import wide_matmul
 from zoo_plugins.mechanisms.mixed.simam import others
 
 GROUPS = 64
@@ -60,7 +61,7 @@ class SpatialGroupEnhance(nn.Module):
         t = t - t.mean((2, 3), keepdim=True)
         var = t.square().sum((2, 3), keepdim=True) / others(x)
         t = t / (var.clamp(min=1e-20).sqrt() + self.eps)  # the root has no slope at 0
-        t = torch.sigmoid(torch.addcmul(self.bias, self.weight, t))
+        t = torch.sigmoid(self.bias + self.weight * t).to(x.dtype)
         return (grouped * t.unsqueeze(2)).flatten(1, 2)
 
     def init_identity(self) -> float:
@@ -77,5 +78,5 @@ class SpatialGroupEnhance(nn.Module):
 def _similarity(grouped: Tensor) -> Tensor:
     """c: (B, G, C/G, H, W) -> (B, G, H, W), each position's product with its group's mean."""
     planes = grouped.flatten(3).flatten(0, 1)  # (B G, C/G, HW)
-    similarity = torch.bmm(planes.mean(2).unsqueeze(1), planes)
+    similarity = wide_matmul(planes.mean(2).unsqueeze(1), planes)
     return similarity.view(grouped.shape[0], grouped.shape[1], grouped.shape[3], grouped.shape[4])

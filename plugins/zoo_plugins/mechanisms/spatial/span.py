@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_bool, check_choice, check_int, check_number, refuse
+from zoo.sdk.precision import widened
 from zoo_plugins.mechanisms.spatial.neighbourhood import neighbours
 
 DILATIONS = (1, 3, 9, 27, 81)
@@ -66,9 +67,8 @@ class SpanBlock(nn.Module):
     def _shared(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """With one key and value for all offsets: projected first, then gathered."""
         keys = neighbours(self.key(x), self.kernel_size, self.dilation)  # (B, D, k * k, HW)
-        weights = torch.softmax(
-            self.scale * (keys * self.query(x).flatten(2)[:, :, None]).sum(1), 1
-        )
+        query = widened(self.query(x).flatten(2)[:, :, None])
+        weights = torch.softmax(self.scale * (keys * query).sum(1), 1).to(x.dtype)
         values = neighbours(self.value(x), self.kernel_size, self.dilation)
         return weights, (values * weights[:, None]).sum(2)
 
@@ -78,7 +78,7 @@ class SpanBlock(nn.Module):
         shape = (self.projections, *self.query.weight.shape)
         back = self.key.weight.view(shape).transpose(1, 2).flatten(0, 1)  # K_l^T
         seen = F.conv2d(self.query(x), back).view(around.transpose(1, 2).shape).transpose(1, 2)
-        weights = torch.softmax(self.scale * (around * seen).sum(1), 1)
+        weights = torch.softmax(self.scale * (around * widened(seen)).sum(1), 1).to(x.dtype)
         values = self.value.weight.view(shape[:3]).permute(1, 2, 0).flatten(1)
         return weights, values @ (around * weights[:, None]).flatten(1, 2)
 

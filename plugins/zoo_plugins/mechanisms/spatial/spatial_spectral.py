@@ -28,6 +28,8 @@ from torch import Tensor, nn
 
 from zoo.sdk.map_size import Size, require_size, size_pair
 from zoo.sdk.options import agree, check_bool, check_int, check_number, refuse
+from zoo.sdk.precision import wide_matmul
+from zoo.sdk.tables import Tables
 
 NAME = "spatial_spectral"
 KERNELS = ((1, 5), (3, 5))  # by mode, as are the next two
@@ -69,7 +71,7 @@ class SpectralFeature(nn.Module):
         return features.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class SpatialSpectral(nn.Module):
+class SpatialSpectral(Tables):
     """(B, C_in, H, W) -> (B, C, H, W).
 
     Args:
@@ -118,9 +120,10 @@ class SpatialSpectral(nn.Module):
         dd: Any = {"device": device, "dtype": dtype}
         gamma = check_number(NAME, "gamma", gamma, above=-math.inf)
         self.register_buffer("gamma", torch.tensor(gamma, **dd))
-        mask = raised_cosine(channels).to(device=device, dtype=dtype or torch.get_default_dtype())
         masked = check_bool(NAME, "spectral_mask", spectral_mask)
-        self.register_buffer("mask", mask if masked else None, persistent=False)
+        mask = torch.empty(channels, channels, **dd) if masked else None
+        self.register_buffer("mask", mask, persistent=False)
+        self._init_buffers()
 
         self.preproc = _projection(inputs, channels, dd)
         self.query_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
@@ -133,12 +136,16 @@ class SpatialSpectral(nn.Module):
         self.down_sample, self.up_sample = _resamplers(channels, sum(halvings), dd)
         self.aggregation = nn.Linear(heads * channels, channels, **dd)
 
+    def _init_buffers(self) -> None:
+        if self.mask is not None:
+            self.mask.copy_(raised_cosine(len(self.mask)))
+
     def forward(self, x: Tensor) -> Tensor:
         return self.attend(x)[0]
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """y, and the attentions of rows, columns and channels, each (B, heads, N, N)."""
-        require_size(NAME, x, self.feat_size)
+        x = require_size(NAME, x, self.feat_size)
         f = self.preproc(x)
         turned = f.transpose(2, 3)
         padded = F.pad(f, (0, max(0, LEAST - f.shape[3]), 0, max(0, LEAST - f.shape[2])))
@@ -175,12 +182,13 @@ def reference_call(module: SpatialSpectral, x: Tensor) -> dict[str, Tensor]:
 
 def raised_cosine(size: int) -> Tensor:
     """(C, C): (1 + cos(pi d)) / 2 of the distance d of two channels, 1 across all of them."""
-    positions = torch.arange(size, dtype=torch.float64) / max(size - 1, 1)
+    positions = torch.arange(size, dtype=torch.float64, device="cpu") / max(size - 1, 1)
     return (torch.cos(math.pi * (positions[:, None] - positions)) + 1) / 2
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
-    return torch.softmax(query @ key.transpose(2, 3) / math.sqrt(query.shape[3]), 3)
+    logits = wide_matmul(query, key.transpose(2, 3)) / math.sqrt(query.shape[3])
+    return torch.softmax(logits, 3).to(query.dtype)
 
 
 def _conv_block(inputs: int, outputs: int, mode: int, dd: Any) -> nn.Sequential:

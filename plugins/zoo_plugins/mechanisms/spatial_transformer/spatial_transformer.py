@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
+from zoo.sdk.map_size import require_size, size_pair
 from zoo.sdk.options import agree, check_bool, check_choice, check_int, refuse
 
 NAME = "spatial_transformer"
@@ -92,6 +92,7 @@ class SpatialTransformer(nn.Module):
         """The transform of each sample, (B, 2, 3)."""
         if not torch.jit.is_scripting():
             check_shape(NAME, "x", x, ("B", self.in_channels, *self.size))
+            x = require_size(NAME, x, self.size)
         parameters = self.fc_loc(self.localization(x).flatten(1))
         return F.pad(parameters, (0, 1))[:, list(self.places)].unflatten(1, (2, 3))
 

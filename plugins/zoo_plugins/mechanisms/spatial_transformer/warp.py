@@ -23,9 +23,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk.tables import Tables
 
 NAME = "spatial_transformer"
 IDENTITIES = {
@@ -39,7 +40,7 @@ SIDE = 8  # points on each side of the outline of a curved map
 Points = NDArray[np.float64]
 
 
-class Warp(nn.Module):
+class Warp(Tables):
     """x (B, C, H, W) and parameters (B, P) -> x resampled, of the same shape.
 
     Args:
@@ -67,22 +68,30 @@ class Warp(nn.Module):
         super().__init__()
         self.kind = check_choice(NAME, "transform", transform, TRANSFORMS)
         self.align_corners = check_bool(NAME, "align_corners", align_corners)
+        self.control_points = check_int(NAME, "control_points", control_points, 2)
         if align_corners and min(image_size) == 1:
             refuse(NAME, f"a map of {image_size} has no corners to align", "align_corners=False")
         self.size = image_size
-        control = _control_points(check_int(NAME, "control_points", control_points, 2))
-        start = control.ravel() if transform == "tps" else IDENTITIES[transform]
-        solve = _spline(control) if transform == "tps" else _homogeneous
-        values = {
-            "identity": np.asarray(start),
-            "basis": solve(_pixels(*image_size, align_corners)),
-            "edge": solve(_edge(SIDE if transform == "tps" else 1)),
+        for name, value in self._values().items():
+            table = torch.empty(value.shape, dtype=dtype, device=device)
+            self.register_buffer(name, table, persistent=False)
+        self.num_parameters = len(self.identity)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        for name, value in self._values().items():
+            self.get_buffer(name).copy_(torch.from_numpy(value))
+
+    def _values(self) -> dict[str, Points]:
+        """What transforms no point, and what takes parameters to the pixels and to the edge."""
+        spline = self.kind == "tps"
+        control = _control_points(self.control_points)
+        solve = _spline(control) if spline else _homogeneous
+        return {
+            "identity": np.asarray(control.ravel() if spline else IDENTITIES[self.kind]),
+            "basis": solve(_pixels(*self.size, self.align_corners)),
+            "edge": solve(_edge(SIDE if spline else 1)),
         }
-        dtype = dtype or torch.get_default_dtype()
-        for name, value in values.items():
-            tensor = torch.tensor(value, dtype=dtype, device=device)
-            self.register_buffer(name, tensor, persistent=False)
-        self.num_parameters = len(start)
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         grid = self._points(self.basis, parameters).unflatten(1, self.size)

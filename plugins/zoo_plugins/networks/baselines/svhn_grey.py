@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 from zoo.sdk.map_size import size_pair
 from zoo.sdk.options import check_int, check_share, refuse
+from zoo.sdk.tables import Tables
 from zoo_plugins.networks.baselines.classifier import map_shape
 from zoo_plugins.networks.baselines.sequence import SequenceClassifier
 
 NAME = "cnn_svhn_grey"
 
 
-class ContrastNorm(nn.Module):
+class ContrastNorm(Tables):
     """Local contrast normalisation (Jarrett et al., ICCV 2009): (B, C, H, W) -> the same.
 
         v = x - G * x,   s = sqrt(G * v^2),   y = v / max(s, mean s, 1e-4)
@@ -42,11 +43,16 @@ class ContrastNorm(nn.Module):
         self, size: int = 7, sigma: float = 3.0, *, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
+        self.sigma = sigma
+        kernel = torch.empty(1, 1, size, size, device=device, dtype=dtype)
+        self.register_buffer("kernel", kernel, persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        size = self.kernel.shape[-1]
         places = torch.arange(size, dtype=torch.float64, device="cpu") - size // 2
-        line = torch.exp(-places.square() / (2 * sigma**2))
-        kernel = line[:, None] * line / line.sum() ** 2
-        like: Any = {"device": device, "dtype": dtype or torch.get_default_dtype()}
-        self.register_buffer("kernel", kernel[None, None].to(**like), persistent=False)
+        line = torch.exp(-places.square() / (2 * self.sigma**2))
+        self.kernel.copy_(line[:, None] * line / line.sum() ** 2)
 
     def forward(self, x: Tensor) -> Tensor:
         centred = x - self._blur(x)

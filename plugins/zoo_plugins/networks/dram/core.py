@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_plugins.networks.dram.glimpse import Convolutions, GlimpseNetwork
-from zoo_plugins.networks.ram.core import log_density
+from zoo_plugins.networks.ram.core import log_density, orthogonal_
 
 State = tuple[Tensor, Tensor]
 
@@ -87,7 +87,7 @@ class Emission(nn.Module):
         self.hidden = nn.Linear(width, hidden, **dd) if hidden else None
         self.mean = nn.Linear(hidden or width, 2, **dd)
         if not clip:
-            nn.init.orthogonal_(self.mean.weight, 2.0)
+            orthogonal_(self.mean.weight, 2.0)
             nn.init.zeros_(self.mean.bias)
 
     def forward(self, state: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from zoo.sdk.options import (
     check_number,
     refuse,
 )
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.hard.retina import check_size
 from zoo_plugins.networks.dram.combine import combine, log_mean
 from zoo_plugins.networks.dram.core import Episode, Reader
@@ -34,7 +35,7 @@ from zoo_plugins.networks.dram.glimpse import LOST, NAME, GlimpseNetwork, check_
 VARIANTS = ("paper", "port")
 
 
-class DeepRecurrentAttention(nn.Module):
+class DeepRecurrentAttention(Tables):
     """DRAM: image (B, C, H, W) -> log-probabilities (B, L, K) of L targets; (B, K) if L is 1.
 
     Each target is read after `glimpses_per_target` glimpses. With `end_symbol`, class K - 1 says
@@ -167,11 +168,14 @@ class DeepRecurrentAttention(nn.Module):
             self.mc_samples = check_int(NAME, "mc_samples", mc_samples)
         if seed is not None:
             self.seed = check_int(NAME, "seed", seed, 0)
+        noise = self.glimpse.where.weight.new_empty(self.num_glimpses, self.mc_samples, 1, 2)
+        self.register_buffer("draw_noise", noise.detach(), persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
         generator = torch.Generator("cpu").manual_seed(self.seed)
-        shape = (self.num_glimpses, self.mc_samples, 1, 2)
-        noise = torch.randn(shape, generator=generator, device="cpu")
-        like = self.glimpse.where.weight.detach()
-        self.register_buffer("draw_noise", noise.to(like), persistent=False)
+        shape = self.draw_noise.shape
+        self.draw_noise.copy_(torch.randn(shape, generator=generator, device="cpu"))
 
     def rollout(
         self,

@@ -79,13 +79,22 @@ class LocationNetwork(nn.Module):
         factory = {"device": device, "dtype": dtype}
         self.hidden = nn.Linear(hidden_size, locator_hidden, **factory) if locator_hidden else None
         self.mean = nn.Linear(locator_hidden or hidden_size, 2, **factory)
-        nn.init.orthogonal_(self.mean.weight, 2.0)
+        orthogonal_(self.mean.weight, 2.0)
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.hidden is not None:
             hidden = F.relu(self.hidden(hidden))
         mean = self.mean(hidden)
         return torch.tanh(mean.to(torch.promote_types(mean.dtype, torch.float32)))
+
+
+@torch.no_grad()
+def orthogonal_(weight: Tensor, gain: float) -> None:
+    """`nn.init.orthogonal_`, by a decomposition that half precision lacks."""
+    if weight.dtype in (torch.float16, torch.bfloat16):
+        weight.copy_(nn.init.orthogonal_(torch.empty_like(weight, dtype=torch.float32), gain))
+    else:
+        nn.init.orthogonal_(weight, gain)
 
 
 def log_density(sample: Tensor, mean: Tensor, std: float | Tensor) -> Tensor:

@@ -19,12 +19,13 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo.explain.glimpses import GlimpsePath
 from zoo.sdk.options import agree, check_choice, check_int, check_number, refuse
+from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
 from zoo_plugins.mechanisms.hard.retina import check_view
 from zoo_plugins.networks.ram.core import LocationNetwork, RecurrentCore, Rollout, log_density
 
 
-class RecurrentAttention(nn.Module):
+class RecurrentAttention(Tables):
     """RAM as a timm-shaped classifier: image (B, C, H, W) -> log-probabilities (B, K).
 
     In eval mode a prediction is a fixed function of the image. With `mc_samples` = S > 1 it is
@@ -135,13 +136,18 @@ class RecurrentAttention(nn.Module):
         if seed is not None:
             self.seed = check_int("ram", "seed", seed, 0)
         shape = (self.num_glimpses, self.mc_samples, 1, 2)
-        generator = torch.Generator("cpu").manual_seed(self.seed)
-        uniform = torch.rand(shape[1:], generator=generator, device="cpu")
-        noise = torch.randn(shape, generator=generator, device="cpu")
         weight = self.core.i2h.weight
         like: Any = {"device": weight.device, "dtype": _location_dtype(weight)}
-        self.register_buffer("draw_start", self._start(uniform).to(**like), persistent=False)
-        self.register_buffer("draw_noise", noise.to(**like), persistent=False)
+        self.register_buffer("draw_start", torch.empty(shape[1:], **like), persistent=False)
+        self.register_buffer("draw_noise", torch.empty(shape, **like), persistent=False)
+        self._init_buffers()
+
+    def _init_buffers(self) -> None:
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        uniform = torch.rand(self.draw_start.shape, generator=generator, device="cpu")
+        self.draw_start.copy_(self._start(uniform))
+        shape = self.draw_noise.shape
+        self.draw_noise.copy_(torch.randn(shape, generator=generator, device="cpu"))
 
     def rollout(
         self,

@@ -1,0 +1,50 @@
+"""Settings of the authors' code that mechanisms take beside their own."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.swin_transformer import WindowAttention
+
+import zoo
+
+
+def test_window_takes_a_mask_of_each_window() -> None:
+    module = zoo.create_attention("window", 8, num_heads=2, window_size=2).eval()
+    x = torch.randn(3, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(1)) > 0.4
+    mask |= torch.eye(4, dtype=torch.bool)
+    windows = x.unfold(2, 2, 2).unfold(3, 2, 2).permute(0, 2, 3, 4, 5, 1).reshape(-1, 4, 8)
+    added = torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)
+    with torch.no_grad():
+        expected = WindowAttention.forward(module, windows, added)
+        for given in (mask, added):
+            y = module(x, mask=given).unfold(2, 2, 2).unfold(3, 2, 2)
+            torch.testing.assert_close(y.permute(0, 2, 3, 4, 5, 1).reshape(-1, 4, 8), expected)
+
+
+def test_timm_rounds_the_width_that_a_reduction_gives() -> None:
+    module = zoo.create_attention("non_local", 36, variant="timm", reduction=4, reduced_channels=16)
+    assert module.t.out_channels == 16
+
+
+def test_draws_of_variational_have_their_ratio() -> None:
+    module = zoo.create_attention("variational", 6, mode="wsram", num_samples=2)
+    scores = torch.randn(2, 1, 5)
+    found = module.attend(torch.randn(2, 1, 6), torch.randn(2, 5, 6), inference_scores=scores)
+    torch.testing.assert_close(found.log_p_over_q, found.log_prior - found.log_prob)
+
+
+def test_the_authors_ellipse() -> None:
+    """mu from entries 0 and 2, widths from 2 and 3, r half of a sigmoid."""
+    module = zoo.create_attention(
+        "gaussian", 4, feat_size=3, correlated=True, theta="code", lamda=0.5
+    ).eval()
+    x = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        flat = torch.relu(module.att_conv(x)).flatten(1)
+        t = module.theta[0](flat).sigmoid()[0]
+        r = module.ro[0](flat).sigmoid()[0, 0] / 2
+        rows, columns = torch.meshgrid(*[torch.linspace(0, 1, 3)] * 2, indexing="ij")
+        u, v = (rows - t[0]) / (t[2] + 1e-5), (columns - t[2]) / (t[3] + 1e-5)
+        expected = torch.exp(-(u**2 - 2 * r * u * v + v**2) / (2 * 0.5 * (1 - r**2)))
+        torch.testing.assert_close(module.attention(x)[0, 0], expected)

@@ -1,0 +1,37 @@
+"""An LSTM over sequences, also where its kernel cannot be used."""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import register_notrace_function
+from torch import Tensor, nn
+from torch._C._functorch import maybe_current_level
+
+from zoo.sdk.precision import full_range
+
+
+@register_notrace_function
+def scan(lstm: nn.LSTM, x: Tensor) -> Tensor:
+    """`lstm(x)[0]` of one layer with `batch_first`: (B, N, C) -> (B, N, hidden of all directions).
+
+    The kernel knows neither float16 on every CPU, nor `torch.func`'s transforms.
+    """
+    with full_range(x):
+        x = x.to(lstm.get_parameter("weight_ih_l0").dtype)
+        if maybe_current_level() is None:
+            return lstm(x)[0]
+        ways = [_steps(lstm, x, ""), _steps(lstm, x.flip(1), "_reverse").flip(1)]
+        return torch.cat(ways[: 1 + lstm.bidirectional], 2)
+
+
+def _steps(lstm: nn.LSTM, x: Tensor, way: str) -> Tensor:
+    names = [f"{name}_l0{way}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    w_x, w_h, b_x, b_h = (getattr(lstm, name) for name in names)
+    h = c = x.new_zeros(len(x), lstm.hidden_size)
+    states: list[Tensor] = []
+    for gates in (x @ w_x.t() + b_x + b_h).unbind(1):
+        i, f, g, o = (gates + h @ w_h.t()).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        states.append(h)
+    return torch.stack(states, 1)

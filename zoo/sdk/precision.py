@@ -1,0 +1,54 @@
+"""Half precision: float16 ends at 65,504, which sums of products of ordinary maps pass.
+
+What is computed here in float32 is what a mechanism multiplies with itself: logits, variances. Its
+layers stay in the precision that they have. bfloat16, whose range is float32's, is left as it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from timm.layers import register_notrace_function
+from torch import Tensor
+
+
+@register_notrace_function
+def widened(x: Tensor) -> Tensor:
+    """x in float32 if it is in float16."""
+    return x.float() if x.dtype == torch.float16 else x
+
+
+@register_notrace_function
+def wide_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b, of float16 in float32."""
+    if torch.jit.is_scripting():
+        return widened(a) @ widened(b)
+    else:
+        with full_range(a):
+            return widened(a) @ widened(b)
+
+
+@register_notrace_function
+def wide_einsum(equation: str, a: Tensor, b: Tensor) -> Tensor:
+    """torch.einsum(equation, a, b), of float16 in float32."""
+    if torch.jit.is_scripting():
+        return torch.einsum(equation, widened(a), widened(b))
+    else:
+        with full_range(a):
+            return torch.einsum(equation, widened(a), widened(b))
+
+
+@register_notrace_function
+def saturated(x: Tensor) -> Tensor:
+    """x, of float16 with its largest number for an infinite one, from which no NaN comes."""
+    return x.clamp(-65504.0, 65504.0) if x.dtype == torch.float16 else x
+
+
+def full_range(x: Tensor) -> AbstractContextManager[object]:
+    """Where autocast would turn products into float16, it is switched off."""
+    device = x.device.type  # `meta` knows no autocast
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return nullcontext()
+    narrow = torch.get_autocast_dtype(device) == torch.float16
+    return torch.autocast(device, enabled=False) if narrow else nullcontext()
