@@ -29,7 +29,8 @@ from zoo.registry import Registry, timm_index
 from zoo.registry.options import check_names, option_names
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
-from zoo.weights.load import load, named_as_in, read, timm_loading
+from zoo.weights import timm_loading
+from zoo.weights.load import load, named_as_in, read
 from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
 from zoo.weights.timm_loading import Loading, State
 
