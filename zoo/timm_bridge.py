@@ -24,6 +24,7 @@ from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError, Weights
 from zoo.registry import default_registry, names
 from zoo.registry.catalogue import weights_of
 from zoo.registry.targets import resolve
+from zoo.runtime.model_record import record_of
 from zoo.weights.model_file import arguments_of, read_statement
 from zoo.weights.tensor_facts import form_of
 
@@ -100,7 +101,8 @@ def _from_file(name: str, file: str, options: Mapping[str, Any]) -> nn.Module:
 
 def _reformable(model: nn.Module, options: Mapping[str, Any]) -> nn.Module:
     """A model that takes the form of insertion of the first checkpoint that is loaded into it."""
-    if hasattr(model, "zoo_sites") and "insertion" not in options:
+    record = record_of(model)
+    if record is not None and record.attention and "insertion" not in options:
         model.register_load_state_dict_pre_hook(_take_form)
     return model
 
@@ -112,14 +114,13 @@ def _take_form(model: nn.Module, state: Mapping[str, Any], prefix: str, *_: obje
     exchanged for those of the checkpoint's form before they are filled.
     """
     own = {key.removeprefix(prefix): value for key, value in state.items()}
-    config: dict[str, Any] = vars(model)["zoo_config"]
-    form = form_of(own, model)
-    if form in (None, config["insertion"]):
+    record, form = record_of(model), form_of(own, model)
+    if record is None or form in (None, record.insertion):
         return
     tensor = next(model.parameters())
-    fresh = create_model(config["name"], **{**arguments_of(model), "insertion": form})
+    fresh = create_model(record.name, **{**arguments_of(model), "insertion": form})
     fresh.to(tensor.device, tensor.dtype).train(model.training)
-    for kept in ("_modules", "_parameters", "_buffers", "zoo_config", "zoo_sites"):
+    for kept in ("_modules", "_parameters", "_buffers", "zoo"):
         vars(model)[kept] = vars(fresh)[kept]
 
 

@@ -55,8 +55,8 @@ def compare(name: str, timm_name: str, **options: Any) -> dict[str, Any]:
         and all(torch.equal(state[key], other[key]) for key in state),
         "backbone_equal": all(torch.equal(state[key], other[key]) for key in other),
         "random_state_moved": moved,
-        "weights": ours.zoo_weights,
-        "insertion": ours.zoo_config.get("insertion"),
+        "weights": ours.zoo.weights,
+        "insertion": ours.zoo.insertion,
     }
 
 

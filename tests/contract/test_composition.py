@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import timm
@@ -165,17 +166,17 @@ def test_own_attention_is_kept_unless_replaced() -> None:
     assert plain.keys() <= added.state_dict().keys()
     replaced = zoo.create_model("eca_regnety_002", replace=True)
     assert not any(".se.fc1." in key for key in replaced.state_dict())
-    assert replaced.zoo_config["sites"][0] == "s1.b1.se"
+    assert replaced.zoo.sites[0] == "s1.b1.se"
     with pytest.raises(IncompatibleBackboneError, match="no attention of its own"):
         zoo.create_model("eca_resnet18", replace=True)
 
 
 def test_sites_say_where() -> None:
-    every = zoo.create_model("se_resnet18").zoo_config["sites"]
+    every = zoo.create_model("se_resnet18").zoo.sites
     assert every == [f"layer{i}.{j}.se" for i in range(1, 5) for j in range(2)]
-    some = zoo.create_model("se_resnet18", sites=["layer3", "layer4.1.*"]).zoo_config["sites"]
+    some = zoo.create_model("se_resnet18", sites=["layer3", "layer4.1.*"]).zoo.sites
     assert some == ["layer3.0.se", "layer3.1.se", "layer4.1.se"]
-    stages = zoo.create_model("resnet18", attention="se", sites="stage").zoo_config["sites"]
+    stages = zoo.create_model("resnet18", attention="se", sites="stage").zoo.sites
     assert stages == [f"layer{i}.attn" for i in range(1, 5)]
     anywhere = zoo.create_model("resnet18", attention="se", sites=["layer2.0.conv1"])
     assert anywhere.layer2[0].conv1.attn is not None
@@ -187,16 +188,16 @@ def test_a_model_is_rebuilt_from_its_config() -> None:
     model = zoo.create_model(
         "cbam_resnet18", attention_options={"reduction": 8}, sites=["layer2"], insertion="exact"
     ).eval()
-    config = dict(model.zoo_config)
-    arguments = {key: config[key] for key in ("attention_options", "sites", "insertion")}
-    twin = zoo.create_model(config["name"], **arguments, **config["options"])
+    stated: Any = model.zoo
+    arguments = {key: getattr(stated, key) for key in ("attention_options", "sites", "insertion")}
+    twin = zoo.create_model(stated.name, **arguments, **stated.options)
     twin.load_state_dict(model.state_dict())
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(twin.eval()(x), model(x))
 
 
 def test_quadratic_mechanisms_stay_off_large_maps() -> None:
-    sites = zoo.create_model("non_local_vgg11_bn").zoo_config["sites"]
+    sites = zoo.create_model("non_local_vgg11_bn").zoo.sites
     assert sites == ["features.13", "features.20", "features.27", "features.28"]
     with pytest.raises(IncompatibleBackboneError, match="positions"):
         put(trained("resnet18"), REGISTRY.attentions["non_local"], "resnet18", 4096, "plain")

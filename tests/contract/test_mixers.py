@@ -39,7 +39,7 @@ def options(spec: AttentionSpec) -> dict[str, object]:
 @by_name
 def test_takes_the_place_of_the_attention(spec: AttentionSpec) -> None:
     model = zoo.create_model(f"{spec.name}_vit_tiny_patch16_224", **options(spec))
-    assert model.zoo_sites == ["blocks.0.attn", "blocks.1.attn"]
+    assert model.zoo.sites == ["blocks.0.attn", "blocks.1.attn"]
     assert not any(
         "blocks.0.attn.qkv" in key for key in model.state_dict() if ".attn.attn." not in key
     )
@@ -88,5 +88,5 @@ def test_where_there_is_no_such_attention() -> None:
 
 def test_chosen_blocks_only() -> None:
     model = zoo.create_model("external_multihead_vit_tiny_patch16_224", sites=["blocks.1"], **SMALL)
-    assert model.zoo_sites == ["blocks.1.attn"]
+    assert model.zoo.sites == ["blocks.1.attn"]
     assert isinstance(model.blocks[0].attn, timm.layers.Attention)

@@ -58,7 +58,7 @@ def test_a_model_has_the_classes_of_its_file(name: str, tmp_path: Path) -> None:
     again: Any = zoo.create_model(
         name, weights=save(model.state_dict(), tmp_path / "x.safetensors")
     )
-    assert again.num_classes == 3 and again.zoo_untrained == ()
+    assert again.num_classes == 3 and again.zoo.untrained == ()
     assert again.pretrained_cfg["num_classes"] == 3
     torch.testing.assert_close(logits(again), logits(model))
 
@@ -67,7 +67,7 @@ def test_another_number_of_classes_is_said(tmp_path: Path, caplog: Any) -> None:
     file = save(trained(SMALL, num_classes=3).state_dict(), tmp_path / "x.safetensors")
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = zoo.create_model(SMALL, weights=file, num_classes=5)
-    assert model.num_classes == 5 and model.zoo_untrained == ("classifier",)
+    assert model.num_classes == 5 and model.zoo.untrained == ("classifier",)
     assert "of 5 classes, is new and untrained; that of x.safetensors has 3" in caplog.text
 
 
@@ -77,7 +77,7 @@ def test_a_file_without_a_classifier_gives_none(tmp_path: Path, caplog: Any) -> 
         assert zoo.create_model(SMALL, weights=file).num_classes == 0
     assert "has no classifier" in caplog.text
     model: Any = zoo.create_model(SMALL, weights=file, num_classes=4)
-    assert model.zoo_untrained == ("classifier",)
+    assert model.zoo.untrained == ("classifier",)
 
 
 FORMS = [
@@ -92,7 +92,7 @@ def test_the_tensors_tell_the_form(name: str, form: str, tmp_path: Path) -> None
     model: Any = trained(name, insertion=form, num_classes=3)
     file = save(model.state_dict(), tmp_path / "x.safetensors")
     again: Any = zoo.create_model(name, weights=file)
-    assert again.zoo_config["insertion"] == model.zoo_config["insertion"]
+    assert again.zoo.insertion == model.zoo.insertion
     torch.testing.assert_close(logits(again), logits(model))
 
 
@@ -118,7 +118,7 @@ def test_a_saved_model_comes_back_from_its_file_alone(
         statement.name, weights=file, attention=statement.arguments.get("attention")
     )
     same = ("attention", "attention_options", "sites", "insertion")
-    assert [again.zoo_config.get(k) for k in same] == [model.zoo_config.get(k) for k in same]
+    assert [getattr(again.zoo, k) for k in same] == [getattr(model.zoo, k) for k in same]
     assert again.num_classes == 3 and again.in_chans == options.get("in_chans", again.in_chans)
     channels = options.get("in_chans", model.pretrained_cfg["input_size"][0])
     x = torch.randn(2, channels, *model.pretrained_cfg["input_size"][1:])
@@ -212,13 +212,13 @@ def test_a_warm_start_from_a_file(
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = zoo.create_model(name, pretrained, backbone_weights=file)
     torch.testing.assert_close(logits(model), expected, rtol=1e-4, atol=1e-4)
-    assert model.zoo_untrained == ("attention",) and model.num_classes == 3
+    assert model.zoo.untrained == ("attention",) and model.num_classes == 3
     assert "those of backbone.safetensors; the attention" in caplog.text
 
 
 def test_a_warm_start_of_another_number_of_classes(backbone: tuple[Path, Tensor]) -> None:
     model: Any = zoo.create_model("se_test_resnet", backbone_weights=backbone[0], num_classes=9)
-    assert model.num_classes == 9 and model.zoo_untrained == ("classifier", "attention")
+    assert model.num_classes == 9 and model.zoo.untrained == ("classifier", "attention")
 
 
 def test_files_of_the_other_kind_are_refused(backbone: tuple[Path, Tensor], tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_device_and_dtype_of_loaded_weights(backbone: tuple[Path, Tensor]) -> No
     options: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float64}
     model = zoo.create_model("cbam_test_resnet", backbone_weights=backbone[0], **options)
     assert {t.dtype for t in model.parameters()} == {torch.float64}
-    assert not {"device", "dtype"} & model.zoo_config["options"].keys()  # type: ignore[operator]
+    assert not {"device", "dtype"} & model.zoo.options.keys()  # type: ignore[operator]
 
 
 def test_every_error_is_the_project_s(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_depthwise_convolutions_that_an_attention_refuses_are_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     model = zoo.create_model("split_attention_efficientnet_es", num_classes=2).eval()
-    assert {path.rpartition(".")[2] for path in model.zoo_config["sites"]} == {"conv_exp"}
+    assert {path.rpartition(".")[2] for path in model.zoo.sites} == {"conv_exp"}
     assert "left out 11 of 18 places" in caplog.text
     with torch.no_grad():
         assert model(torch.randn(1, 3, 64, 64)).shape == (1, 2)

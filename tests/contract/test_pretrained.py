@@ -148,7 +148,7 @@ def good(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_a_file_of_one_s_own(good: Path) -> None:
     model = zoo.create_model("resnet18", weights=good, num_classes=4)
-    assert model.zoo_weights["source"] == "file"
+    assert model.zoo.weights["source"] == "file"
     assert model.fc.out_features == 4 and torch.isfinite(model.fc.weight).all()
 
 
@@ -181,7 +181,7 @@ def test_the_form_of_insertion_is_part_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatchError, match="insertion='residual'"):
         zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors", insertion="plain")
     again = zoo.create_model("cbam_resnet18", weights=tmp_path / "mine.safetensors")
-    assert again.zoo_config["insertion"] == "residual"
+    assert again.zoo.insertion == "residual"
 
 
 def test_unknown_tags_name_the_known() -> None:

@@ -32,7 +32,7 @@ def test_a_file_gives_the_logits_that_timm_computes() -> None:
     theirs = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(FILE)})
     ours: Any = zoo.create_model(NAME, weights=FILE)
     assert torch.equal(ours.eval()(images()), theirs.eval()(images()))
-    assert ours.num_classes == 1000 and ours.zoo_untrained == ()
+    assert ours.num_classes == 1000 and ours.zoo.untrained == ()
 
 
 @pytest.mark.parametrize("attention", ["eca", "cbam", "simam", "coordinate"])
@@ -46,5 +46,5 @@ def test_a_warm_start_keeps_the_logits_and_comes_back_from_its_file(
     assert (warm.eval()(images()) - expected).abs().max() <= 1e-4 * expected.abs().max()
     file = zoo.save_model(warm, tmp_path / "warm.safetensors")
     again: Any = zoo.create_model(f"{attention}_{NAME}", weights=file).eval()
-    assert again.zoo_config["insertion"] == warm.zoo_config["insertion"]
+    assert again.zoo.insertion == warm.zoo.insertion
     torch.testing.assert_close(again(images()), warm(images()))

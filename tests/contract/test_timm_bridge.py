@@ -342,7 +342,7 @@ def test_a_pretrained_path_is_the_backbone_s_or_the_model_s_own(tmp_path: Path) 
         loaded = timm.create_model(
             "cbam_test_resnet", pretrained=True, pretrained_cfg_overlay=overlay
         ).eval()
-        assert loaded.zoo_untrained == untrained and loaded.num_classes == 7
+        assert loaded.zoo.untrained == untrained and loaded.num_classes == 7
         torch.testing.assert_close(loaded(x), model(x), rtol=1e-4, atol=1e-4)
 
 

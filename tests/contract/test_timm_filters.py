@@ -129,7 +129,7 @@ def test_a_file_loads_as_in_timm(family: str, tmp_path: Path) -> None:
     name, options = FAMILIES[family]
     save_file(weights(name, **options), tmp_path / "x.safetensors")
     ours: Any = zoo.create_model(name, weights=tmp_path / "x.safetensors", **options)
-    assert ours.zoo_untrained == ()
+    assert ours.zoo.untrained == ()
     assert_same(ours, as_timm_loads(name, tmp_path / "x.safetensors", **options))
     _, loading = timm_loading.create(name, device="meta", **options)
     assert loading.filter_fn is not None

@@ -59,7 +59,7 @@ def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) ->
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: f"{spec.model}.{spec.tag}")
 def test_bundled_weights_bring_the_options_they_were_trained_with(spec: WeightsSpec) -> None:
     recipe = read_recipe(FOLDER.parents[1] / spec.recipe)
-    options = zoo.create_model(f"{spec.model}.{spec.tag}", pretrained=True).zoo_config["options"]
+    options = zoo.create_model(f"{spec.model}.{spec.tag}", pretrained=True).zoo.options
     assert {**recipe.model_options, **spec.options}.items() <= options.items()
 
 

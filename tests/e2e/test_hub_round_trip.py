@@ -54,7 +54,7 @@ train(settings, out)
 model = zoo.create_model(settings.model, weights=out / "model.safetensors",
                          **settings.model_options)
 outcome = evaluate(model, Digits(None, "test"), workers=0)
-write_record(out / "record.json", outcome.record(settings.model, model.zoo_weights))
+write_record(out / "record.json", outcome.record(settings.model, model.zoo.weights))
 arguments = ["push", str(out), "org/tiny", "--recipe", str(recipe), "--json",
              "--record", str(out / "record.json"), "--license", "apache-2.0"]
 result = CliRunner().invoke(cli, arguments)
@@ -76,7 +76,7 @@ theirs = timm.create_model("hf-hub:org/tiny", pretrained=True).eval()
 images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 with torch.no_grad():
     same = torch.equal(model(images), theirs(images))
-print(json.dumps({"top1": outcome.top1, "weights": model.zoo_weights, "same_in_timm": same}))
+print(json.dumps({"top1": outcome.top1, "weights": model.zoo.weights, "same_in_timm": same}))
 """
 PLUGIN = """
 import zoo

@@ -116,7 +116,7 @@ def test_push_publishes_what_the_file_is(files: dict[str, Path], kind: str, tmp_
     again: Any = zoo.create_model(
         config["architecture"], weights=tmp_path / "model.safetensors", **config["model_args"]
     )
-    assert again.num_classes == CLASSES and again.zoo_untrained == ()
+    assert again.num_classes == CLASSES and again.zoo.untrained == ()
     with pytest.raises(WeightsMismatchError, match="cannot be published"):
         run("push", MODEL, "org/net", "--weights", files[kind], "--num-classes", 5, *dry)
 
@@ -144,5 +144,5 @@ def test_warm_starts_from_a_file_of_the_backbone(tmp_path: Path) -> None:
     run("push", MODEL, "org/net", "--backbone-weights", file, "--dry-run", "--out", out)
     assert "those of backbone.safetensors" in (out / "README.md").read_text()
     pushed: Any = zoo.create_model(MODEL, weights=out / "model.safetensors")
-    assert pushed.zoo_config["insertion"] == "exact"
+    assert pushed.zoo.insertion == "exact"
     assert load_file(out / "model.safetensors").keys() == pushed.state_dict().keys()

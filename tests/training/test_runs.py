@@ -183,7 +183,7 @@ def test_the_file_of_a_run_says_what_it_is(uninterrupted):
     """Options that are not the model's own need not be repeated: the glimpses, the width."""
     file = uninterrupted / training.WEIGHTS
     model = zoo.create_model("ram_mnist", weights=file)
-    assert model.num_glimpses == 3 and model.zoo_untrained == ()
+    assert model.num_glimpses == 3 and model.zoo.untrained == ()
     assert all(torch.equal(model.state_dict()[k], v) for k, v in load_file(file).items())
     other = zoo.create_model("ram_mnist", weights=file, num_glimpses=5)
     assert other.num_glimpses == 5
@@ -197,4 +197,4 @@ def test_a_run_from_other_weights_keeps_the_classes_of_its_model(tmp_path):
     (tmp_path / "r.toml").write_text(f'weights = "{file}"\n{text}')
     built, _ = training._build(read_recipe(tmp_path / "r.toml"))
     assert built.num_classes == zoo.create_model("dram_mnist_addition").num_classes
-    assert built.zoo_untrained == ("classifier",)
+    assert built.zoo.untrained == ("classifier",)

@@ -34,10 +34,10 @@ def test_a_network_can_be_built_run_and_built_again(
     assert out.shape == (2, *shape)
     out.mean().backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
-    stated: Any = model.zoo_config
+    stated: Any = model.zoo
     again = zoo.create_model(name, **options)
-    if not stated.get("attention"):
-        again = zoo.create_model(stated["name"], **stated["options"])
+    if not stated.attention:
+        again = zoo.create_model(stated.name, **stated.options)
     again.load_state_dict(model.state_dict())
     x = torch.randn(1, *size)
     with torch.no_grad():

@@ -72,7 +72,7 @@ def test_a_checkpoint_of_timm_s_training(
     assert (done.wrapper, done.instead_of) == (("state_dict_ema",), "state_dict")
     assert done.options == options
     model: Any = zoo.create_model(name, weights=out)
-    assert model.num_classes == options["num_classes"] and model.zoo_untrained == ()
+    assert model.num_classes == options["num_classes"] and model.zoo.untrained == ()
     assert all(torch.equal(model.state_dict()[key], value) for key, value in averaged.items())
     said = CliRunner().invoke(command, [name, str(source), str(out)], catch_exceptions=False)
     assert "state_dict_ema, the moving average" in said.output

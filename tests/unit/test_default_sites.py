@@ -15,7 +15,7 @@ from zoo.registry.specs import AttentionSpec
 
 
 def sites(name: str, **options: object) -> list[str]:
-    return zoo.create_model(name, num_classes=2, **options).zoo_config["sites"]
+    return zoo.create_model(name, num_classes=2, **options).zoo.sites
 
 
 @pytest.mark.parametrize(

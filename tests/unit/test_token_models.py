@@ -94,10 +94,10 @@ def test_beside_attention_it_moves_no_logit(name: str, published: tuple[Path, Te
 
 def test_a_map_attention_on_tokens_is_built_again_from_its_record() -> None:
     model: Any = zoo.create_model(f"efficient_{VIT}", insertion="exact", **SMALL).eval()
-    record = dict(model.zoo_config)
+    record = model.zoo
     again: Any = zoo.create_model(
-        record.pop("name"), **record.pop("options"), insertion=record["insertion"],
-        attention_options=record["attention_options"], sites=record["sites"],
+        record.name, **record.options, insertion=record.insertion,
+        attention_options=record.attention_options, sites=record.sites,
     ).eval()  # fmt: skip
     again.load_state_dict(model.state_dict())
     x = randn(1, 3, 64, 64)

@@ -18,6 +18,7 @@ from zoo.errors import DataError, UsageError
 from zoo.explain import sites
 from zoo.explain.canvas import save
 from zoo.explain.show import show
+from zoo.runtime.model_record import ModelRecord
 
 
 @pytest.fixture
@@ -30,10 +31,9 @@ def photograph(tmp_path: Path) -> Path:
 class Doubled(nn.Module):
     """A backbone with two places, where the map is doubled on its left, then kept as it is."""
 
-    zoo_sites = ("wide", "narrow")
-
     def __init__(self) -> None:
         super().__init__()
+        self.zoo = ModelRecord(name="doubled", sites=["wide", "narrow"])
         self.wide, self.narrow = Left(), nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def test_an_option_of_nobody_lists_those_of_the_backbone() -> None:
 
 def test_capitals_are_read() -> None:
     model: Any = zoo.create_model("ResNet18", attention="CBAM")
-    assert model.zoo_config["name"] == "cbam_resnet18"
+    assert model.zoo.name == "cbam_resnet18"
 
 
 @pytest.mark.parametrize(

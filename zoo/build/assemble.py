@@ -61,10 +61,9 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
             say_headless(plan, file)
         if plan.warm:
             plan = _insert(plan, registry, model)
-            say_untrained(plan, file, len(vars(model)["zoo_sites"]))
+            say_untrained(plan, file, len(plan.placed))
         parts = {"classifier": new, "attention": plan.warm}
-        vars(model)["zoo_untrained"] = tuple(part for part, is_new in parts.items() if is_new)
-        return describe(model, plan, file)
+        return describe(model, plan, file, tuple(part for part, is_new in parts.items() if is_new))
 
 
 def _open(weights: WeightsSpec | Path) -> AbstractContextManager[hub.VerifiedFile]:
@@ -265,10 +264,9 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     for path in paths if where else ():  # the form around it too, and what takes no device
         model.get_submodule(path).to(**where)
-    vars(model)["zoo_sites"] = paths
     if spec.insertion.needs_size and not all(getattr(each, "any_size", False) for each in made):
         set_traits(model, img_size=target.img_size, fixed_input_size=True)
-    return changed(plan, insertion=form)
+    return changed(plan, insertion=form, placed=tuple(paths))
 
 
 def _img_size(plan: Plan, model: nn.Module) -> tuple[int, int]:

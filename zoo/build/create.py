@@ -69,9 +69,8 @@ def create_model(
             settings of the authors' code are accepted where the model states them.
 
     Returns:
-        The model. `model.zoo_config` holds what rebuilds it (the sites too), `model.zoo_weights`
-        what its weights were (source, revision, sha256), `model.zoo_untrained` which of its parts
-        they left untrained (`"attention"`, `"classifier"`).
+        The model. `model.zoo` is its record: what rebuilds it (name, options, sites, ...), what its
+        weights are (source, revision, sha256), and which of its parts they left `untrained`.
 
     Raises:
         UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from timm.models import get_model_traits
@@ -11,10 +12,13 @@ from zoo.build.plan import Plan
 from zoo.hub import VerifiedFile
 from zoo.insertion.refine import PLACEMENTS
 from zoo.registry.specs import WeightsSpec
+from zoo.runtime.model_record import ModelRecord
 from zoo.weights.tensor_facts import classifier_names
 
 
-def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Module:
+def describe(
+    model: nn.Module, plan: Plan, file: VerifiedFile | None, untrained: tuple[str, ...] = ()
+) -> nn.Module:
     """Leave on the model what it is, in timm's form and in the zoo's."""
     config = completed(dict(getattr(model, "pretrained_cfg", {}) or {}), model)
     weights = plan.weights if isinstance(plan.weights, WeightsSpec) else None
@@ -39,25 +43,23 @@ def describe(model: nn.Module, plan: Plan, file: VerifiedFile | None) -> nn.Modu
     vars(model).update(
         pretrained_cfg=config,
         default_cfg=config,
-        zoo_config=_config(plan, getattr(model, "zoo_sites", [])),
-        zoo_weights=file.record() if file is not None else {},
+        zoo=_record(plan, file.record() if file is not None else {}, untrained),
     )
     return model
 
 
-def _config(plan: Plan, sites: list[str]) -> dict[str, Any]:
-    """What rebuilds the model: keywords of `create_model`, as plain data."""
+def _record(plan: Plan, weights: Mapping[str, Any], untrained: tuple[str, ...]) -> ModelRecord:
+    """What rebuilds the model, as plain data, and what its weights are."""
     options = {k: v for k, v in plan.options.items() if k not in ("device", "dtype")}
-    config: dict[str, Any] = {"name": _name(plan), "options": options}
-    if plan.attention is not None:
-        config |= {
-            "backbone": plan.backbone, "attention": plan.attention.name,
-            "attention_options": dict(plan.attention_options), "sites": sites,
-            "insertion": plan.insertion, "replace": plan.replace,
-        }  # fmt: skip
-        if isinstance(plan.sites, str) and plan.sites in PLACEMENTS:
-            config["placement"] = plan.sites
-    return config
+    known: dict[str, Any] = {"name": _name(plan), "options": options, "weights": weights}
+    if plan.attention is None:
+        return ModelRecord(**known, untrained=untrained)
+    placed = plan.sites if isinstance(plan.sites, str) and plan.sites in PLACEMENTS else ""
+    return ModelRecord(
+        **known, untrained=untrained, backbone=plan.backbone, attention=plan.attention.name,
+        attention_options=dict(plan.attention_options), sites=list(plan.placed), placement=placed,
+        insertion=plan.insertion, replace=plan.replace,
+    )  # fmt: skip
 
 
 def _name(plan: Plan) -> str:

@@ -21,7 +21,7 @@ from zoo.errors import UsageError
 from zoo.runtime.swapping import swap
 
 OF_ANY_MODEL = ("list", "dict", "hook", "fx", "getter")
-KEPT = ("zoo_config", "zoo_weights", "zoo_untrained", "in_chans")
+KEPT = ("zoo", "in_chans")
 NOT_OF_SHAPE = ("device", "dtype", "img_size")  # options without which the same layers are built
 
 

@@ -29,6 +29,7 @@ class Plan:
         options: of the backbone or the target.
         weights: what will be loaded, or a path to a user's file, or None.
         of_backbone: the weights are the plain backbone's, which the attention then goes into.
+        placed: where the attention was put, once it was.
         input: preprocessing settings that the file states. stated_name: the model it states.
         asked: names of the arguments that somebody stated; the tensors decide about the others.
     """
@@ -46,6 +47,7 @@ class Plan:
     replace: bool = False
     weights: WeightsSpec | Path | None = None
     of_backbone: bool = False
+    placed: tuple[str, ...] = ()
     input: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stated_name: str = ""
     asked: frozenset[str] = frozenset()

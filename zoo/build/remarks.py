@@ -12,6 +12,7 @@ from zoo.build.plan import Plan
 from zoo.errors import WeightsMismatchError
 from zoo.hub import VerifiedFile
 from zoo.registry.specs import WeightsSpec
+from zoo.runtime.model_record import record_of
 
 log = logging.getLogger("zoo")
 
@@ -77,7 +78,8 @@ def refuse_reset(model: nn.Module, name: str, purpose: str) -> None:
     Args:
         purpose: what is refused: `measured`, `published`.
     """
-    if "classifier" in getattr(model, "zoo_untrained", ()):
+    record = record_of(model)
+    if record is not None and "classifier" in record.untrained:
         raise WeightsMismatchError(
             f"the classifier of {name} is new: the weights have another number of classes than "
             f"{getattr(model, 'num_classes', 'asked for')}, so it cannot be {purpose}",

@@ -69,7 +69,7 @@ def command(
             raise
         click.echo(f"warning: {error.what}: drawn with random weights", err=True)
         built, untrained = create_model(model, num_classes=num_classes), True
-    untrained = untrained or bool(getattr(built, "zoo_untrained", ()))
+    untrained = untrained or bool(built.zoo.untrained)
     frames = show(built, images, size=size, channels=channels)
     save(frames, file)
     if as_json:

@@ -27,6 +27,7 @@ from zoo.registry import default_registry
 from zoo.registry.catalogue import weights_of
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.files import all_of
+from zoo.runtime.model_record import record_of
 from zoo.runtime.processes import is_main
 
 Show = Callable[[Evaluation, dict[str, Any]], object]
@@ -69,8 +70,8 @@ class Job:
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
         settings = Preprocessing.of(model, test_size=self.test_size, **self.settings)
         result = evaluate(model, data, preprocessing=settings, **options)
-        weights: Mapping[str, Any] = getattr(model, "zoo_weights", None) or {}
-        record = result.record(self.model, weights)
+        described = record_of(model)
+        record = result.record(self.model, described.weights if described else {})
         seen = matched(data, model)[0]
         picture = partial(save_glimpses, model=model, data=seen, settings=settings)
         if is_main():

@@ -122,7 +122,7 @@ class Evaluation:
         return "\n".join(f"{key:<10}{value}" for key, value in rows.items() if value)
 
     def record(self, model: str = "", weights: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The record; `weights` is `model.zoo_weights`."""
+        """The record; `weights` is `model.zoo.weights`."""
         known = weights or {}
         return {
             "model": model,

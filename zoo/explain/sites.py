@@ -12,10 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.runtime.model_record import record_of
+
 
 def has_sites(model: nn.Module) -> bool:
     """Whether the zoo put an attention into the model, at places that it kept in mind."""
-    return bool(getattr(model, "zoo_sites", ()))
+    return bool(_sites(model))
+
+
+def _sites(model: nn.Module) -> list[str]:
+    record = record_of(model)
+    return record.sites if record is not None else []
 
 
 @torch.no_grad()
@@ -27,7 +34,7 @@ def gains(model: Any, images: Tensor) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     hooks = [
         _attention(model, path).register_forward_hook(partial(_record, found, path))
-        for path in model.zoo_sites
+        for path in _sites(model)
     ]
     try:
         model(images)

@@ -17,6 +17,7 @@ from zoo.hub.cache import content_digest
 from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
 from zoo.runtime.files import write_atomically
+from zoo.runtime.model_record import record_of
 from zoo.weights.model_file import arguments_of, metadata_of
 
 if TYPE_CHECKING:
@@ -114,13 +115,13 @@ def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:
     """`config.json` in timm's schema; `model_args` rebuilds the model by the zoo's name."""
     from timm.models._hub import save_config_for_hf
 
-    described: Mapping[str, Any] = getattr(model, "zoo_config", {})
+    described = record_of(model)
     arguments = arguments_of(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         save_config_for_hf(model, str(path), model_args=arguments)
         settings = json.loads(path.read_text())
-    settings["architecture"] = described.get("name", settings["architecture"])
+    settings["architecture"] = described.name if described else settings["architecture"]
     nested = settings["pretrained_cfg"]
     for key in ("origin_url", "paper_ids", "license"):  # of the backbone's weights, not of these
         nested.pop(key, None)
@@ -137,7 +138,7 @@ def _manifest(
         "model": source.name,
         "filename": "model.safetensors",
         "sha256": sha256,
-        "insertion": getattr(source.model, "zoo_config", {}).get("insertion", "plain"),
+        "insertion": record.insertion if (record := record_of(source.model)) else "plain",
         "license": license or source.license,
         "data": source.data,
         "untrained": source.untrained,

@@ -14,6 +14,7 @@ from zoo.hub import config
 from zoo.hub.cache import read_note
 from zoo.hub.files import VerifiedFile, local_file
 from zoo.registry.specs import WeightsSpec
+from zoo.runtime.model_record import record_of
 from zoo.weights.model_file import statement_of
 from zoo.weights.safetensors_file import inspect
 
@@ -188,10 +189,11 @@ def _from_name(
 
 
 def _name(model: nn.Module, name: str) -> str:
-    return getattr(model, "zoo_config", {}).get("name") or name.partition(".")[0]
+    return record.name if (record := record_of(model)) else name.partition(".")[0]
 
 
 def _same_file(model: nn.Module, file: VerifiedFile) -> None:
     """The file that was loaded by its path is the one that is open here."""
-    if getattr(model, "zoo_weights", {}).get("sha256") != file.sha256:
+    record = record_of(model)
+    if record is None or record.weights.get("sha256") != file.sha256:
         raise UsageError("the weights file was changed while it was read", where=str(file.path))

@@ -19,6 +19,7 @@ from zoo.errors import UsageError, WeightsMismatchError, ZooError
 from zoo.registry import Registry, default_registry, names
 from zoo.registry.specs import AttentionSpec, KeyMap
 from zoo.runtime.files import write_atomically
+from zoo.runtime.model_record import record_of
 from zoo.version import __version__
 from zoo.weights.checkpoint_file import Checkpoint, read_checkpoint
 from zoo.weights.keymaps import COUNTER, carry_over, map_keys, rename
@@ -181,7 +182,8 @@ def _told(fitted: _Fitted) -> dict[str, Any]:
     if "num_classes" not in fitted.config and classes not in (0, None, module.num_classes):
         told["num_classes"] = classes
     form = form_of(state, module)
-    placed = vars(module).get("zoo_config", {}).get("insertion")
+    record = record_of(module)
+    placed = record.insertion if record is not None and record.attention else None
     if "insertion" not in fitted.config and placed and form not in (None, placed):
         told["insertion"] = form
     return told

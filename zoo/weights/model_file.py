@@ -19,6 +19,7 @@ from zoo.errors import ConfigError, OptionError, UsageError
 from zoo.hub import local_file
 from zoo.hub.config import INPUT_KEYS, parse
 from zoo.runtime.files import write_atomically
+from zoo.runtime.model_record import record_of
 from zoo.version import __version__
 from zoo.weights.safetensors_file import inspect
 
@@ -83,10 +84,12 @@ def _load(metadata: Mapping[str, str], key: str, where: str) -> Any:
 
 def arguments_of(model: nn.Module) -> dict[str, Any]:
     """The keywords of `create_model` that rebuild a model of the zoo, beside its name."""
-    config: Mapping[str, Any] = vars(model).get("zoo_config", {})
-    arguments = {**config.get("options", {}), **{k: config[k] for k in FORMS if config.get(k)}}
-    # Paths after stages can be named only where stages are what is chosen from.
-    return arguments | ({"sites": config["placement"]} if "placement" in config else {})
+    record = record_of(model)
+    if record is None:
+        return {}
+    forms = {name: getattr(record, name) for name in FORMS} if record.attention else {}
+    forms["sites"] = record.placement or record.sites  # stages are named as one choice
+    return {**record.options, **{name: value for name, value in forms.items() if value}}
 
 
 def metadata_of(model: nn.Module) -> dict[str, str]:
@@ -95,14 +98,14 @@ def metadata_of(model: nn.Module) -> dict[str, str]:
     Raises:
         UsageError: the model is none of the zoo's. OptionError: an option is not plain data.
     """
-    config: Mapping[str, Any] = vars(model).get("zoo_config", {})
-    if not config:
+    record = record_of(model)
+    if record is None:
         raise UsageError(
             f"{type(model).__name__} was not built by zoo.create_model",
             remedy="safetensors.torch.save_file(model.state_dict(), FILE)",
         )
     return metadata(
-        config["name"], arguments_of(model), getattr(model, "num_classes", None),
+        record.name, arguments_of(model), getattr(model, "num_classes", None),
         getattr(model, "pretrained_cfg", None) or {},
     )  # fmt: skip
 
