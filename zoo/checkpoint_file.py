@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zoo import safetensors_file
 from zoo.errors import CorruptWeightsError, WeightsMismatchError
-from zoo.hub import VerifiedFile, local_file
+from zoo.verified_file import VerifiedFile, local_file
 
 WRAPPERS = (
     "state_dict", "model", "net", "model_state", "model_state_dict", "network", "params", "weights",

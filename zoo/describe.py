@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from zoo.hub import VerifiedFile
 from zoo.plan import Plan
 from zoo.specs import WeightsSpec
+from zoo.verified_file import VerifiedFile
 from zoo.weights import classifier_names
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo import safetensors_file
 from zoo.errors import WeightsMismatchError
-from zoo.hub import VerifiedFile
+from zoo.verified_file import VerifiedFile
 
 State = dict[str, Tensor]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub.client import Client
@@ -178,7 +182,7 @@ def test_a_download_shows_its_progress(hub: Hub, client: Client) -> None:
     fill(hub)
     shown = client.run("pull", repository=NAME, progress=True)
     assert_good(shown)
-    assert "model.safetensors" in shown["stderr"] and "kB" in shown["stderr"]
+    assert "model.safetensors" in shown["stderr"] and "B/s" in shown["stderr"]
     assert not client.run("pull", repository=NAME, progress=True)["stderr"]
 
 
@@ -231,15 +235,26 @@ def test_a_hit_is_hashed_once(hub: Hub, client: Client) -> None:
     assert result["hashed"] == [1, 1], "the download is hashed, and nothing after that"
 
 
-@pytest.mark.parametrize("kind", ["hostile_etag", slow("stale_etag")])
-def test_etags_name_no_files(hub: Hub, client: Client, kind: str) -> None:
-    hub.store.put(NAME, {"model.safetensors": weights(1)})
+def test_an_etag_that_leads_out_of_the_cache_is_refused(hub: Hub, client: Client) -> None:
+    """The client names its copy by the ETag."""
     fill(hub)
-    hub.faults.add(kind, "resolve")
-    assert_good(client.run("pull", repository=NAME))
-    assert_clean(client, GOOD)
-    outside = [p for p in client.home.parent.rglob("*") if "escaped" in p.name]
-    assert not outside
+    hub.faults.add("hostile_etag", "resolve")
+    assert_refused(client.run("pull", repository=NAME), "HubError")
+    assert not client.blobs_of(NAME)
+    assert not [p for p in client.home.parent.rglob("*") if "escaped" in p.name]
+
+
+@pytest.mark.parametrize("warm", [False, slow(True)])
+def test_an_etag_of_other_content_is_not_believed(hub: Hub, client: Client, warm: bool) -> None:
+    """Nothing else is named so: the right bytes. Another commit's copy is: refused, and kept."""
+    hub.store.put(NAME, {"model.safetensors": weights(1)})
+    if warm:
+        client.run("pull", repository=NAME)
+    fill(hub)
+    hub.faults.add("stale_etag", "resolve")
+    result = client.run("pull", repository=NAME)
+    assert_refused(result, "HubError") if warm else assert_good(result)
+    assert_clean(client, weights(1) if warm else GOOD)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +303,37 @@ def test_an_unreachable_hub_leaves_the_verified_copy_and_says_so(
     assert_good(result)
     assert result["revision"] == commit
     assert "using the cached copy of commit" in result["stderr"]
+
+
+SETTINGS = {
+    "a proxy that needs another package": {"ALL_PROXY": "socks5://127.0.0.1:1"},
+    "a proxy of an unknown scheme": {"HTTP_PROXY": "gopher://127.0.0.1:1"},
+    "a proxy without a port": {"HTTP_PROXY": "http://127.0.0.1:port"},
+    "a proxy that is not there": {"HTTP_PROXY": "http://127.0.0.1:1"},
+    "certificates that are not there": {"SSL_CERT_FILE": "/no/such/file"},
+    "certificates that are none": {"SSL_CERT_FILE": __file__},
+    "a token that is not ASCII": {"HF_TOKEN": "hf_g\u00f6\u00f6d"},
+    "a token that no header can hold": {"HF_TOKEN": "hf_\x01hf_secret"},
+    "an endpoint that is none": {"HF_ENDPOINT": "nonsense"},
+    "an endpoint of an unknown scheme": {"HF_ENDPOINT": "gopher://127.0.0.1"},
+}
+QUICK = ("a proxy that needs another package", "certificates that are not there",
+         "a token that is not ASCII")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in SETTINGS])
+def test_settings_that_cannot_be_used_leave_the_verified_copy(
+    hub: Hub, client: Client, name: str
+) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    result = client.run("pull", repository=NAME, env=SETTINGS[name])
+    assert_good(result)
+    assert "using the cached copy of commit" in result["stderr"]
+    assert "hf_secret" not in result["stderr"]
+    absent = client.run("pull", repository="org/other", env=SETTINGS[name], deadline=3)
+    assert_refused(absent, "UnreachableError")
+    assert "hf_secret" not in absent["what"] + absent["stderr"]
 
 
 def test_a_vanished_network_uses_the_cache_and_says_so(hub: Hub, client: Client) -> None:
@@ -360,7 +406,7 @@ def test_a_cache_that_cannot_be_written_is_said(hub: Hub, client: Client) -> Non
     fill(hub)
     client.home.parent.mkdir(exist_ok=True)
     client.home.write_text("in the way")
-    assert_refused(client.run("pull", repository=NAME), "HubError")
+    assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")
 
 
 @pytest.mark.parametrize("kind", ["junk", slow("html")])
@@ -368,6 +414,39 @@ def test_an_answer_that_makes_no_sense(hub: Hub, client: Client, kind: str) -> N
     fill(hub)
     hub.faults.add(kind, "info")
     assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")
+
+
+@pytest.fixture
+def read_only(client: Client) -> Iterator[dict[str, Any]]:
+    """Keywords of a process for which the cache, as far as it is filled, is read-only."""
+    yield {"preexec_fn": drop_override if os.geteuid() == 0 else None}
+    for folder in (path for path in client.home.rglob("*") if path.is_dir()):
+        folder.chmod(0o755)
+
+
+def drop_override() -> None:
+    """Give up root's right to write where the mode forbids it (CAP_DAC_OVERRIDE)."""
+    if ctypes.CDLL(None).prctl(24, 1, 0, 0, 0):  # PR_CAPBSET_DROP
+        raise OSError("the capability cannot be dropped")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="by a call of Linux")
+def test_a_read_only_cache_serves_a_new_commit_of_the_same_weights(
+    hub: Hub, client: Client, read_only: dict[str, Any]
+) -> None:
+    """Only the README changed upstream: what is there is what is asked for."""
+    fill(hub)
+    client.run("pull", repository=NAME)
+    newer = hub.store.put(NAME, {"README.md": b"new"})
+    for folder in [path for path in client.home.rglob("*") if path.is_dir()]:
+        folder.chmod(0o555)
+    result = client.finish(client.start("pull", repository=NAME, popen=read_only))
+    assert_good(result)
+    assert result["revision"] == newer and hub.counts()["data"] == 1
+    fill(hub, 1)
+    refused = client.finish(client.start("pull", repository=NAME, popen=read_only))
+    assert_refused(refused, "CacheError")
+    assert "HF_HOME" in refused["what"]
 
 
 def test_a_copy_without_a_digest_is_checked_online_and_named_offline(

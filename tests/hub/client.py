@@ -41,11 +41,17 @@ class Client:
             "OMP_NUM_THREADS": "1",
         } | self.env | env  # fmt: skip
 
-    def start(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
+    def start(
+        self,
+        op: str,
+        env: dict[str, str] | None = None,
+        popen: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Any:
         command = [sys.executable, "-m", "hub.client", json.dumps({"op": op, **arguments})]
         return subprocess.Popen(
             command, env=self.environment(**env or {}), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen or {},
         )  # fmt: skip
 
     def run(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -148,15 +154,15 @@ def build(names: list[str]) -> dict[str, Any]:
 
 def pull_twice(repository: str) -> dict[str, Any]:
     """Pull twice, counting how often a whole file was read to be hashed."""
-    from zoo.hub import cache
+    from zoo import remembered
 
-    counts, real = [0], cache.content_digest
+    counts, real = [0], remembered.content_digest
 
     def counted(file: Any, algorithm: str) -> str:
         counts[0] += 1
         return real(file, algorithm)
 
-    cache.content_digest = counted
+    remembered.content_digest = counted
     seen = []
     for _ in range(2):
         pull(repository)

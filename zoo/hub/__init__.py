@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from zoo.errors import WeightsNotFoundError
-from zoo.hub.files import VerifiedFile, bundled_file, local_file
 from zoo.hub.pull import pull
 from zoo.hub.repository import open_repository
 from zoo.hub.request import Request
 from zoo.hub.timm_weights import timm_weights
 from zoo.specs import WeightsSpec
+from zoo.verified_file import VerifiedFile, bundled_file, local_file
 
 __all__ = [
     "Request",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.files import write_atomically
 from zoo.hub import card, config, records
-from zoo.hub.cache import content_digest
 from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
+from zoo.remembered import content_digest
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from zoo.hub import config
+from zoo.hub.commits import parse_repository
 from zoo.hub.config import HubConfig
 from zoo.hub.pull import pull
 from zoo.hub.request import Request
-from zoo.hub.resolve import parse_repository
 from zoo.specs import WeightsSpec
 
 

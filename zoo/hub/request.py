@@ -1,16 +1,17 @@
-"""What is asked for, what it must hash to, and the check that it does."""
+"""What is asked for, where it lies in the client's cache, and the check of its digest."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo import remembered
 from zoo.errors import CorruptWeightsError
-from zoo.hub import cache
-from zoo.hub.files import DigestFrom, VerifiedFile, open_regular
-from zoo.hub.resolve import Entry, check_request, known_commit
+from zoo.hub.commits import SIZE_LIMIT, Commit, Entry, check_request, known_commit
+from zoo.verified_file import DigestFrom, VerifiedFile, open_regular
 
 logger = logging.getLogger("zoo.hub")
 
@@ -23,7 +24,7 @@ class Request:
     revision: str = "main"
     filename: str = "model.safetensors"
     sha256: str = ""
-    max_size: int = 2**50
+    max_size: int = SIZE_LIMIT
 
     def __post_init__(self) -> None:
         check_request(self.repository, self.revision, self.filename)
@@ -41,7 +42,36 @@ class Expected:
     said_by: DigestFrom
 
 
-def expected_of(request: Request, entry: Entry) -> Expected:
+def repository_folder(repository: str) -> Path:
+    """The folder of a repository in the client's cache, with `blobs`, `snapshots` and `refs`."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    name = repo_folder_name(repo_id=repository, repo_type="model")
+    return Path(constants.HF_HUB_CACHE) / name
+
+
+def cached_path(request: Request, revision: str = "") -> Path | None:
+    """Where the client has the file of a revision, by default that of the request."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(
+            request.repository, request.filename, revision=revision or request.revision
+        )
+    except (OSError, ValueError):  # a cache that cannot be read is one that has nothing
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def commit_of(request: Request, path: Path) -> str:
+    """The commit of a file in the cache, which lies below a folder of that name."""
+    return path.parts[-1 - len(request.filename.split("/"))]
+
+
+def expected_of(request: Request, commit: Commit) -> Expected:
+    """The digest that is pinned, or else the one that the Hub gives for the commit."""
+    entry = commit.entry(request.filename)
     if request.sha256 and entry.sha256 not in ("", request.sha256):
         raise CorruptWeightsError(
             f"the repository no longer holds the pinned file: expected sha256 {request.sha256}, "
@@ -49,57 +79,54 @@ def expected_of(request: Request, entry: Entry) -> Expected:
             where=str(request),
             remedy="zoo weights check; pin the commit that holds it (revision=)",
         )
-    if request.sha256:
-        return Expected(request.sha256, "sha256", "manifest")
-    return _promised(entry)
+    return _pinned(request) or _promised(entry)
+
+
+def expected_in_cache(request: Request, path: Path) -> Expected | None:
+    """The digest of a cached file, without the network: pinned, once given by the Hub, or None."""
+    commit = known_commit(request.repository, commit_of(request, path))
+    entry = commit.files.get(request.filename) if commit else None
+    return _pinned(request) or (_promised(entry) if entry else _blob_name(path))
+
+
+def _pinned(request: Request) -> Expected | None:
+    return Expected(request.sha256, "sha256", "manifest") if request.sha256 else None
 
 
 def _promised(entry: Entry) -> Expected:
-    if entry.sha256:
-        return Expected(entry.sha256, "sha256", "hub")
-    return Expected(entry.git, "git", "hub")
-
-
-def expected_in_cache(request: Request, commit: str, path: Path) -> Expected | None:
-    """The digest of a cached file, without the network: pinned, once given by the Hub, or None."""
-    if request.sha256:
-        return Expected(request.sha256, "sha256", "manifest")
-    return _recorded(request, commit) or _blob_name(path)
+    return Expected(entry.digest, "sha256" if entry.sha256 else "git", "hub")
 
 
 def _blob_name(path: Path) -> Expected | None:
     """The Hub client names blobs by their digest as the Hub gave it."""
     name = os.path.basename(os.path.realpath(path))
     algorithm = {64: "sha256", 40: "git"}.get(len(name))
-    if not algorithm or not all(letter in "0123456789abcdef" for letter in name):
-        return None
-    return Expected(name, algorithm, "cache")
+    return Expected(name, algorithm, "cache") if algorithm and _is_hex(name) else None
 
 
-def _recorded(request: Request, commit: str) -> Expected | None:
-    """The digest that the Hub once gave for a file of this commit."""
-    known = known_commit(request.repository, commit)
-    entry = known.files.get(request.filename) if known else None
-    return _promised(entry) if entry else None
+def _is_hex(name: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]+", name) is not None
 
 
 def open_verified(
-    request: Request, path: Path, commit: str, expected: Expected | None
+    request: Request, path: Path | None, commit: str, expected: Expected | None
 ) -> VerifiedFile | None:
     """The file at `path` if it is there and has the digest (or, for None, whatever it has)."""
     try:
-        handle = open_regular(path)
+        handle = open_regular(path) if path else None
     except OSError:
+        handle = None
+    if path is None or handle is None:
         return None
     try:
-        if expected and cache.digest(handle, expected.algorithm) != expected.digest:
+        if expected and remembered.digest(handle, expected.algorithm) != expected.digest:
             logger.warning("%s does not have the digest %s", path, expected.digest)
             handle.close()
             return None
         return VerifiedFile(
             path=path,
             handle=handle,
-            sha256=cache.digest(handle),
+            sha256=remembered.digest(handle),
             source="hub",
             digest_from=expected.said_by if expected else "unverified",
             repository=request.repository,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
 from zoo.hub import config
-from zoo.hub.cache import read_note
-from zoo.hub.files import VerifiedFile, local_file
+from zoo.remembered import read_note
 from zoo.safetensors_file import inspect
+from zoo.verified_file import VerifiedFile, local_file
 
 if TYPE_CHECKING:
     from torch import nn

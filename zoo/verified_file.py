@@ -12,11 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, TypeAlias
 
+from zoo import remembered
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
-from zoo.hub import cache
 from zoo.specs import WeightsSpec
 
-Source: TypeAlias = Literal["bundled", "hub", "file"]
 DigestFrom: TypeAlias = Literal["manifest", "hub", "cache", "computed", "unverified"]
 
 
@@ -40,7 +39,7 @@ class VerifiedFile:
     path: Path
     handle: BinaryIO
     sha256: str
-    source: Source
+    source: Literal["bundled", "hub", "file"]
     digest_from: DigestFrom
     repository: str = ""
     revision: str = ""
@@ -48,7 +47,7 @@ class VerifiedFile:
     _state: Mapping[str, int] = field(default_factory=dict[str, int], repr=False)
 
     def __post_init__(self) -> None:
-        self._state = cache.identity(self.handle)
+        self._state = remembered.identity(self.handle)
 
     @property
     def size(self) -> int:
@@ -57,11 +56,11 @@ class VerifiedFile:
 
     def known(self, fact: str) -> Any:
         """A fact remembered of this content (`finite`), or None."""
-        return cache.known(self.handle).get(fact)
+        return remembered.known(self.handle).get(fact)
 
     def remember(self, **facts: Any) -> None:
         """Remember facts that were found by reading through `handle`."""
-        cache.remember(self.handle, self._state, **facts)
+        remembered.remember(self.handle, self._state, **facts)
 
     def record(self) -> dict[str, str]:
         """What a record of an evaluation says of the weights."""
@@ -108,7 +107,7 @@ def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
             where=str(path),
         ) from None
     try:
-        digest = cache.digest(handle)
+        digest = remembered.digest(handle)
         return VerifiedFile(
             path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
         )
@@ -136,7 +135,7 @@ def bundled_file(spec: WeightsSpec) -> VerifiedFile:
             where=where,
             remedy=f"reinstall the distribution that provides {package}",
         ) from None
-    found = cache.digest(handle)
+    found = remembered.digest(handle)
     if found != spec.sha256:
         handle.close()
         raise CorruptWeightsError(
