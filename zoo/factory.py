@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
 
 from zoo.assemble import assemble, check_arguments
+from zoo.budget import Budget
 from zoo.features import feature_extractor
 from zoo.mechanisms import create_attention
 from zoo.plan import make_plan, open_hub_model
@@ -75,10 +77,14 @@ def create_model(
     }  # fmt: skip
     arguments = {key: value for key, value in given.items() if value is not None} | options
     chosen: str | os.PathLike[str] | WeightsSpec | None = weights
+    bound = nullcontext()
     if name.startswith("hf-hub:"):
-        name, stated, published = open_hub_model(name)
+        reference = name
+        name, stated, published, size = open_hub_model(reference)
+        bound = Budget.of_size(reference, size)
         arguments = {**stated, **arguments}
         chosen = published if weights is None and pretrained else weights
     plan = make_plan(name, registry, pretrained=pretrained, weights=chosen, **arguments)
-    model = assemble(plan, registry)
+    with bound:
+        model = assemble(plan, registry)
     return feature_extractor(model, out_indices) if features_only else model

@@ -210,8 +210,11 @@ def _tags(backbone: str) -> tuple[str, ...]:
     return timm_index.architectures().get(backbone, ())
 
 
-def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
-    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights."""
+def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec, int]:
+    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights.
+
+    Last, the size of its largest file, which bounds what the keywords may ask for.
+    """
     from zoo.hub import open_repository
 
     config, spec = open_repository(reference)
@@ -221,7 +224,8 @@ def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
         raise ConfigError(
             f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}", where=reference
         )
-    return config.architecture, arguments, changed(spec, insertion=insertion)
+    weights = changed(spec, insertion=insertion)
+    return config.architecture, arguments, weights, config.largest_file
 
 
 def _is_path(asked: str | os.PathLike[str]) -> bool:

@@ -129,7 +129,7 @@ def bare_push(repository: str, files: dict[str, str], parent: str | None = None)
     return {"revision": info.oid}
 
 
-def build(names: list[str]) -> dict[str, Any]:
+def build(names: list[str], pretrained: bool = True) -> dict[str, Any]:
     """Build each name; of what cannot be built, the error, its seconds and its megabytes."""
     import resource
     import time
@@ -142,7 +142,7 @@ def build(names: list[str]) -> dict[str, Any]:
     for name in names:
         start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            zoo.create_model(name, pretrained=True)
+            zoo.create_model(name, pretrained=pretrained)
             outcome, raw = "built", False
         except Exception as error:
             outcome, raw = str(error), not isinstance(error, zoo.ZooError)
