@@ -169,6 +169,14 @@ def test_a_picture_must_be_one(run: Path, tmp_path: Path) -> None:
         packed(run, picture=page)
 
 
+@pytest.mark.parametrize("license", ["MIT", "Apache 2.0", "cc-by", "mine"])
+def test_a_licence_that_the_hub_refuses_is_refused_by_a_dry_run(run: Path, license: str) -> None:
+    arguments = ["push", str(run), "org/tiny", "--dry-run", "--license", license]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, UsageError) or result.exit_code == 2, result.output
+    assert "licence" in str(result.exception) + result.output
+
+
 def test_a_dry_run_sends_nothing(run: Path, tmp_path: Path) -> None:
     arguments = ["push", str(run), "org/tiny", "--dry-run", "--json", "--out", str(tmp_path / "o")]
     result = CliRunner().invoke(cli, arguments)

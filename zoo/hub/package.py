@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.files import write_atomically
-from zoo.hub import card, config, records
+from zoo.hub import card, config, licenses, records
 from zoo.hub.picture import curve_picture
 from zoo.hub.source import Source
 from zoo.remembered import content_digest
@@ -64,9 +64,10 @@ def build(
     """Everything that will lie in the repository; nothing is sent.
 
     Raises:
-        UsageError: a record is not of these weights, or the picture is none. ConfigError: a record
-        is none, or the config would not be read back.
+        UsageError: a record is not of these weights, the picture is none, or the Hub does not know
+        the licence. ConfigError: a record is none, or the config would not be read back.
     """
+    licenses.check(license or source.license)
     weights, sha256 = _weights(source)
     measured = [records.read(path) for path in record_paths]
     records.check(measured, source.name, sha256)
