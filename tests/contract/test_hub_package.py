@@ -18,7 +18,7 @@ from zoo.errors import ConfigError, CorruptWeightsError, UsageError, WeightsErro
 from zoo.hub import local_file
 from zoo.hub.config import parse
 from zoo.hub.package import Package, build
-from zoo.hub.source import open_source
+from zoo.publishing import open_source
 
 MODEL, OPTIONS = "se_test_resnet", {"num_classes": 4, "in_chans": 1}
 RECIPE = """

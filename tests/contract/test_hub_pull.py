@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from hub.client import ORDINARY, Client
 from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
+from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
 
-from zoo.errors import UsageError
+from zoo.errors import HubError, UsageError
 from zoo.hub import Request
+from zoo.hub.client import Pulse
+from zoo.hub.download import _bar
 
 GOOD = weights(0)
 
@@ -172,6 +176,17 @@ def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
     assert_refused(client.run("pull", repository=NAME), "CorruptWeightsError")
     assert hub.sent < 2**26, "no more than what the sockets buffer"
     assert_clean(client)
+
+
+def test_xet_may_transfer_more_than_the_file_but_not_rebuild_more() -> None:
+    bar = _bar("model.safetensors", 100, False, Pulse())
+    show = partial(XetDownloadProgressReporter, tqdm_class=bar, total=100, log_level=30)
+    report = partial(show, reconstruction_desc="file", transfer_desc="bytes", name="xet_get")
+    with report() as bars:
+        bars.transfer_bar.update(1000)
+        bars.reconstruction_bar.update(100)
+        with pytest.raises(HubError, match="more than the expected 100 bytes"):
+            bars.reconstruction_bar.update(1)
 
 
 def test_a_download_shows_its_progress(hub: Hub, client: Client) -> None:

@@ -38,7 +38,7 @@ def command(
     from zoo.hub.commits import check_request
     from zoo.hub.package import build
     from zoo.hub.push import push
-    from zoo.hub.source import open_source
+    from zoo.publishing import open_source
 
     check_request(repository, "main")
     with open_source(target, weights=weights, recipe=recipe) as source:

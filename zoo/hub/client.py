@@ -166,7 +166,7 @@ def translated(where: str) -> Iterator[None]:
 
     passing = (
         httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError,
-        httpx2.DecodingError,
+        httpx2.DecodingError, RuntimeError,  # Xet's errors, and those of a session just closed
     )  # fmt: skip
     try:
         yield

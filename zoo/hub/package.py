@@ -15,8 +15,8 @@ from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.files import write_atomically
 from zoo.hub import card, config, licenses, records
 from zoo.hub.picture import curve_picture
-from zoo.hub.source import Source
 from zoo.remembered import content_digest
+from zoo.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 Content: TypeAlias = bytes | BinaryIO
 _LIBRARIES = ("attention-zoo", "torch", "timm", "huggingface-hub", "safetensors")
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "picture.png", b"\xff\xd8\xff": "picture.jpg"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A built model, the file its weights came from, and what is known of its training.
+
+    `file` is None where the model's state is in no file: the weights are then those of the plain
+    backbone `untrained`, with an untrained attention.
+    """
+
+    name: str
+    model: nn.Module
+    info: Mapping[str, Any]
+    file: VerifiedFile | None = None
+    recipe: str = ""
+    data: str = ""
+    license: str = ""
+    untrained: str = ""
+    curve: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True)

@@ -5,41 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
+
+from zoo.catalogue import model_info
 from zoo.errors import UsageError
-from zoo.hub import config
+from zoo.factory import create_model
+from zoo.hub import config, fetch
+from zoo.hub.package import Source
+from zoo.plan import make_plan
+from zoo.registry import default_registry
 from zoo.remembered import read_note
 from zoo.safetensors_file import inspect
+from zoo.training.recipe import read_recipe
 from zoo.verified_file import VerifiedFile, local_file
-
-if TYPE_CHECKING:
-    from torch import nn
 
 WEIGHTS, RECIPE, CURVE = "model.safetensors", "recipe.toml", "curve.csv"
 CONFIG, MANIFEST = "config.json", "zoo.json"
-
-
-@dataclass(slots=True, kw_only=True)
-class Source:
-    """A built model, the file its weights came from, and what is known of its training.
-
-    `file` is None where the model's state is in no file: the weights are then those of the plain
-    backbone `untrained`, with an untrained attention.
-    """
-
-    name: str
-    model: nn.Module
-    info: Mapping[str, Any]
-    file: VerifiedFile | None = None
-    recipe: str = ""
-    data: str = ""
-    license: str = ""
-    untrained: str = ""
-    curve: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @contextmanager
@@ -108,8 +92,6 @@ def _described(folder: Path, file: VerifiedFile) -> tuple[str, dict[str, Any]]:
 
 
 def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
-    from zoo.training.recipe import read_recipe
-
     settings = read_recipe(path)
     return settings.model, dict(settings.model_options), path.read_text(), settings.data.name
 
@@ -117,9 +99,6 @@ def _read_recipe(path: Path) -> tuple[str, dict[str, Any], str, str]:
 def _built(
     name: str, options: Mapping[str, Any], recipe: str, data: str, file: VerifiedFile
 ) -> Source:
-    from zoo.catalogue import model_info
-    from zoo.factory import create_model
-
     model = create_model(name, weights=file.path, **options)
     _same_file(model, file)
     return Source(
@@ -129,12 +108,6 @@ def _built(
 
 
 def _from_name(name: str, weights: str, recipe: Path | None, stack: ExitStack) -> Source:
-    from zoo.catalogue import model_info
-    from zoo.factory import create_model
-    from zoo.hub import fetch
-    from zoo.plan import make_plan
-    from zoo.registry import default_registry
-
     plan = make_plan(
         name, default_registry(), pretrained=not weights, weights=weights or None, options={}
     )
