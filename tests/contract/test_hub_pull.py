@@ -17,8 +17,8 @@ from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressRep
 
 from zoo.errors import HubError, UsageError
 from zoo.hub import Request
-from zoo.hub.client import Pulse
-from zoo.hub.download import _bar
+from zoo.hub.client import Clock
+from zoo.hub.download import progress_bar
 
 GOOD = weights(0)
 
@@ -179,7 +179,7 @@ def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
 
 
 def test_xet_may_transfer_more_than_the_file_but_not_rebuild_more() -> None:
-    bar = _bar("model.safetensors", 100, False, Pulse())
+    bar = progress_bar("model.safetensors", 100, False, Clock())
     show = partial(XetDownloadProgressReporter, tqdm_class=bar, total=100, log_level=30)
     report = partial(show, reconstruction_desc="file", transfer_desc="bytes", name="xet_get")
     with report() as bars:

@@ -102,8 +102,8 @@ def answer(content: bytes) -> None:
     with client.translated("fuzz"):
         value = json.loads(content)
         info = ModelInfo(**value) if isinstance(value, dict) else ModelInfo(id="x", siblings=value)
-        commits._entries(info.siblings or (), "rfilename")
-        commits._entries([RepoFile(**row) for row in value], "path")
+        commits._entries(info.siblings or ())
+        commits._entries([RepoFile(**row) for row in value])
 
 
 def plugin(junk: Any) -> None:

@@ -41,12 +41,12 @@ SETTINGS = "check HF_ENDPOINT, HF_TOKEN, SSL_CERT_FILE and the proxies (HTTPS_PR
 
 
 class UnreachableError(HubError):
-    """No usable answer came: a verified copy in the cache may serve instead."""
+    """No usable answer came: a verified copy in the cache may serve instead.
 
+    If it `passes`, the next attempt may get an answer, after `wait` seconds if the Hub said so.
+    """
 
-class PassingError(UnreachableError):
-    """No usable answer came, but the next attempt may get one, after `wait` seconds."""
-
+    passes = False
     wait: float | None = None
 
 
@@ -60,9 +60,15 @@ class Clock:
 
     seconds: float | None = None
     end: float = field(init=False)
+    heard: float = field(init=False)  # when something last came from the Hub
 
     def __post_init__(self) -> None:
-        self.end = float("inf") if self.seconds is None else time.monotonic() + self.seconds
+        self.beat()
+        self.end = float("inf") if self.seconds is None else self.heard + self.seconds
+
+    def beat(self) -> None:
+        """Say that something has come."""
+        self.heard = time.monotonic()
 
     def left(self, at_most: float, after: str = "") -> float:
         """Seconds that may still be spent, `at_most` so many; `UnreachableError` if none."""
@@ -81,24 +87,7 @@ class Clock:
         self.left(0, after)
 
 
-class Pulse:
-    """When something last came from the Hub."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def beat(self) -> None:
-        self.last = time.monotonic()
-
-
-def call(
-    function: Callable[[], T],
-    *,
-    where: str,
-    clock: Clock,
-    attempts: int = ATTEMPTS,
-    pulse: Pulse | None = None,
-) -> T:
+def call(function: Callable[[], T], *, where: str, clock: Clock, attempts: int = ATTEMPTS) -> T:
     """What `function`, a call of the Hub's client, returns; tried again after passing failures.
 
     Raises:
@@ -108,9 +97,9 @@ def call(
     for attempt in range(1, attempts + 1):
         try:
             with translated(where):
-                return bounded(function, clock, pulse)
-        except PassingError as error:
-            if attempt == attempts:
+                return bounded(function, clock)
+        except UnreachableError as error:
+            if attempt == attempts or not error.passes:
                 raise
             delay = min(BACKOFF * 2 ** (attempt - 1), BACKOFF_CAP)
             if error.wait is not None:
@@ -120,18 +109,17 @@ def call(
     raise AssertionError("an operation has at least one attempt")
 
 
-def bounded(function: Callable[[], T], clock: Clock, pulse: Pulse | None = None) -> T:
+def bounded(function: Callable[[], T], clock: Clock) -> T:
     """Run `function` in a thread, and end it at the deadline or when nothing comes for long."""
-    pulse = pulse or Pulse()
-    pulse.beat()
+    clock.beat()
     outcome: Future[T] = Future()
     thread = Thread(target=_settle, args=(outcome, copy_context().run, function), daemon=True)
     thread.start()
     try:
         while not outcome.done():
-            silence = pulse.last + PATIENCE - time.monotonic()
+            silence = clock.heard + PATIENCE - time.monotonic()
             if silence <= 0:
-                raise PassingError(f"nothing came from the Hub for {PATIENCE:g} s")
+                raise _passing(f"nothing came from the Hub for {PATIENCE:g} s", "")
             wait([outcome], timeout=clock.left(silence))
         return outcome.result()
     except BaseException:
@@ -179,9 +167,7 @@ def translated(where: str) -> Iterator[None]:
         if isinstance(error, HfHubHTTPError):
             raise _refusal(error, where) from None
         if isinstance(error, passing) or _is_short(error):
-            raise PassingError(f"the Hub gave no complete answer: {_text(error)}", where=where,
-                               remedy="try again later, or work from the cache with "
-                               "HF_HUB_OFFLINE=1") from None  # fmt: skip
+            raise _passing(f"the Hub gave no complete answer: {_text(error)}", where) from None
         raise UnreachableError(
             f"the Hub cannot be asked: {_text(error)}", where=where, remedy=SETTINGS
         ) from None
@@ -217,11 +203,17 @@ def _refusal(error: Any, where: str) -> HubError:
     said = str(error.server_message or "").strip().splitlines()
     what = f"HTTP {status}" + (f": {said[0][:200]}" if said else "")
     if status in TRANSIENT or status >= 500:
-        passing = PassingError(f"the Hub answers {what}", where=where, remedy="try again later")
         after = error.response.headers.get("Retry-After", "").strip()
-        passing.wait = float(after) if re.fullmatch(r"\d{1,9}", after) else None
-        return passing
+        wait = float(after) if re.fullmatch(r"\d{1,9}", after) else None
+        return _passing(f"the Hub answers {what}", where, wait)
     return HubError(f"the Hub refuses with {what}", where=where, remedy=REMEDIES.get(status, ""))
+
+
+def _passing(what: str, where: str, wait: float | None = None) -> UnreachableError:
+    remedy = "try again later, or work from the cache with HF_HUB_OFFLINE=1"
+    error = UnreachableError(what, where=where, remedy=remedy)
+    error.passes, error.wait = True, wait
+    return error
 
 
 def api() -> Any:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zoo import remembered
 from zoo.errors import CorruptWeightsError, HubError
 from zoo.files import write_atomically
-from zoo.hub.client import Clock, Pulse, call
-from zoo.hub.commits import Commit
+from zoo.hub.client import Clock, call
+from zoo.hub.commits import Commit, Entry
 from zoo.hub.request import (
     Expected,
     Request,
@@ -25,13 +23,13 @@ from zoo.hub.request import (
     open_verified,
     repository_folder,
 )
-from zoo.verified_file import VerifiedFile, open_regular
+from zoo.verified_file import VerifiedFile
 from zoo.version import __version__
 
 logger = logging.getLogger("zoo.hub")
 
 
-class _TooLongError(HubError):
+class TooLongError(HubError):
     """More bytes come than there should be."""
 
 
@@ -43,24 +41,25 @@ def fetch_file(
     request: Request, commit: Commit, clock: Clock, progress: bool | None = None
 ) -> VerifiedFile:
     """The file of a resolved commit: a verified copy from the cache, or a download."""
-    entry = commit.entry(request.filename)
+    entry, expected = commit.entry(request.filename), expected_of(request, commit)
     if entry.size > request.max_size:
         raise HubError(f"{entry.size} bytes are too many for this file", where=str(request))
-    expected = expected_of(request, commit)
     folder = repository_folder(request.repository)
-    path = cached_path(request, commit.sha)
-    file = open_verified(request, path, commit.sha, expected)
+    file = open_verified(request, cached_path(request, commit.sha), commit.sha, expected)
     if file is None:
-        # Another commit's copy of the same content: the client will only link to it.
-        blob = folder / "blobs" / entry.digest
-        copy = open_verified(request, blob, commit.sha, expected)
+        # Another commit may have the same content: then the client will only link to it.
+        copy = open_verified(request, folder / "blobs" / entry.digest, commit.sha, expected)
         try:
+            if copy is None:
+                _discard(folder / "blobs" / entry.digest)
             file = _download(request, commit, expected, clock, progress)
         except CacheError:
             if copy is None:
                 raise
-            logger.info("%s: the cache cannot be written, %s serves as it is", request, blob)
+            logger.info("%s: the cache cannot be written, %s serves", request, copy.path)
             return copy
+        if copy:
+            copy.close()
     _write_ref(folder / "refs" / request.revision, request, commit.sha)
     return file
 
@@ -69,42 +68,37 @@ def _download(
     request: Request, commit: Commit, expected: Expected, clock: Clock, progress: bool | None
 ) -> VerifiedFile:
     """Download, at most twice; what does not verify is taken out of the cache again."""
-    size, found = commit.entry(request.filename).size, ""
-    _check_room(size)
     for _ in range(2):
-        _discard_unverified(request, commit, expected)
+        damaged = cached_path(request, commit.sha)
+        if damaged:  # the client would serve it
+            _discard(damaged)
         try:
-            path = _client_download(request, commit, expected, size, clock, progress)
-        except _TooLongError:
-            found = f"more than {size} bytes"
+            path = _client_download(request, commit, clock, progress)
+        except TooLongError as error:
+            logger.warning("%s: %s", request, error.what)
             continue
         file = open_verified(request, path, commit.sha, expected)
         if file:
             return file
-        found = _digest(path, expected.algorithm)
         _discard(path)
-        logger.warning("%s: downloaded %s %s", request, expected.algorithm, found)
     raise CorruptWeightsError(
         f"the download is not what was promised, twice: expected {expected.algorithm} "
-        f"{expected.digest}, found {found}",
+        f"{expected.digest}",
         where=str(request),
         remedy="try again later; if it stays so, tell the repository's owner",
     )
 
 
-def _client_download(
-    request: Request, commit: Commit, expected: Expected, size: int, clock: Clock,
-    progress: bool | None,
-) -> Path:  # fmt: skip
+def _client_download(request: Request, commit: Commit, clock: Clock, progress: bool | None) -> Path:
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    pulse = Pulse()
+    entry = commit.entry(request.filename)
     url = hf_hub_url(request.repository, request.filename, revision=commit.sha)
     ask = partial(call, where=str(request), clock=clock)
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    answer = ask(lambda: get_hf_file_metadata(url, timeout=timeout))
-    _check_name(answer.etag or "", expected, request)
-    bar = _bar(request.filename, size, progress, pulse)
+    seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    answer = ask(lambda: get_hf_file_metadata(url, timeout=seconds))
+    _check_name(answer.etag or "", entry, request)
+    bar = progress_bar(request.filename, entry.size, progress, clock)
 
     def download() -> str:
         with _cache_errors():
@@ -113,20 +107,20 @@ def _client_download(
                 library_name="attention-zoo", library_version=__version__,
             )  # fmt: skip
 
-    path = Path(ask(download, pulse=pulse))
+    path = Path(ask(download))
     if commit_of(request, path) != commit.sha:
         raise HubError(f"the Hub answers with another commit: {path}", where=str(request))
     return path
 
 
-def _check_name(etag: str, expected: Expected, request: Request) -> None:
+def _check_name(etag: str, entry: Entry, request: Request) -> None:
     """The client names its copy by the ETag: refuse one that leads elsewhere, or to other content.
 
     Mirrors may give other ETags than the Hub's digests; such a one must be a plain, new name.
     """
-    blobs = repository_folder(request.repository) / "blobs"
+    blob = repository_folder(request.repository) / "blobs" / etag
     plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,127}", etag)
-    if etag != expected.digest and (not plain or (blobs / etag).exists()):
+    if etag != entry.digest and (not plain or blob.exists()):
         raise HubError(
             f"the Hub's answer for the file names other content: ETag {etag[:140]!r}",
             where=str(request),
@@ -134,8 +128,8 @@ def _check_name(etag: str, expected: Expected, request: Request) -> None:
         )
 
 
-def _bar(filename: str, size: int, show: bool | None, pulse: Pulse) -> Any:
-    """The client's progress bar, which also refuses to go on when more comes than there should."""
+def progress_bar(filename: str, size: int, show: bool | None, clock: Clock) -> Any:
+    """The client's progress bar, which also stops a download of more than `size` bytes."""
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
@@ -149,10 +143,10 @@ def _bar(filename: str, size: int, show: bool | None, pulse: Pulse) -> Any:
             super().__init__(*arguments, **{**options, "desc": filename})
 
         def update(self, n: float | None = 1) -> bool | None:
+            clock.beat()
             self.received += int(n or 0)
-            pulse.beat()
             if self.received > self.limit:
-                raise _TooLongError(f"more than the expected {size} bytes came", where=filename)
+                raise TooLongError(f"more than the expected {size} bytes came", where=filename)
             return super().update(n)
 
     return Bar
@@ -161,60 +155,22 @@ def _bar(filename: str, size: int, show: bool | None, pulse: Pulse) -> Any:
 @contextmanager
 def _cache_errors() -> Iterator[None]:
     """An error of the file system, which has a number, is not one of the network."""
+    from huggingface_hub import constants
+
     try:
         yield
     except OSError as error:
         if error.errno is None:
             raise
-        raise _unwritable(str(error)) from None
-
-
-def _unwritable(why: str) -> HubError:
-    from huggingface_hub import constants
-
-    return CacheError(
-        f"the cache cannot be written: {why}",
-        where=str(constants.HF_HUB_CACHE),
-        remedy="set HF_HOME to a folder that can be written and has room",
-    )
-
-
-def _check_room(size: int) -> None:
-    from huggingface_hub import constants
-
-    place = Path(constants.HF_HUB_CACHE)
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    with _cache_errors():
-        if shutil.disk_usage(place).free < size:
-            raise _unwritable(f"{size} bytes do not fit on the disk")
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    try:
-        with open_regular(path) as file:
-            return remembered.digest(file, algorithm)
-    except OSError as error:
-        return str(error)
-
-
-def _discard_unverified(request: Request, commit: Commit, expected: Expected) -> None:
-    """Take damaged copies out of the cache, which the client would serve."""
-    blob = repository_folder(request.repository) / "blobs" / expected.digest
-    for path in (cached_path(request, commit.sha), blob):
-        if path is not None and path.exists() and not _is_verified(request, path, expected):
-            _discard(path)
-
-
-def _is_verified(request: Request, path: Path, expected: Expected) -> bool:
-    file = open_verified(request, path, "", expected)
-    if file:
-        file.close()
-    return file is not None
+        raise CacheError(
+            f"the cache cannot be written: {error}",
+            where=str(constants.HF_HUB_CACHE),
+            remedy="set HF_HOME to a folder that can be written and has room",
+        ) from None
 
 
 def _discard(path: Path) -> None:
-    """Remove a file of the cache and the blob that it links to."""
+    """Remove a file of the cache, and the blob that it links to."""
     with _cache_errors():
         for place in (path.resolve(), path):
             place.unlink(missing_ok=True)
@@ -222,10 +178,8 @@ def _discard(path: Path) -> None:
 
 def _write_ref(path: Path, request: Request, commit: str) -> None:
     """Let the branch lead to the commit, as the client does; a cache may be read-only."""
-    if request.revision == commit:
-        return
     try:
-        if not path.exists() or path.read_bytes() != commit.encode():
+        if request.revision != commit and (not path.exists() or path.read_text() != commit):
             write_atomically(path, commit.encode())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         logger.info("%s: the cache cannot be written: %s", request, error)

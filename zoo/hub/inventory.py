@@ -88,17 +88,18 @@ def _look(repository: str, commit: str, filename: str, path: Path, verify: bool)
 
 
 def _verify(repository: str, commit: str, filename: str, path: Path) -> tuple[str, str]:
+    algorithm = expected = ""
     try:
         request = Request(repository=repository, revision=commit, filename=filename)
-        expected = expected_in_cache(request, path)
+        algorithm, expected, _ = expected_in_cache(request, path)
     except UsageError:  # others may have stored names that the zoo does not ask for
-        expected = None
+        pass
     with open_regular(path) as file:
         sha256 = remembered.content_digest(file, "sha256")
-        found = remembered.content_digest(file, expected.algorithm) if expected else ""
-    if expected is None:
+        found = remembered.content_digest(file, algorithm) if algorithm == "git" else sha256
+    if not algorithm:
         return "unverifiable", sha256
-    return ("ok" if found == expected.digest else "corrupt"), sha256
+    return ("ok" if found == expected else "corrupt"), sha256
 
 
 def prune(dry_run: bool = False) -> list[Path]:

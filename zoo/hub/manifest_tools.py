@@ -85,8 +85,9 @@ def _check(spec: WeightsSpec) -> tuple[str, str]:
         return "ok", spec.path
     commit = resolve(spec.repository, spec.revision or "main", clock=Clock(60.0), fresh=True)
     entry = commit.entry(spec.filename)
-    if spec.sha256 and entry.sha256 and entry.sha256 != spec.sha256:
-        return "failed", f"the Hub has sha256 {entry.sha256}, the manifest {spec.sha256}"
+    sha256 = entry.digest if entry.algorithm == "sha256" else ""
+    if spec.sha256 and sha256 and sha256 != spec.sha256:
+        return "failed", f"the Hub has sha256 {sha256}, the manifest {spec.sha256}"
     if spec.revision and spec.sha256:
         return "ok", f"{spec.repository}@{commit.sha}"
-    return "unpinned", f'{spec.repository}: revision = "{commit.sha}", sha256 = "{entry.sha256}"'
+    return "unpinned", f'{spec.repository}: revision = "{commit.sha}", sha256 = "{sha256}"'

@@ -66,7 +66,7 @@ def _pinned_copy(request: Request) -> VerifiedFile | None:
         return None
     path = cached_path(request)
     expected = expected_in_cache(request, path) if path else None
-    if path is None or expected is None:
+    if path is None or expected is None or expected.said_by == "unverified":
         return None
     return open_verified(request, path, commit_of(request, path), expected)
 
@@ -85,11 +85,11 @@ def _cached_copy(request: Request, why: str) -> VerifiedFile:
     file = open_verified(request, path, commit, expected)
     if file is None:
         raise CorruptWeightsError(
-            f"the cached copy does not have the digest {expected.digest if expected else ''}",
+            f"the cached copy does not have the digest {expected.digest}",
             where=str(path),
             remedy=f"online: zoo pull hf-hub:{request.repository} fetches it anew",
         )
-    if expected is None:
+    if expected.said_by == "unverified":
         logger.warning("%s: nothing says what the cached copy must hash to", path)
     logger.warning("%s: using the cached copy of commit %s (%s)", request, commit[:12], why)
     return file

@@ -194,9 +194,8 @@ class _Push:
         """Names of files that the commit lacks or has with another digest."""
         return [
             name
-            for name, (sha256, git) in self.digests.items()
-            if (entry := commit.files.get(name)) is None
-            or entry.digest != (sha256 if entry.sha256 else git)
+            for name, digests in self.digests.items()
+            if (entry := commit.files.get(name)) is None or entry.digest not in digests
         ]
 
     def read_back(self, revision: str) -> None:

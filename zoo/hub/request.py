@@ -7,10 +7,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from zoo import remembered
 from zoo.errors import CorruptWeightsError
-from zoo.hub.commits import SIZE_LIMIT, Commit, Entry, check_request, known_commit
+from zoo.hub.commits import SIZE_LIMIT, Commit, check_request, known_commit
 from zoo.verified_file import DigestFrom, VerifiedFile, open_regular
 
 logger = logging.getLogger("zoo.hub")
@@ -33,12 +34,11 @@ class Request:
         return f"{self.repository}@{self.revision}: {self.filename}"
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """The digest that the content must have, and who says so."""
 
-    digest: str
     algorithm: str
+    digest: str
     said_by: DigestFrom
 
 
@@ -55,10 +55,9 @@ def cached_path(request: Request, revision: str = "") -> Path | None:
     """Where the client has the file of a revision, by default that of the request."""
     from huggingface_hub import try_to_load_from_cache
 
+    wanted = revision or request.revision
     try:
-        found = try_to_load_from_cache(
-            request.repository, request.filename, revision=revision or request.revision
-        )
+        found = try_to_load_from_cache(request.repository, request.filename, revision=wanted)
     except (OSError, ValueError):  # a cache that cannot be read is one that has nothing
         return None
     return Path(found) if isinstance(found, str) else None
@@ -69,49 +68,38 @@ def commit_of(request: Request, path: Path) -> str:
     return path.parts[-1 - len(request.filename.split("/"))]
 
 
-def expected_of(request: Request, commit: Commit) -> Expected:
-    """The digest that is pinned, or else the one that the Hub gives for the commit."""
-    entry = commit.entry(request.filename)
-    if request.sha256 and entry.sha256 not in ("", request.sha256):
-        raise CorruptWeightsError(
-            f"the repository no longer holds the pinned file: expected sha256 {request.sha256}, "
-            f"the Hub has {entry.sha256}",
-            where=str(request),
-            remedy="zoo weights check; pin the commit that holds it (revision=)",
-        )
-    return _pinned(request) or _promised(entry)
+def expected_of(request: Request, commit: Commit | None, path: Path | None = None) -> Expected:
+    """The digest that is pinned, or else the one that the Hub gives, or gave, for the commit.
 
-
-def expected_in_cache(request: Request, path: Path) -> Expected | None:
-    """The digest of a cached file, without the network: pinned, once given by the Hub, or None."""
-    commit = known_commit(request.repository, commit_of(request, path))
+    Without the Hub's word, the name of the blob at `path`, which the client takes from the Hub's
+    answer; `unverified` where nothing says it.
+    """
     entry = commit.files.get(request.filename) if commit else None
-    return _pinned(request) or (_promised(entry) if entry else _blob_name(path))
+    if request.sha256:
+        if entry and entry.algorithm == "sha256" and entry.digest != request.sha256:
+            raise CorruptWeightsError(
+                "the repository no longer holds the pinned file: expected sha256 "
+                f"{request.sha256}, the Hub has {entry.digest}",
+                where=str(request),
+                remedy="zoo weights check; pin the commit that holds it (revision=)",
+            )
+        return Expected("sha256", request.sha256, "manifest")
+    if entry:
+        return Expected(entry.algorithm, entry.digest, "hub")
+    name = os.path.basename(os.path.realpath(path)) if path else ""
+    algorithm = {64: "sha256", 40: "git"}.get(len(name)) if re.fullmatch("[0-9a-f]+", name) else ""
+    return Expected(algorithm, name, "cache") if algorithm else Expected("", "", "unverified")
 
 
-def _pinned(request: Request) -> Expected | None:
-    return Expected(request.sha256, "sha256", "manifest") if request.sha256 else None
-
-
-def _promised(entry: Entry) -> Expected:
-    return Expected(entry.digest, "sha256" if entry.sha256 else "git", "hub")
-
-
-def _blob_name(path: Path) -> Expected | None:
-    """The Hub client names blobs by their digest as the Hub gave it."""
-    name = os.path.basename(os.path.realpath(path))
-    algorithm = {64: "sha256", 40: "git"}.get(len(name))
-    return Expected(name, algorithm, "cache") if algorithm and _is_hex(name) else None
-
-
-def _is_hex(name: str) -> bool:
-    return re.fullmatch(r"[0-9a-f]+", name) is not None
+def expected_in_cache(request: Request, path: Path) -> Expected:
+    """The digest of a cached file, without the network."""
+    return expected_of(request, known_commit(request.repository, commit_of(request, path)), path)
 
 
 def open_verified(
-    request: Request, path: Path | None, commit: str, expected: Expected | None
+    request: Request, path: Path | None, commit: str, expected: Expected
 ) -> VerifiedFile | None:
-    """The file at `path` if it is there and has the digest (or, for None, whatever it has)."""
+    """The file at `path`, if it is there and has the digest that is expected, if any is."""
     try:
         handle = open_regular(path) if path else None
     except OSError:
@@ -119,20 +107,16 @@ def open_verified(
     if path is None or handle is None:
         return None
     try:
-        if expected and remembered.digest(handle, expected.algorithm) != expected.digest:
-            logger.warning("%s does not have the digest %s", path, expected.digest)
-            handle.close()
-            return None
-        return VerifiedFile(
-            path=path,
-            handle=handle,
-            sha256=remembered.digest(handle),
-            source="hub",
-            digest_from=expected.said_by if expected else "unverified",
-            repository=request.repository,
-            revision=commit,
-            filename=request.filename,
-        )
+        found = remembered.digest(handle, expected.algorithm) if expected.algorithm else ""
+        if found == expected.digest:
+            return VerifiedFile(
+                path=path, handle=handle, sha256=remembered.digest(handle), source="hub",
+                digest_from=expected.said_by, repository=request.repository, revision=commit,
+                filename=request.filename,
+            )  # fmt: skip
+        logger.warning("%s has the digest %s, not %s", path, found, expected.digest)
+        handle.close()
+        return None
     except BaseException:
         handle.close()
         raise
