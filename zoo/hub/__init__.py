@@ -1,6 +1,8 @@
 """Weights over the Hub: fetched once, verified always, usable offline.
 
 `fetch(spec)` gives the open, verified file of a `WeightsSpec`; `local_file(path)` that of a user.
+The Hub's client does the transfers. It is imported in the functions that call it, since that takes
+a fifth of a second, which commands that need no network should not cost.
 """
 
 from __future__ import annotations

@@ -105,7 +105,10 @@ def _verify(repository: str, commit: str, filename: str, path: Path) -> tuple[st
 def prune(dry_run: bool = False) -> list[Path]:
     """Remove corrupt files, links to nothing, abandoned downloads and records of files now gone.
 
-    What verifies is kept, and so is what cannot be verified. Returns what was removed.
+    What verifies is kept, and so is what cannot be verified or read. Returns what was removed.
+
+    Raises:
+        HubError: something cannot be removed.
     """
     doomed: list[Path] = []
     for file in cached_files(verify=True):
@@ -113,13 +116,20 @@ def prune(dry_run: bool = False) -> list[Path]:
             doomed += [file.path.resolve(), file.path]
         elif file.status == "missing":
             doomed.append(file.path)
-    young = time.time() - HALF_DONE
-    for path in hub_cache().glob("models--*/blobs/*.incomplete"):
-        if path.stat().st_mtime < young:
-            doomed.append(path)
-    doomed = list(dict.fromkeys(doomed))
-    if not dry_run:
+    doomed = list(dict.fromkeys([*doomed, *_abandoned()]))
+    if dry_run:
+        return doomed
+    try:
         for path in doomed:
             path.unlink(missing_ok=True)
         remembered.forget_all()
+    except OSError as error:
+        raise HubError(f"the cache cannot be cleared: {error}", where=str(hub_cache())) from None
     return doomed
+
+
+def _abandoned() -> list[Path]:
+    """Downloads that were not finished, and are too old to be still running."""
+    young = time.time() - HALF_DONE
+    unfinished = hub_cache().glob("models--*/blobs/*.incomplete")
+    return [path for path in unfinished if path.exists() and path.stat().st_mtime < young]

@@ -117,6 +117,10 @@ def open_verified(
         logger.warning("%s has the digest %s, not %s", path, found, expected.digest)
         handle.close()
         return None
+    except OSError as error:
+        logger.warning("%s cannot be read: %s", path, error)
+        handle.close()
+        return None
     except BaseException:
         handle.close()
         raise
