@@ -26,7 +26,6 @@ from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.mechanisms import build_attention, check_options, option_names
 from zoo.plan import Plan
 from zoo.registry import Registry
-from zoo.safetensors_file import inspect
 from zoo.specs import WeightsSpec
 from zoo.targets import resolve
 from zoo.weights import load
@@ -44,7 +43,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         model = _construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
     with torch.random.fork_rng(devices=[]), _open(plan.weights) as file:
-        with Budget.of_shapes(str(file.path), inspect(file).shapes), SkipInit():
+        with SkipInit(Budget.of_file(file)):
             model = _construct(plan, registry)
             plan = plan if plan.warm else _insert(plan, registry, model)
         config = _weights_config(plan, model)

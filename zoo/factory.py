@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from zoo.assemble import assemble, check_arguments
-from zoo.budget import Budget
+from zoo.budget import Bounded, Budget
 from zoo.features import feature_extractor
 from zoo.mechanisms import create_attention
 from zoo.plan import make_plan, open_hub_model
@@ -81,7 +81,7 @@ def create_model(
     if name.startswith("hf-hub:"):
         reference = name
         name, stated, published, size = open_hub_model(reference)
-        bound = Budget.of_size(reference, size)
+        bound = Bounded(Budget.of_size(reference, size))
         arguments = {**stated, **arguments}
         chosen = published if weights is None and pretrained else weights
     plan = make_plan(name, registry, pretrained=pretrained, weights=chosen, **arguments)

@@ -104,8 +104,10 @@ def resolve(
     if not files:  # a server that lists digests in the tree only
         tree = ask(lambda: list(hub.list_repo_tree(repository, recursive=True, revision=sha)))
         files = _entries(tree)
-    remembered.write_note(_note(repository, sha), files)
-    return Commit(repository, sha, files)
+    commit = Commit(repository, sha, files)
+    if commit != known_commit(repository, sha):
+        remembered.write_note(_note(repository, sha), files)
+    return commit
 
 
 def known_commit(repository: str, sha: str) -> Commit | None:
