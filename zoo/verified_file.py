@@ -100,17 +100,21 @@ def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
     """
     path = Path(path).expanduser()
     try:
-        handle = open_regular(path)
+        handle, digest = _hashed(path)
     except (OSError, ValueError) as error:
         raise WeightsNotFoundError(
             f"the weights file cannot be opened: {getattr(error, 'strerror', None) or error}",
             where=str(path),
         ) from None
+    return VerifiedFile(
+        path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
+    )
+
+
+def _hashed(path: Path) -> tuple[BinaryIO, str]:
+    handle = open_regular(path)
     try:
-        digest = remembered.digest(handle)
-        return VerifiedFile(
-            path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
-        )
+        return handle, remembered.digest(handle)
     except BaseException:
         handle.close()
         raise
@@ -128,14 +132,13 @@ def bundled_file(spec: WeightsSpec) -> VerifiedFile:
     try:
         with ExitStack() as stack:
             path = stack.enter_context(resources.as_file(resources.files(package) / name))
-            handle = open_regular(path)
+            handle, found = _hashed(path)
     except (ImportError, OSError, ValueError, TypeError) as error:
         raise WeightsNotFoundError(
             f"the bundled weights are not installed ({error})",
             where=where,
             remedy=f"reinstall the distribution that provides {package}",
         ) from None
-    found = remembered.digest(handle)
     if found != spec.sha256:
         handle.close()
         raise CorruptWeightsError(

@@ -161,13 +161,27 @@ def test_retry_after_is_honoured_up_to_the_deadline(hub: Hub, client: Client) ->
     assert time.monotonic() - start < 5
 
 
-def test_a_server_that_drips_is_cut_off_at_the_deadline(hub: Hub, client: Client) -> None:
+@pytest.mark.parametrize("place", ["data", "info"])
+def test_a_server_that_drips_is_cut_off_at_the_deadline(
+    hub: Hub, client: Client, place: str
+) -> None:
     fill(hub)
-    hub.faults.add("drip", "data")
+    hub.faults.add("drip", place)
     start = time.monotonic()
     assert_refused(client.run("pull", repository=NAME, deadline=1.5), "UnreachableError")
     assert time.monotonic() - start < 6
     assert_clean(client)
+
+
+@pytest.mark.slow
+def test_a_server_that_says_come_back_tomorrow(hub: Hub, client: Client) -> None:
+    """The client would wait for a day, with the file's lock in its hand."""
+    fill(hub)
+    hub.faults.add("status", "data", times=1, status=429, headers={"Retry-After": "86400"})
+    start = time.monotonic()
+    assert_refused(client.run("pull", repository=NAME, deadline=2), "UnreachableError")
+    assert time.monotonic() - start < 10
+    assert_good(client.run("pull", repository=NAME))
 
 
 def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
@@ -324,7 +338,6 @@ SETTINGS = {
     "certificates that are not there": {"SSL_CERT_FILE": "/no/such/file"},
     "certificates that are none": {"SSL_CERT_FILE": __file__},
     "a token that is not ASCII": {"HF_TOKEN": "hf_g\u00f6\u00f6d"},
-    "a token that no header can hold": {"HF_TOKEN": "hf_\x01hf_secret"},
     "an endpoint that is none": {"HF_ENDPOINT": "nonsense"},
     "an endpoint of an unknown scheme": {"HF_ENDPOINT": "gopher://127.0.0.1"},
 }
@@ -341,10 +354,8 @@ def test_settings_that_cannot_be_used_leave_the_verified_copy(
     result = client.run("pull", repository=NAME, env=SETTINGS[name])
     assert_good(result)
     assert "using the cached copy of commit" in result["stderr"]
-    assert "hf_secret" not in result["stderr"]
     absent = client.run("pull", repository="org/other", env=SETTINGS[name], deadline=3)
     assert_refused(absent, "UnreachableError")
-    assert "hf_secret" not in absent["what"] + absent["stderr"]
 
 
 def test_a_vanished_network_uses_the_cache_and_says_so(hub: Hub, client: Client) -> None:

@@ -193,8 +193,7 @@ def _is_short(error: BaseException) -> bool:
 
 def _text(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
-    text = re.sub(r"Bearer [^'\"\s]+", "Bearer ...", lines[0])[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:200]}".removesuffix(": ")
 
 
 def _refusal(error: Any, where: str) -> HubError:
