@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 from zoo import remembered
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
@@ -20,7 +19,7 @@ DigestFrom: TypeAlias = Literal["manifest", "hub", "cache", "computed", "unverif
 
 
 @dataclass(slots=True, kw_only=True)
-class VerifiedFile:
+class VerifiedFile(AbstractContextManager["VerifiedFile"]):
     """An open file whose content has the digest `sha256`; a context manager that closes it.
 
     Attributes:
@@ -70,15 +69,7 @@ class VerifiedFile:
     def close(self) -> None:
         self.handle.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
