@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hub.client import Client
+from hub.client import ORDINARY, Client
 from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
@@ -60,6 +60,27 @@ def test_cache_finds_and_removes_what_is_corrupt(hub: Hub, client: Client) -> No
     assert not blob.exists() and not abandoned.exists()
     listed = json.loads(client.cli("cache", "list", "--json").stdout)
     assert [row["filename"] for row in listed] == ["config.json"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "pipe", "loop"])
+def test_what_cannot_be_read_is_not_called_intact(hub: Hub, client: Client, what: str) -> None:
+    fill(hub, config=CONFIG)
+    client.cli("pull", f"hf-hub:{NAME}")
+    (blob,) = [p for p in client.blobs_of(NAME) if p.name == sha256(weights(0))]
+    snapshot = next((client.home / "hub").glob("models--*/snapshots/*"))
+    if what == "pipe":
+        blob.unlink()
+        os.mkfifo(blob)
+    elif what == "loop":
+        blob.unlink()
+        blob.symlink_to(blob.name)
+    else:
+        (blob if what == "file" else snapshot).chmod(0)
+    done = client.cli("cache", "verify", "--json", popen=ORDINARY)
+    snapshot.chmod(0o755)
+    assert done.returncode == 1, done.stdout
+    rows = [row for row in json.loads(done.stdout) if row["status"] != "ok"]
+    assert [row["status"] for row in rows] == ["unreadable"], rows
 
 
 def test_a_manifest_is_written_pinned_and_checked(hub: Hub, client: Client, tmp_path: Path) -> None:

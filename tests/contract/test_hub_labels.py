@@ -18,7 +18,7 @@ from safetensors.torch import save
 from zoo.data.classes import match_names
 from zoo.data.vocabulary import ModelClasses
 from zoo.errors import ConfigError
-from zoo.hub.config import parse
+from zoo.weights.config import parse
 
 NAMES = ["zebra", "ant", "Mole", "tiger cat"]
 

@@ -19,9 +19,9 @@ import zoo
 from zoo.cli import cli
 from zoo.errors import ConfigError, CorruptWeightsError, UsageError, WeightsError
 from zoo.hub import local_file
-from zoo.hub.config import parse
-from zoo.hub.package import Package, build
-from zoo.hub.source import open_source
+from zoo.publish.package import Package, build
+from zoo.publish.source import open_source
+from zoo.weights.config import parse
 
 MODEL, OPTIONS = "se_test_resnet", {"num_classes": 4, "in_chans": 1}
 RECIPE = """
@@ -205,6 +205,14 @@ def test_a_picture_must_be_one(run: Path, tmp_path: Path) -> None:
     page.write_text("<html>")
     with pytest.raises(UsageError, match="PNG"):
         packed(run, picture=page)
+
+
+@pytest.mark.parametrize("license", ["MIT", "Apache 2.0", "cc-by", "mine"])
+def test_a_licence_that_the_hub_refuses_is_refused_by_a_dry_run(run: Path, license: str) -> None:
+    arguments = ["push", str(run), "org/tiny", "--dry-run", "--license", license]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, UsageError) or result.exit_code == 2, result.output
+    assert "licence" in str(result.exception) + result.output
 
 
 def test_a_dry_run_sends_nothing(run: Path, tmp_path: Path) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from hub.client import Client
+from hub.client import ORDINARY, Client
 from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
+from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
 
-from zoo.errors import UsageError
+from zoo.errors import HubError, UsageError
 from zoo.hub import Request
+from zoo.hub.client import Clock
+from zoo.hub.download import progress_bar
 
 GOOD = weights(0)
 
@@ -157,13 +161,27 @@ def test_retry_after_is_honoured_up_to_the_deadline(hub: Hub, client: Client) ->
     assert time.monotonic() - start < 5
 
 
-def test_a_server_that_drips_is_cut_off_at_the_deadline(hub: Hub, client: Client) -> None:
+@pytest.mark.parametrize("place", ["data", "info"])
+def test_a_server_that_drips_is_cut_off_at_the_deadline(
+    hub: Hub, client: Client, place: str
+) -> None:
     fill(hub)
-    hub.faults.add("drip", "data")
+    hub.faults.add("drip", place)
     start = time.monotonic()
     assert_refused(client.run("pull", repository=NAME, deadline=1.5), "UnreachableError")
     assert time.monotonic() - start < 6
     assert_clean(client)
+
+
+@pytest.mark.slow
+def test_a_server_that_says_come_back_tomorrow(hub: Hub, client: Client) -> None:
+    """The client would wait for a day, with the file's lock in its hand."""
+    fill(hub)
+    hub.faults.add("status", "data", times=1, status=429, headers={"Retry-After": "86400"})
+    start = time.monotonic()
+    assert_refused(client.run("pull", repository=NAME, deadline=2), "UnreachableError")
+    assert time.monotonic() - start < 10
+    assert_good(client.run("pull", repository=NAME))
 
 
 def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
@@ -174,11 +192,22 @@ def test_an_endless_answer_is_not_read_on(hub: Hub, client: Client) -> None:
     assert_clean(client)
 
 
+def test_xet_may_transfer_more_than_the_file_but_not_rebuild_more() -> None:
+    bar = progress_bar("model.safetensors", 100, False, Clock())
+    show = partial(XetDownloadProgressReporter, tqdm_class=bar, total=100, log_level=30)
+    report = partial(show, reconstruction_desc="file", transfer_desc="bytes", name="xet_get")
+    with report() as bars:
+        bars.transfer_bar.update(1000)
+        bars.reconstruction_bar.update(100)
+        with pytest.raises(HubError, match="more than the expected 100 bytes"):
+            bars.reconstruction_bar.update(1)
+
+
 def test_a_download_shows_its_progress(hub: Hub, client: Client) -> None:
     fill(hub)
     shown = client.run("pull", repository=NAME, progress=True)
     assert_good(shown)
-    assert "model.safetensors" in shown["stderr"] and "kB" in shown["stderr"]
+    assert "model.safetensors" in shown["stderr"] and "B/s" in shown["stderr"]
     assert not client.run("pull", repository=NAME, progress=True)["stderr"]
 
 
@@ -231,15 +260,26 @@ def test_a_hit_is_hashed_once(hub: Hub, client: Client) -> None:
     assert result["hashed"] == [1, 1], "the download is hashed, and nothing after that"
 
 
-@pytest.mark.parametrize("kind", ["hostile_etag", slow("stale_etag")])
-def test_etags_name_no_files(hub: Hub, client: Client, kind: str) -> None:
-    hub.store.put(NAME, {"model.safetensors": weights(1)})
+def test_an_etag_that_leads_out_of_the_cache_is_refused(hub: Hub, client: Client) -> None:
+    """The client names its copy by the ETag."""
     fill(hub)
-    hub.faults.add(kind, "resolve")
-    assert_good(client.run("pull", repository=NAME))
-    assert_clean(client, GOOD)
-    outside = [p for p in client.home.parent.rglob("*") if "escaped" in p.name]
-    assert not outside
+    hub.faults.add("hostile_etag", "resolve")
+    assert_refused(client.run("pull", repository=NAME), "HubError")
+    assert not client.blobs_of(NAME)
+    assert not [p for p in client.home.parent.rglob("*") if "escaped" in p.name]
+
+
+@pytest.mark.parametrize("warm", [False, slow(True)])
+def test_an_etag_of_other_content_is_not_believed(hub: Hub, client: Client, warm: bool) -> None:
+    """Nothing else is named so: the right bytes. Another commit's copy is: refused, and kept."""
+    hub.store.put(NAME, {"model.safetensors": weights(1)})
+    if warm:
+        client.run("pull", repository=NAME)
+    fill(hub)
+    hub.faults.add("stale_etag", "resolve")
+    result = client.run("pull", repository=NAME)
+    assert_refused(result, "HubError") if warm else assert_good(result)
+    assert_clean(client, weights(1) if warm else GOOD)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +328,34 @@ def test_an_unreachable_hub_leaves_the_verified_copy_and_says_so(
     assert_good(result)
     assert result["revision"] == commit
     assert "using the cached copy of commit" in result["stderr"]
+
+
+SETTINGS = {
+    "a proxy that needs another package": {"ALL_PROXY": "socks5://127.0.0.1:1"},
+    "a proxy of an unknown scheme": {"HTTP_PROXY": "gopher://127.0.0.1:1"},
+    "a proxy without a port": {"HTTP_PROXY": "http://127.0.0.1:port"},
+    "a proxy that is not there": {"HTTP_PROXY": "http://127.0.0.1:1"},
+    "certificates that are not there": {"SSL_CERT_FILE": "/no/such/file"},
+    "certificates that are none": {"SSL_CERT_FILE": __file__},
+    "a token that is not ASCII": {"HF_TOKEN": "hf_g\u00f6\u00f6d"},
+    "an endpoint that is none": {"HF_ENDPOINT": "nonsense"},
+    "an endpoint of an unknown scheme": {"HF_ENDPOINT": "gopher://127.0.0.1"},
+}
+QUICK = ("a proxy that needs another package", "certificates that are not there",
+         "a token that is not ASCII")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in SETTINGS])
+def test_settings_that_cannot_be_used_leave_the_verified_copy(
+    hub: Hub, client: Client, name: str
+) -> None:
+    fill(hub)
+    client.run("pull", repository=NAME)
+    result = client.run("pull", repository=NAME, env=SETTINGS[name])
+    assert_good(result)
+    assert "using the cached copy of commit" in result["stderr"]
+    absent = client.run("pull", repository="org/other", env=SETTINGS[name], deadline=3)
+    assert_refused(absent, "UnreachableError")
 
 
 def test_a_vanished_network_uses_the_cache_and_says_so(hub: Hub, client: Client) -> None:
@@ -360,7 +428,7 @@ def test_a_cache_that_cannot_be_written_is_said(hub: Hub, client: Client) -> Non
     fill(hub)
     client.home.parent.mkdir(exist_ok=True)
     client.home.write_text("in the way")
-    assert_refused(client.run("pull", repository=NAME), "HubError")
+    assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")
 
 
 @pytest.mark.parametrize("kind", ["junk", slow("html")])
@@ -368,6 +436,27 @@ def test_an_answer_that_makes_no_sense(hub: Hub, client: Client, kind: str) -> N
     fill(hub)
     hub.faults.add(kind, "info")
     assert_refused(client.run("pull", repository=NAME), "HubError", "UnreachableError")
+
+
+def test_a_read_only_cache_serves_a_new_commit_of_the_same_weights(
+    hub: Hub, client: Client
+) -> None:
+    """Only the README changed upstream: what is there is what is asked for."""
+    fill(hub)
+    client.run("pull", repository=NAME)
+    newer = hub.store.put(NAME, {"README.md": b"new"})
+    folders = [path for path in client.home.rglob("*") if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    result = client.finish(client.start("pull", repository=NAME, popen=ORDINARY))
+    assert_good(result)
+    assert result["revision"] == newer and hub.counts()["data"] == 1
+    fill(hub, 1)
+    refused = client.finish(client.start("pull", repository=NAME, popen=ORDINARY))
+    assert_refused(refused, "CacheError")
+    assert "HF_HOME" in refused["what"]
+    for folder in folders:
+        folder.chmod(0o755)
 
 
 def test_a_copy_without_a_digest_is_checked_online_and_named_offline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,28 @@ def test_what_the_hub_holds_is_compared(hub: Hub, client: Client) -> None:
     result = push(client)
     assert_ours(result, "HubError")
     assert "README.md" in result["what"]
+
+
+def test_a_card_that_the_hub_does_not_take_leaves_no_empty_repository(
+    hub: Hub, client: Client
+) -> None:
+    files = {**FILES, "README.md": "---\nlicense: MIT\n---\n"}
+    result = client.run("push", repository=NAME, files=files)
+    assert_ours(result, "UsageError")
+    assert "license" in result["what"] and NAME not in hub.store.repositories
+
+
+@pytest.mark.parametrize("env", [{"HTTP_PROXY": "gopher://x"}, {"HF_TOKEN": "hf_g\u00f6\u00f6d"}])
+def test_settings_that_cannot_be_used(hub: Hub, client: Client, env: dict[str, str]) -> None:
+    assert_ours(client.run("push", repository=NAME, files=FILES, env=env), "UnreachableError")
+    assert NAME not in hub.store.repositories
+
+
+def test_a_hub_that_never_ends_its_answer(hub: Hub, client: Client) -> None:
+    hub.faults.add("drip", "info")
+    start = time.monotonic()
+    assert_ours(push(client, deadline=2), "UnreachableError")
+    assert time.monotonic() - start < 15
 
 
 def test_the_client_alone_overwrites_a_second_writer(hub: Hub, client: Client) -> None:

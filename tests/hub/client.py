@@ -6,6 +6,7 @@ not the zoo's own is `raw`, which no test accepts.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -17,6 +18,17 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+
+
+def _drop_override() -> None:
+    """Give up root's right to read and write where the mode forbids it."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        if ctypes.CDLL(None).prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+            raise OSError("the capability cannot be dropped")
+
+
+ORDINARY: dict[str, Any] = {"preexec_fn": _drop_override if os.geteuid() == 0 else None}
+"""Keywords of a process that the modes of files bind, also where root starts it (Linux)."""
 
 
 @dataclass
@@ -41,11 +53,17 @@ class Client:
             "OMP_NUM_THREADS": "1",
         } | self.env | env  # fmt: skip
 
-    def start(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
+    def start(
+        self,
+        op: str,
+        env: dict[str, str] | None = None,
+        popen: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Any:
         command = [sys.executable, "-m", "hub.client", json.dumps({"op": op, **arguments})]
         return subprocess.Popen(
             command, env=self.environment(**env or {}), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen or {},
         )  # fmt: skip
 
     def run(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -58,11 +76,16 @@ class Client:
             raise AssertionError(f"exit code {process.returncode}\n{out}\n{err}")
         return json.loads(out.splitlines()[-1]) | {"stderr": err}
 
-    def cli(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
+    def cli(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        popen: dict[str, Any] | None = None,
+    ) -> Any:
         """Run the `zoo` program."""
         return subprocess.run(
             [sys.executable, "-m", "zoo", *arguments], env=self.environment(**env or {}),
-            text=True, capture_output=True, timeout=120, check=False,
+            text=True, capture_output=True, timeout=120, check=False, **popen or {},
         )  # fmt: skip
 
     def blobs(self) -> list[Path]:
@@ -106,8 +129,8 @@ def push(repository: str, files: dict[str, str], **options: Any) -> dict[str, An
     """Push files of text."""
     from dataclasses import asdict
 
-    from zoo.hub.package import Package
-    from zoo.hub.push import push
+    from zoo.publish.package import Package
+    from zoo.publish.push import push
 
     content = {name: text.encode() for name, text in files.items()}
     package = Package("net", "", content)
@@ -123,7 +146,7 @@ def bare_push(repository: str, files: dict[str, str], parent: str | None = None)
     return {"revision": info.oid}
 
 
-def build(names: list[str]) -> dict[str, Any]:
+def build(names: list[str], pretrained: bool = True) -> dict[str, Any]:
     """Build each name; of what cannot be built, the error, its seconds and its megabytes."""
     import resource
     import time
@@ -136,7 +159,7 @@ def build(names: list[str]) -> dict[str, Any]:
     for name in names:
         start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            zoo.create_model(name, pretrained=True)
+            zoo.create_model(name, pretrained=pretrained)
             outcome, raw = "built", False
         except Exception as error:
             outcome, raw = str(error), not isinstance(error, zoo.ZooError)
@@ -148,15 +171,15 @@ def build(names: list[str]) -> dict[str, Any]:
 
 def pull_twice(repository: str) -> dict[str, Any]:
     """Pull twice, counting how often a whole file was read to be hashed."""
-    from zoo.hub import cache
+    from zoo.weights import remembered
 
-    counts, real = [0], cache.content_digest
+    counts, real = [0], remembered.content_digest
 
     def counted(file: Any, algorithm: str) -> str:
         counts[0] += 1
         return real(file, algorithm)
 
-    cache.content_digest = counted
+    remembered.content_digest = counted
     seen = []
     for _ in range(2):
         pull(repository)

@@ -40,7 +40,7 @@ def safetensors(content: bytes) -> None:
 
 def config(content: bytes) -> None:
     """`config.json` of a repository."""
-    from zoo.hub.config import parse
+    from zoo.weights.config import parse
 
     parse(content, "config.json")
 
@@ -59,7 +59,7 @@ def manifest(content: bytes) -> None:
 
 def record(content: bytes) -> None:
     """A record of an evaluation."""
-    from zoo.hub.records import read
+    from zoo.publish.records import read
 
     _on_file(read, content)
 
@@ -81,29 +81,29 @@ def name(content: bytes) -> None:
 
 def repository(content: bytes) -> None:
     """The name of a repository; one that is accepted stays in the cache folder."""
-    from zoo.hub import cache
-    from zoo.hub.request import Request
-    from zoo.hub.resolve import parse_repository
+    from zoo.hub.commits import parse_repository
+    from zoo.hub.request import Request, repository_folder
 
     text = content.decode("utf-8", "replace")
     where, revision = parse_repository(text)
     Request(repository=where, revision=revision, filename=text)
-    path = cache.snapshot_path(where, "0" * 40, text)
-    assert path.resolve().is_relative_to(cache.hub_cache().resolve())
+    folder = repository_folder(where) / "snapshots" / ("0" * 40)
+    assert (folder / text).resolve().is_relative_to(folder.resolve())
 
 
 def answer(content: bytes) -> None:
     """The Hub's answer for a repository, as JSON of any shape."""
     import json
 
-    from zoo.hub import resolve
+    from huggingface_hub.hf_api import ModelInfo, RepoFile
 
-    try:
+    from zoo.hub import client, commits
+
+    with client.translated("fuzz"):
         value = json.loads(content)
-    except (ValueError, RecursionError):
-        return
-    resolve._entries(value, "rfilename", "blobId", "sha256")
-    resolve._entries(value, "path", "oid", "oid")
+        info = ModelInfo(**value) if isinstance(value, dict) else ModelInfo(id="x", siblings=value)
+        commits._entries(info.siblings or ())
+        commits._entries([RepoFile(**row) for row in value])
 
 
 def plugin(junk: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 from hub.reading import ReadingHandler
 from hub.store import is_lfs, oid
@@ -58,7 +59,11 @@ class WritingHandler(ReadingHandler):
         self.send_json({"transfer": "basic", "objects": rows})
 
     def on_validate_yaml(self) -> None:
-        self.body()
+        card = json.loads(self.body())["content"]
+        found = re.search(r"^license: (.*)$", card, re.MULTILINE)
+        if found and found[1] not in ("mit", "apache-2.0", "unknown"):
+            message = '"license" must be one of [apache-2.0, mit, unknown]'
+            return self.send_json({"errors": [{"message": message}], "warnings": []}, 400)
         self.send_json({"errors": [], "warnings": []})
 
     def on_commit(self, name: str, revision: str) -> None:

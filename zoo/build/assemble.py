@@ -18,6 +18,7 @@ from torch import nn
 
 from zoo import hub
 from zoo.build.attention import build_attention
+from zoo.build.budget import Budget
 from zoo.build.describe import completed, describe, set_traits
 from zoo.build.init_mode import SkipInit
 from zoo.build.plan import Plan
@@ -33,6 +34,7 @@ from zoo.weights import timm_loading
 from zoo.weights.load import load, named_as_in, read
 from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
 from zoo.weights.timm_loading import Loading, State
+from zoo.weights.verified_file import VerifiedFile
 
 PLACING = ("device", "dtype")  # options that say where the model is, not what it is
 
@@ -47,7 +49,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         model, _ = _construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
     with torch.random.fork_rng(devices=_cuda(plan)), _open(plan.weights) as file:
-        built = _fitting(plan, registry, read(file), str(file.path))
+        built = _fitting(plan, registry, file)
         model, plan = built.model, built.plan
         new = load(
             model, built.state, name=plan.name, config=built.config, where=str(file.path),
@@ -98,22 +100,23 @@ class _Built:
         return not asked and getattr(self.model, "num_classes", None) == 0
 
 
-def _fitting(plan: Plan, registry: Registry, tensors: State, where: str) -> _Built:
-    """The model that the tensors are of: what nobody has stated of it, they tell."""
-    built = _build(plan, registry, tensors, where)
+def _fitting(plan: Plan, registry: Registry, file: VerifiedFile) -> _Built:
+    """The model that a file's tensors are of: what nobody has stated of it, they tell."""
+    tensors = read(file)
+    built = _build(plan, registry, tensors, file)
     told = _told_by(built)
     if not told:
         return built
     options = {**plan.options, **{k: v for k, v in told.items() if k == "num_classes"}}
     plan = changed(plan, options=options, insertion=told.get("insertion", plan.insertion))
-    return _build(plan, registry, tensors, where)
+    return _build(plan, registry, tensors, file)
 
 
-def _build(plan: Plan, registry: Registry, tensors: State, where: str) -> _Built:
-    with SkipInit():
+def _build(plan: Plan, registry: Registry, tensors: State, file: VerifiedFile) -> _Built:
+    with SkipInit(Budget.of_file(file)):
         model, loading = _construct(plan, registry)
         placed = plan if plan.warm else _insert(plan, registry, model)
-    state = named_as_in(model, tensors, loading, where)
+    state = named_as_in(model, tensors, loading, str(file.path))
     config = _weights_config(plan, model, state)
     return _Built(model=model, plan=placed, loading=loading, state=state, config=config)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
 
 from zoo.build.assemble import assemble, check_arguments
 from zoo.build.attention import create_attention
+from zoo.build.budget import Bounded, Budget
 from zoo.build.features import feature_extractor
 from zoo.build.plan import make_plan
 from zoo.build.weights_choice import open_hub_model
@@ -85,8 +87,11 @@ def create_model(
     }  # fmt: skip
     arguments = {key: value for key, value in given.items() if value is not None} | options
     chosen: str | os.PathLike[str] | WeightsSpec | None = weights
+    bound = nullcontext()
     if isinstance(name, str) and name.startswith("hf-hub:"):
-        name, stated, published = open_hub_model(name)
+        reference = name
+        name, stated, published, size = open_hub_model(reference)
+        bound = Bounded(Budget.of_size(reference, size))
         arguments = {**stated, **arguments}
         own = pretrained and weights is None and backbone_weights is None
         chosen = published if own else weights
@@ -94,7 +99,8 @@ def create_model(
         name, registry, pretrained=pretrained, weights=chosen, backbone_weights=backbone_weights,
         **arguments,
     )  # fmt: skip
-    model = assemble(plan, registry)
+    with bound:
+        model = assemble(plan, registry)
     if not features_only:
         return model
     backbone = "" if plan.base else plan.backbone

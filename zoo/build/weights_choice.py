@@ -37,7 +37,7 @@ def told_of(asked: str | os.PathLike[str] | WeightsSpec) -> Told | None:
         statement = read_statement(asked)
         return Told(statement) if statement else None
     if isinstance(asked, str) and asked.startswith("hf-hub:"):
-        name, arguments, weights = open_hub_model(asked)
+        name, arguments, weights, _ = open_hub_model(asked)
         base = name.partition(".")[0]
         return Told(Statement(name=base, arguments=arguments, input=weights.input), weights)
     return None
@@ -102,8 +102,11 @@ def _tags(backbone: str) -> tuple[str, ...]:
     return timm_index.architectures().get(backbone, ())
 
 
-def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
-    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights."""
+def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec, int]:
+    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights.
+
+    Last, the size of its largest file, which bounds what the keywords may ask for.
+    """
     from zoo.hub import open_repository
 
     config, spec = open_repository(reference)
@@ -113,7 +116,8 @@ def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec]:
         raise ConfigError(
             f"insertion={insertion!r} is none of {', '.join(INSERTIONS)}", where=reference
         )
-    return config.architecture, arguments, changed(spec, insertion=insertion)
+    weights = changed(spec, insertion=insertion)
+    return config.architecture, arguments, weights, config.largest_file
 
 
 def is_path(asked: str | os.PathLike[str]) -> bool:

@@ -32,11 +32,11 @@ def list_(as_json: bool) -> None:
 @command.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Hash every cached file anew; exit code 1 if one is corrupt."""
+    """Hash every cached file anew; exit code 1 if one is corrupt, missing or unreadable."""
     from zoo.hub.inventory import cached_files
 
     statuses = _show(cached_files(verify=True), as_json)
-    sys.exit(1 if statuses & {"corrupt", "missing"} else 0)
+    sys.exit(1 if statuses & {"corrupt", "missing", "unreadable"} else 0)
 
 
 @command.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
+from zoo.errors import WeightsNotFoundError
 
 
 @click.command()
@@ -19,9 +22,7 @@ def command(names: tuple[str, ...], offline: bool, deadline: float | None, as_js
     What is fetched lies in the Hub's cache (HF_HOME), checked against the digest that the manifest
     pins, or else the Hub's own for that commit. A copy that is there and verified costs nothing.
     """
-    from zoo.hub.names import fetch_named
-
-    rows = [fetch_named(name, offline=offline or None, deadline=deadline) for name in names]
+    rows = [_fetch(name, offline or None, deadline) for name in names]
     if as_json:
         echo_json(rows)
         return
@@ -29,6 +30,29 @@ def command(names: tuple[str, ...], offline: bool, deadline: float | None, as_js
         click.echo(f"{row['path']}\n  sha256 {row['sha256']} (checked against: {_said(row)})")
         if row.get("revision"):
             click.echo(f"  commit {row['revision']} of {row['repository']}")
+
+
+def _fetch(name: str, offline: bool | None, deadline: float | None) -> dict[str, str]:
+    """Fetch what `name` stands for, and say where it is and what vouches for it.
+
+    A repository's config is fetched too, so that the model can be built offline afterwards.
+    """
+    from pathlib import Path
+
+    from zoo import hub
+    from zoo.build.plan import make_plan
+    from zoo.registry import default_registry
+
+    if name.startswith("hf-hub:"):
+        _, weights = hub.open_repository(name, offline=offline, deadline=deadline)
+    else:
+        weights = make_plan(name, default_registry(), pretrained=True).weights
+    if weights is None:
+        raise WeightsNotFoundError(f"{name} has no weights", remedy=f"zoo info {name}")
+    local = isinstance(weights, Path)
+    fetch = partial(hub.fetch, offline=offline, deadline=deadline)
+    with hub.local_file(weights) if local else fetch(weights) as file:
+        return {"name": name, **file.record(), "path": str(file.path)}
 
 
 def _said(row: dict[str, str]) -> str:

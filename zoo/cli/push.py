@@ -44,10 +44,10 @@ def command(
     Metrics come from records of `zoo eval` on these very weights; others are refused. The commit
     goes onto what the repository holds now or not at all, and is read back and compared.
     """
-    from zoo.hub.package import build
-    from zoo.hub.push import push
-    from zoo.hub.resolve import check_request
-    from zoo.hub.source import open_source
+    from zoo.hub.commits import check_request
+    from zoo.publish.package import build
+    from zoo.publish.push import push
+    from zoo.publish.source import open_source
 
     check_request(repository, "main")
     chosen = {"weights": weights, "backbone_weights": backbone_weights}

@@ -1,17 +1,19 @@
 """Weights over the Hub: fetched once, verified always, usable offline.
 
 `fetch(spec)` gives the open, verified file of a `WeightsSpec`; `local_file(path)` that of a user.
+The Hub's client does the transfers. It is imported in the functions that call it, since that takes
+a fifth of a second, which commands that need no network should not cost.
 """
 
 from __future__ import annotations
 
 from zoo.errors import WeightsNotFoundError
-from zoo.hub.files import VerifiedFile, bundled_file, local_file
 from zoo.hub.pull import pull
 from zoo.hub.repository import open_repository
 from zoo.hub.request import Request
 from zoo.hub.timm_weights import timm_weights
 from zoo.registry.specs import WeightsSpec
+from zoo.weights.verified_file import VerifiedFile, bundled_file, local_file
 
 __all__ = [
     "Request",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import HubError
-from zoo.hub import cache
-from zoo.hub.files import open_regular
+from zoo.errors import HubError, UsageError
 from zoo.hub.request import Request, expected_in_cache
-from zoo.hub.resolve import check_request
+from zoo.weights import remembered
+from zoo.weights.verified_file import open_regular
 
 HALF_DONE = 3600.0  # seconds; a younger unfinished download may still be running
 
@@ -21,7 +21,7 @@ class CachedFile:
     """One file of one commit in the cache.
 
     `status` is `ok`, `corrupt` (not the digest that the Hub gave), `unverifiable` (no digest is
-    known), `missing` (a link to nothing), or `not checked`.
+    known), `unreadable`, `missing` (a link to nothing), or `not checked`.
     """
 
     repository: str
@@ -33,24 +33,54 @@ class CachedFile:
     sha256: str = ""
 
 
+def hub_cache() -> Path:
+    """The folder of the Hub client's cache."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def cached_files(verify: bool = False) -> Iterator[CachedFile]:
-    """Every file of every model repository in the cache; with `verify`, hashed now."""
-    for folder in sorted(cache.hub_cache().glob("models--*")):
+    """Every file of every model repository in the cache; with `verify`, hashed now.
+
+    A folder that cannot be read is a row of its own, `unreadable`.
+    """
+    for folder in _repositories():
         repository = folder.name.removeprefix("models--").replace("--", "/", 1)
-        for path in sorted((folder / "snapshots").glob("*/**/*")):
-            if path.is_dir():
-                continue
-            commit, *parts = path.relative_to(folder / "snapshots").parts
-            yield _look(repository, commit, "/".join(parts), path, verify)
+        for path in sorted(_files(folder / "snapshots")):
+            commit, _, filename = path.relative_to(folder / "snapshots").as_posix().partition("/")
+            yield _look(repository, commit, filename, path, verify)
+
+
+def _repositories() -> list[Path]:
+    try:
+        return sorted(path for path in hub_cache().iterdir() if path.name.startswith("models--"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HubError(f"the cache cannot be read: {error}", where=str(hub_cache())) from None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, and the folders that cannot be read."""
+    unreadable: list[Path] = []
+    for place, _, names in os.walk(folder, onerror=lambda e: unreadable.append(Path(e.filename))):
+        yield from (Path(place, name) for name in names)
+    yield from (place for place in unreadable if os.path.lexists(place))
 
 
 def _look(repository: str, commit: str, filename: str, path: Path, verify: bool) -> CachedFile:
-    size = path.stat().st_size if path.exists() else 0
-    status, digest = "not checked", ""
-    if not path.exists():
+    status, digest, size = "not checked", "", 0
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            status = "unreadable"
+        elif verify:
+            status, digest = _verify(repository, commit, filename, path)
+    except FileNotFoundError:
         status = "missing"
-    elif verify:
-        status, digest = _verify(repository, commit, filename, path)
+    except OSError:
+        status = "unreadable"
     return CachedFile(
         repository=repository, revision=commit, filename=filename, path=path, size=size,
         status=status, sha256=digest,
@@ -58,24 +88,27 @@ def _look(repository: str, commit: str, filename: str, path: Path, verify: bool)
 
 
 def _verify(repository: str, commit: str, filename: str, path: Path) -> tuple[str, str]:
+    algorithm = expected = ""
     try:
-        check_request(repository, commit, filename)
         request = Request(repository=repository, revision=commit, filename=filename)
-        expected = expected_in_cache(request, commit, path)
-        with open_regular(path) as file:
-            sha256 = cache.content_digest(file, "sha256")
-            found = cache.content_digest(file, expected.algorithm) if expected else ""
-    except (OSError, HubError) as error:
-        return f"unreadable: {error}", ""
-    if expected is None:
+        algorithm, expected, _ = expected_in_cache(request, path)
+    except UsageError:  # others may have stored names that the zoo does not ask for
+        pass
+    with open_regular(path) as file:
+        sha256 = remembered.content_digest(file, "sha256")
+        found = remembered.content_digest(file, algorithm) if algorithm == "git" else sha256
+    if not algorithm:
         return "unverifiable", sha256
-    return ("ok" if found == expected.digest else "corrupt"), sha256
+    return ("ok" if found == expected else "corrupt"), sha256
 
 
 def prune(dry_run: bool = False) -> list[Path]:
     """Remove corrupt files, links to nothing, abandoned downloads and records of files now gone.
 
-    What verifies is kept, and so is what cannot be verified. Returns what was removed.
+    What verifies is kept, and so is what cannot be verified or read. Returns what was removed.
+
+    Raises:
+        HubError: something cannot be removed.
     """
     doomed: list[Path] = []
     for file in cached_files(verify=True):
@@ -83,13 +116,20 @@ def prune(dry_run: bool = False) -> list[Path]:
             doomed += [file.path.resolve(), file.path]
         elif file.status == "missing":
             doomed.append(file.path)
-    young = time.time() - HALF_DONE
-    for path in cache.hub_cache().glob("models--*/blobs/*.incomplete"):
-        if path.stat().st_mtime < young:
-            doomed.append(path)
-    doomed = list(dict.fromkeys(doomed))
-    if not dry_run:
+    doomed = list(dict.fromkeys([*doomed, *_abandoned()]))
+    if dry_run:
+        return doomed
+    try:
         for path in doomed:
             path.unlink(missing_ok=True)
-        cache.forget_all()
+        remembered.forget_all()
+    except OSError as error:
+        raise HubError(f"the cache cannot be cleared: {error}", where=str(hub_cache())) from None
     return doomed
+
+
+def _abandoned() -> list[Path]:
+    """Downloads that were not finished, and are too old to be still running."""
+    young = time.time() - HALF_DONE
+    unfinished = hub_cache().glob("models--*/blobs/*.incomplete")
+    return [path for path in unfinished if path.exists() and path.stat().st_mtime < young]

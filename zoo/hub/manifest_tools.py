@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from zoo.errors import UsageError, WeightsError, ZooError
-from zoo.hub.files import bundled_file
-from zoo.hub.names import published_manifest
-from zoo.hub.resolve import resolve
-from zoo.hub.transport import Clock
+from zoo.hub.client import Clock
+from zoo.hub.commits import resolve
+from zoo.hub.pull import pull
+from zoo.hub.repository import open_repository
+from zoo.hub.request import Request
 from zoo.registry import default_registry
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.files import write_atomically
 from zoo.weights import manifests
+from zoo.weights.safetensors_file import inspect
+from zoo.weights.verified_file import bundled_file
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,100}\Z", re.ASCII)
 
@@ -24,6 +28,24 @@ def matching(pattern: str = "*") -> list[WeightsSpec]:
     found = default_registry().weights.values()
     named = {f"{spec.model}.{spec.tag}": spec for spec in found}
     return [named[name] for name in sorted(named) if fnmatchcase(name, pattern)]
+
+
+def published_manifest(name: str, model: str = "", tag: str = "") -> WeightsSpec:
+    """A manifest for a published repository: its commit and digest pinned, its config read.
+
+    The weights are fetched, and their header inspected, before anything is stated of them.
+
+    Args:
+        name: `hf-hub:org/name@revision`; the prefix and the revision may be left out.
+        model, tag: what the manifest is for; default as the repository's config says.
+    """
+    config, spec = open_repository(name)
+    request = Request(repository=spec.repository, revision=spec.revision, filename=spec.filename)
+    with pull(request) as file:
+        inspect(file)
+        pinned = replace(spec, sha256=file.sha256)
+    options = {k: v for k, v in config.model_args.items() if v is not None}
+    return replace(pinned, model=model or spec.model, tag=tag or spec.tag, options=options)
 
 
 def add(repository: str, model: str, tag: str, folder: Path, *, force: bool = False) -> Path:
@@ -63,8 +85,9 @@ def _check(spec: WeightsSpec) -> tuple[str, str]:
         return "ok", spec.path
     commit = resolve(spec.repository, spec.revision or "main", clock=Clock(60.0), fresh=True)
     entry = commit.entry(spec.filename)
-    if spec.sha256 and entry.sha256 and entry.sha256 != spec.sha256:
-        return "failed", f"the Hub has sha256 {entry.sha256}, the manifest {spec.sha256}"
+    sha256 = entry.digest if entry.algorithm == "sha256" else ""
+    if spec.sha256 and sha256 and sha256 != spec.sha256:
+        return "failed", f"the Hub has sha256 {sha256}, the manifest {spec.sha256}"
     if spec.revision and spec.sha256:
         return "ok", f"{spec.repository}@{commit.sha}"
-    return "unpinned", f'{spec.repository}: revision = "{commit.sha}", sha256 = "{entry.sha256}"'
+    return "unpinned", f'{spec.repository}: revision = "{commit.sha}", sha256 = "{sha256}"'

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from zoo.errors import CorruptWeightsError, OfflineError
-from zoo.hub import cache
-from zoo.hub.download import fetch_entry
-from zoo.hub.files import VerifiedFile
-from zoo.hub.request import Request, expected_in_cache, open_verified
-from zoo.hub.resolve import known_commit, resolve
-from zoo.hub.transport import RETRIES, Clock, UnreachableError
+from zoo.hub.client import ATTEMPTS, Clock, UnreachableError
+from zoo.hub.commits import known_commit, resolve
+from zoo.hub.download import fetch_file
+from zoo.hub.request import Request, cached_path, commit_of, expected_in_cache, open_verified
+from zoo.weights.verified_file import VerifiedFile
 
 logger = logging.getLogger("zoo.hub")
 
@@ -48,10 +46,10 @@ def pull(
     if constants.is_offline_mode() if offline is None else offline:
         return _cached_copy(request, "offline")
     clock = Clock(deadline)
-    has_copy = _snapshot(request) is not None
+    has_copy = cached_path(request) is not None
     try:
         commit = resolve(
-            request.repository, request.revision, clock=clock, retries=1 if has_copy else RETRIES
+            request.repository, request.revision, clock=clock, attempts=2 if has_copy else ATTEMPTS
         )
     except UnreachableError as error:
         if has_copy:
@@ -59,49 +57,39 @@ def pull(
         raise
     except OfflineError:
         return _cached_copy(request, "offline")
-    return fetch_entry(request, commit, clock, progress)
+    return fetch_file(request, commit, clock, progress)
 
 
 def _pinned_copy(request: Request) -> VerifiedFile | None:
     """A copy in the cache that no request can make more certain."""
-    commit = cache.cached_commit(request.repository, request.revision)
-    if commit is None:
+    if not (request.sha256 or known_commit(request.repository, request.revision)):
         return None
-    pinned = commit == request.revision and known_commit(request.repository, commit)
-    if not (request.sha256 or pinned):
+    path = cached_path(request)
+    expected = expected_in_cache(request, path) if path else None
+    if path is None or expected is None or expected.said_by == "unverified":
         return None
-    path = cache.snapshot_path(request.repository, commit, request.filename)
-    expected = expected_in_cache(request, commit, path)
-    return open_verified(request, path, commit, expected) if expected else None
-
-
-def _snapshot(request: Request) -> tuple[str, Path] | None:
-    commit = cache.cached_commit(request.repository, request.revision)
-    if commit is None:
-        return None
-    path = cache.snapshot_path(request.repository, commit, request.filename)
-    return (commit, path) if path.exists() else None
+    return open_verified(request, path, commit_of(request, path), expected)
 
 
 def _cached_copy(request: Request, why: str) -> VerifiedFile:
     """The cached copy, verified against what was recorded when it was fetched."""
-    found = _snapshot(request)
-    if found is None:
+    path = cached_path(request)
+    if path is None:
         raise OfflineError(
             "not in the cache, and the Hub cannot be asked",
             where=f"{request} ({why})",
             remedy=f"online: zoo pull hf-hub:{request.repository}",
         )
-    commit, path = found
-    expected = expected_in_cache(request, commit, path)
+    commit = commit_of(request, path)
+    expected = expected_in_cache(request, path)
     file = open_verified(request, path, commit, expected)
     if file is None:
         raise CorruptWeightsError(
-            f"the cached copy does not have the digest {expected.digest if expected else ''}",
+            f"the cached copy does not have the digest {expected.digest}",
             where=str(path),
             remedy=f"online: zoo pull hf-hub:{request.repository} fetches it anew",
         )
-    if expected is None:
+    if expected.said_by == "unverified":
         logger.warning("%s: nothing says what the cached copy must hash to", path)
     logger.warning("%s: using the cached copy of commit %s (%s)", request, commit[:12], why)
     return file

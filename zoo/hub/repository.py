@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from zoo.hub import config
-from zoo.hub.config import HubConfig
+from dataclasses import replace
+
+from zoo.hub.commits import known_commit, parse_repository
 from zoo.hub.pull import pull
 from zoo.hub.request import Request
-from zoo.hub.resolve import parse_repository
 from zoo.registry.specs import WeightsSpec
+from zoo.weights import config
+from zoo.weights.config import HubConfig
 
 
 def open_repository(
@@ -33,6 +35,9 @@ def open_repository(
         file.handle.seek(0)
         parsed = config.parse(file.handle.read(config.SIZE_LIMIT + 1), str(request))
         commit = file.revision
+    known = known_commit(repository, commit)
+    largest = max((entry.size for entry in known.files.values()), default=0) if known else 0
+    parsed = replace(parsed, largest_file=largest)
     spec = WeightsSpec(
         model=parsed.architecture.partition(".")[0],
         tag=parsed.architecture.partition(".")[2] or "hub",

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import CorruptWeightsError, WeightsMismatchError
-from zoo.hub import VerifiedFile, local_file
 from zoo.weights import safetensors_file
+from zoo.weights.verified_file import VerifiedFile, local_file
 
 WRAPPERS = (
     "state_dict", "model", "net", "model_state", "model_state_dict", "network", "params", "weights",

@@ -10,11 +10,11 @@ from timm.models import load_pretrained
 from torch import Tensor, nn
 
 from zoo.errors import WeightsMismatchError, ZooError
-from zoo.hub import VerifiedFile
 from zoo.weights import safetensors_file
 from zoo.weights.checkpoint_file import without_prefix
 from zoo.weights.tensor_facts import FORM_KEYS, classifier_keys
 from zoo.weights.timm_loading import Loading, State
+from zoo.weights.verified_file import VerifiedFile
 
 
 class _Loaded(NamedTuple):

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ConfigError, OptionError, UsageError
-from zoo.hub import local_file
-from zoo.hub.config import INPUT_KEYS, parse
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
 from zoo.version import __version__
+from zoo.weights.config import INPUT_KEYS, parse
 from zoo.weights.safetensors_file import inspect
+from zoo.weights.verified_file import local_file
 
 if TYPE_CHECKING:
     from torch import nn

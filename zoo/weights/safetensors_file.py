@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zoo.errors import CorruptWeightsError
-from zoo.hub.files import VerifiedFile
+from zoo.weights.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
     import torch

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from zoo.errors import UsageError, WeightsNotFoundError
-from zoo.hub import card, config, records
-from zoo.hub.cache import content_digest
-from zoo.hub.picture import curve_picture
-from zoo.hub.source import Source
+from zoo.publish import card, licenses, records
+from zoo.publish.picture import curve_picture
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
+from zoo.weights import config
 from zoo.weights.model_file import arguments_of, metadata_of
+from zoo.weights.remembered import content_digest
+from zoo.weights.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +27,26 @@ if TYPE_CHECKING:
 Content: TypeAlias = bytes | BinaryIO
 _LIBRARIES = ("attention-zoo", "torch", "timm", "huggingface-hub", "safetensors")
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "picture.png", b"\xff\xd8\xff": "picture.jpg"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A built model, the file its weights came from, and what is known of its training.
+
+    `file` is None where the model's state is in no file: the weights are then those of the plain
+    backbone `untrained`, with an untrained attention.
+    """
+
+    name: str
+    model: nn.Module
+    info: Mapping[str, Any]
+    file: VerifiedFile | None = None
+    recipe: str = ""
+    data: str = ""
+    license: str = ""
+    untrained: str = ""
+    curve: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True)
@@ -66,9 +87,10 @@ def build(
     """Everything that will lie in the repository; nothing is sent.
 
     Raises:
-        UsageError: a record is not of these weights, or the picture is none. ConfigError: a record
-        is none, or the config would not be read back.
+        UsageError: a record is not of these weights, the picture is none, or the Hub does not know
+        the licence. ConfigError: a record is none, or the config would not be read back.
     """
+    licenses.check(license or source.license)
     weights, sha256 = _weights(source)
     measured = [records.read(path) for path in record_paths]
     records.check(measured, source.name, sha256)

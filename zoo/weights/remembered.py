@@ -1,8 +1,8 @@
-"""The Hub's cache folder, and what the zoo remembers of the files that it has hashed.
+"""What the zoo remembers of files that it has read: their digests, and whether they are finite.
 
-Files lie where the Hub client and timm look for them: `models--org--name/{blobs,snapshots,refs}`.
-Beside them, in the client's folder for other libraries' assets, one small file per hashed file
-says what it hashed to while its size, times and inode were such; a changed one is hashed again.
+One small note for each hashed file says what it hashed to while its size, times and inode were
+such; a file that has changed since is hashed again. The notes lie in the Hub client's folder for
+the assets of other libraries.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,44 +17,18 @@ from typing import Any, BinaryIO
 
 from zoo.runtime.files import write_atomically
 
-COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 TICK = 0.02  # seconds; longer than the step of any file system's clock that the zoo runs on
 
 
-def hub_cache() -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
-def notes() -> Path:
-    """The folder of the zoo's own records."""
+def folder() -> Path:
+    """Where the notes are."""
     from huggingface_hub import constants
 
     return Path(constants.HF_ASSETS_CACHE) / "attention-zoo"
 
 
-def repository_folder(repository: str) -> Path:
-    return hub_cache() / ("models--" + repository.replace("/", "--"))
-
-
-def snapshot_path(repository: str, commit: str, filename: str) -> Path:
-    return repository_folder(repository) / "snapshots" / commit / filename
-
-
-def cached_commit(repository: str, revision: str) -> str | None:
-    """The commit that a branch or tag had when it was last fetched."""
-    if COMMIT.match(revision):
-        return revision
-    try:
-        commit = (repository_folder(repository) / "refs" / revision).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return commit if COMMIT.match(commit) else None
-
-
 def read_note(path: Path) -> dict[str, Any]:
-    """A record, or an empty one if it is absent or not ours."""
+    """A note, or an empty one if it is absent or not ours."""
     try:
         note = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -64,7 +37,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def write_note(path: Path, note: Mapping[str, Any]) -> None:
-    """Remember something; a cache that cannot be written is slower, not broken."""
+    """Remember something; a folder that cannot be written makes the zoo slower, not wrong."""
     try:
         write_atomically(path, json.dumps(note).encode())
     except OSError:
@@ -84,7 +57,7 @@ def identity(file: BinaryIO) -> dict[str, int]:
 
 
 def _note_path(state: Mapping[str, int]) -> Path:
-    return notes() / "verified" / f"{state['device']:x}-{state['inode']:x}.json"
+    return folder() / "verified" / f"{state['device']:x}-{state['inode']:x}.json"
 
 
 def known(file: BinaryIO) -> dict[str, Any]:
@@ -106,7 +79,7 @@ def remember(file: BinaryIO, state: Mapping[str, int], **facts: Any) -> None:
 
 def forget_all() -> None:
     """Forget every digest, so that each file is hashed again when it is next used."""
-    for path in (notes() / "verified").glob("*.json"):
+    for path in (folder() / "verified").glob("*.json"):
         path.unlink(missing_ok=True)
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
-from zoo.hub import cache
 from zoo.registry.specs import WeightsSpec
+from zoo.weights import remembered
 
-Source: TypeAlias = Literal["bundled", "hub", "file"]
 DigestFrom: TypeAlias = Literal["manifest", "hub", "cache", "computed", "unverified"]
 
 
 @dataclass(slots=True, kw_only=True)
-class VerifiedFile:
+class VerifiedFile(AbstractContextManager["VerifiedFile"]):
     """An open file whose content has the digest `sha256`; a context manager that closes it.
 
     Attributes:
@@ -40,7 +38,7 @@ class VerifiedFile:
     path: Path
     handle: BinaryIO
     sha256: str
-    source: Source
+    source: Literal["bundled", "hub", "file"]
     digest_from: DigestFrom
     repository: str = ""
     revision: str = ""
@@ -48,7 +46,7 @@ class VerifiedFile:
     _state: Mapping[str, int] = field(default_factory=dict[str, int], repr=False)
 
     def __post_init__(self) -> None:
-        self._state = cache.identity(self.handle)
+        self._state = remembered.identity(self.handle)
 
     @property
     def size(self) -> int:
@@ -57,11 +55,11 @@ class VerifiedFile:
 
     def known(self, fact: str) -> Any:
         """A fact remembered of this content (`finite`), or None."""
-        return cache.known(self.handle).get(fact)
+        return remembered.known(self.handle).get(fact)
 
     def remember(self, **facts: Any) -> None:
         """Remember facts that were found by reading through `handle`."""
-        cache.remember(self.handle, self._state, **facts)
+        remembered.remember(self.handle, self._state, **facts)
 
     def record(self) -> dict[str, str]:
         """What a record of an evaluation says of the weights."""
@@ -71,15 +69,7 @@ class VerifiedFile:
     def close(self) -> None:
         self.handle.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -101,17 +91,21 @@ def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
     """
     path = Path(path).expanduser()
     try:
-        handle = open_regular(path)
+        handle, digest = _hashed(path)
     except (OSError, ValueError) as error:
         raise WeightsNotFoundError(
             f"the weights file cannot be opened: {getattr(error, 'strerror', None) or error}",
             where=str(path),
         ) from None
+    return VerifiedFile(
+        path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
+    )
+
+
+def _hashed(path: Path) -> tuple[BinaryIO, str]:
+    handle = open_regular(path)
     try:
-        digest = cache.digest(handle)
-        return VerifiedFile(
-            path=path, handle=handle, sha256=digest, source="file", digest_from="computed"
-        )
+        return handle, remembered.digest(handle)
     except BaseException:
         handle.close()
         raise
@@ -129,14 +123,13 @@ def bundled_file(spec: WeightsSpec) -> VerifiedFile:
     try:
         with ExitStack() as stack:
             path = stack.enter_context(resources.as_file(resources.files(package) / name))
-            handle = open_regular(path)
+            handle, found = _hashed(path)
     except (ImportError, OSError, ValueError, TypeError) as error:
         raise WeightsNotFoundError(
             f"the bundled weights are not installed ({error})",
             where=where,
             remedy=f"reinstall the distribution that provides {package}",
         ) from None
-    found = cache.digest(handle)
     if found != spec.sha256:
         handle.close()
         raise CorruptWeightsError(

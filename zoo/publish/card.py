@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.hub.records import is_accuracy, is_whole, skipped
+from zoo.publish.records import is_accuracy, is_whole, skipped
 
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?\Z")
 

@@ -37,7 +37,6 @@ _FORBIDDEN_ARGS = frozenset({
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w{0,63}\Z", re.ASCII)
 _KEY = re.compile(r"\w{1,64}\Z", re.ASCII)  # of a table in an argument: {"64": 56}
-_REPEATS = re.compile(r"(\A|_)(depth|layer|block|stage|repeat|expert|glimpse)s?\Z")
 _INTERPOLATIONS = frozenset("nearest bilinear bicubic lanczos box hamming random".split())
 
 
@@ -46,6 +45,7 @@ class HubConfig:
     """What a repository says of its model: the architecture and the arguments that build it.
 
     `labels` has timm's `label_names`, a tuple or a table by index, and `label_descriptions`.
+    `largest_file` is the size in bytes of the repository's largest file, 0 where it is not known.
     """
 
     architecture: str
@@ -54,6 +54,7 @@ class HubConfig:
     input: Mapping[str, Any] = field(default_factory=dict[str, Any])
     license: str = ""
     labels: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    largest_file: int = 0
 
 
 def parse(content: bytes, where: str) -> HubConfig:
@@ -185,13 +186,13 @@ def _plain(key: str, value: Any, where: str, depth: int = 0) -> Any:
             return {k: _plain(k, item, where, depth + 1) for k, item in value.items()}
         if isinstance(value, list) and len(value) <= 512:
             return tuple(_plain(key, item, where, depth + 1) for item in value)
-        if value is None or isinstance(value, bool) or _is_plain_number(key, value):
+        if value is None or isinstance(value, bool) or _is_plain_number(value):
             return value
         if isinstance(value, str) and len(value) <= 256 and value.isprintable():
             return value
     raise ConfigError(f"model_args: {key[:64]!r} = {_show(value)} is out of bounds", where=where)
 
 
-def _is_plain_number(key: str, value: Any) -> bool:
-    most = 256 if _REPEATS.search(key) else 1_000_000  # what is built so often takes its time
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= most
+def _is_plain_number(value: Any) -> bool:
+    """How large a number may be in a model, its weights decide: see `zoo.build.budget`."""
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 2**31

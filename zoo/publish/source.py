@@ -4,47 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
+
+from zoo.build.create import create_model
+from zoo.build.plan import make_plan
 from zoo.build.remarks import refuse_reset
 from zoo.errors import UsageError
-from zoo.hub import config
-from zoo.hub.cache import read_note
-from zoo.hub.files import VerifiedFile, local_file
+from zoo.hub import fetch
+from zoo.publish.package import Source
+from zoo.registry import default_registry
+from zoo.registry.catalogue import model_info
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.model_record import record_of
+from zoo.training.recipe import read_recipe
+from zoo.weights import config
 from zoo.weights.model_file import statement_of
+from zoo.weights.remembered import read_note
 from zoo.weights.safetensors_file import inspect
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from zoo.training.recipe import Recipe
+from zoo.weights.verified_file import VerifiedFile, local_file
 
 WEIGHTS, RECIPE, CURVE = "model.safetensors", "recipe.toml", "curve.csv"
 CONFIG, MANIFEST = "config.json", "zoo.json"
-
-
-@dataclass(slots=True, kw_only=True)
-class Source:
-    """A built model, the file its weights came from, and what is known of its training.
-
-    `file` is None where the model's state is in no file: the weights are then those of the plain
-    backbone `untrained`, with an untrained attention.
-    """
-
-    name: str
-    model: nn.Module
-    info: Mapping[str, Any]
-    file: VerifiedFile | None = None
-    recipe: str = ""
-    data: str = ""
-    license: str = ""
-    untrained: str = ""
-    curve: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @contextmanager
@@ -110,7 +93,7 @@ def _described(
     if statement is not None:
         return statement.name, statement.arguments
     if recipe is not None:
-        return _read_recipe(recipe).model, _options(recipe)
+        return read_recipe(recipe).model, _options(recipe)
     try:
         parsed = config.parse((folder / CONFIG).read_bytes(), str(folder / CONFIG))
     except OSError:
@@ -123,29 +106,20 @@ def _described(
     return parsed.architecture, {"num_classes": parsed.num_classes, **parsed.model_args}
 
 
-def _read_recipe(path: Path) -> Recipe:
-    from zoo.training.recipe import read_recipe
-
-    return read_recipe(path)
-
-
 def _options(recipe: Path) -> dict[str, Any]:
     """What a recipe builds its model with, but for the weights that it starts from."""
-    found = _read_recipe(recipe).model_options.items()
+    found = read_recipe(recipe).model_options.items()
     return {key: value for key, value in found if key != "backbone_weights"}
 
 
 def _read_text(path: Path) -> tuple[str, str]:
     """A recipe's text, and the data it trains on."""
-    return path.read_text(encoding="utf-8"), _read_recipe(path).data.name
+    return path.read_text(encoding="utf-8"), read_recipe(path).data.name
 
 
 def _built(
     name: str, options: Mapping[str, Any], recipe: str, data: str, file: VerifiedFile
 ) -> Source:
-    from zoo.build.create import create_model
-    from zoo.registry.catalogue import model_info
-
     model = create_model(name, weights=file.path, **options)
     _same_file(model, file)
     return Source(
@@ -158,12 +132,6 @@ def _from_name(
     name: str, chosen: Mapping[str, Any], options: Mapping[str, Any], recipe: Path | None,
     stack: ExitStack,
 ) -> Source:  # fmt: skip
-    from zoo.build.create import create_model
-    from zoo.build.plan import make_plan
-    from zoo.hub import fetch
-    from zoo.registry import default_registry
-    from zoo.registry.catalogue import model_info
-
     if recipe is not None:
         options = {**_options(recipe), **options}
     text, data = _read_text(recipe) if recipe else ("", "")
