@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo_plugins.mechanisms.self_attention.axial import AxialAttention, AxialBlock
 from zoo_plugins.mechanisms.self_attention.criss_cross import CrissCross
 from zoo_plugins.mechanisms.self_attention.efficient import EfficientAttention
-from zoo_plugins.mechanisms.self_attention.ema_unit import EPS, EMAUnit
+from zoo_plugins.mechanisms.self_attention.ema_unit import EMAUnit
 from zoo_plugins.mechanisms.self_attention.external import ExternalAttention
 from zoo_plugins.mechanisms.self_attention.lambda_layer import LambdaLayer
 from zoo_plugins.mechanisms.self_attention.non_local_sparse import NonLocalSparse
@@ -175,7 +175,7 @@ def ema_unit(m: EMAUnit, x: Tensor) -> Tensor:
     with torch.no_grad():
         for _ in range(m.iters):
             z = F.softmax(torch.bmm(y.permute(0, 2, 1), mu), dim=2)
-            mu = torch.bmm(y, z / (EPS + z.sum(dim=1, keepdim=True)))
-            mu = mu / (EPS + mu.norm(dim=1, keepdim=True))
+            mu = torch.bmm(y, z / (1e-6 + z.sum(dim=1, keepdim=True)))
+            mu = mu / (1e-6 + mu.norm(dim=1, keepdim=True))
     y = F.relu(mu.matmul(z.permute(0, 2, 1)).view(x.shape))
     return F.relu(m.conv2(y) + x)

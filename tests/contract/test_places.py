@@ -20,7 +20,7 @@ from zoo.insertion import Target, insert
 from zoo.insertion.families import block_sites, blocks
 from zoo.insertion.layers import is_layer
 from zoo.insertion.probe import fake_copy, probe
-from zoo.registry.specs import AttentionSpec
+from zoo.registry.specs import AttentionSpec, Insertion
 
 GATE = AttentionSpec(name="gate", target="test_places:Gate")
 # one backbone of each kind of block, and of each way to find the ends of stages
@@ -202,7 +202,9 @@ def test_quadratic_attention_keeps_its_limit_where_maps_are_larger_than_stages_s
     with torch.device("meta"):
         model = timm.create_model("hrnet_w18_small")
         target = Target(model=model, name="hrnet_w18_small", img_size=(512, 512), in_chans=3)
-        spec = AttentionSpec(name="gate", target="test_places:Gate", quadratic=True)
+        spec = AttentionSpec(
+            name="gate", target="test_places:Gate", insertion=Insertion(quadratic=True)
+        )
         paths = insert(target, spec, lambda channels, **_: Gate(channels))
     image = torch.empty(1, 3, 512, 512, device="meta")
     calls = {call.path: call.gives for call in probe(model, image)}

@@ -22,7 +22,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 import zoo
-from zoo.weights.load import timm_loading
+from zoo.weights import timm_loading
 
 OPS = Path(__file__).with_name("pretrained_ops.py")
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -104,7 +104,7 @@ def test_the_contextual_prior_learns_from_the_divergence_only(activation: str) -
     module, x = build(prior_activation=activation), tokens()
     y = module.train()(x)
     found = torch.autograd.grad(y.sum(), module.prior_net.parameters(), allow_unused=True)
-    assert all(g is None for g in found)
+    assert all(g is None or not g.any() for g in found)
     module.kl.backward()
     assert module.prior_net.se_linear1.weight.grad.abs().max() > 0
     assert copy.deepcopy(module).kl is None

@@ -70,10 +70,11 @@ def test_what_plugins_write_to_stdout_is_not_in_the_json(
     arguments: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import zoo.plugins as p; "
-        f"p.FIRST_PARTY['noisy'] = 'noisy'; {RUN}"
-    )
+    installed = tmp_path / "noisy-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[zoo.plugins]\nnoisy = noisy\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {RUN}"
     done = zoo_process(*arguments, "--json", code=code)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)

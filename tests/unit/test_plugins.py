@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,8 +24,9 @@ def row(item: object) -> Plugin:
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *points: Any) -> list[Plugin]:
-    """The rows of entry points that a fake environment has."""
-    monkeypatch.setattr(plugins, "entry_points", lambda group: list(points))
+    """The rows of entry points that a fake environment has beside the zoo."""
+    own = [each for each in entry_points(group=plugins.GROUP) if each.dist.name == DISTRIBUTION]  # pyright: ignore[reportOptionalMemberAccess]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*own, *points])
     return [plugin for plugin in discover() if plugin.distribution != DISTRIBUTION]
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_exact_match
 from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.datasets.house_numbers import sets as house_numbers
 from zoo_plugins.networks.baselines.sequence import SequenceCrossEntropy
 from zoo_plugins.networks.dram.reinforce import SequenceReinforce
 
@@ -252,7 +253,8 @@ def test_what_training_and_evaluation_call_wrong(name: str, options: Any, data: 
     """Both against rows of lists, of labels that the model does get right at times."""
     torch.manual_seed(0)
     model: Any = zoo.create_model(name, **options).eval()
-    numbers = getattr(sets, data)(None, "test").subset(torch.arange(24))
+    source = sets if hasattr(sets, data) else house_numbers
+    numbers = getattr(source, data)(None, "test").subset(torch.arange(24))
     seen: list[torch.Tensor] = []
     evaluate(model, numbers, workers=0, batch_size=7, sink=lambda i, x, y: seen.append(x))
     found = torch.cat(seen).argmax(-1).tolist()

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 from svhn_files import ENTRIES, make_images, write_mat
-from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.datasets.house_numbers import sets
 from zoo_plugins.datasets.house_numbers.numbers import BLANK, PAPER, Form, grown, union
 
 from zoo.errors import DataError, ZooWarning

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.io import savemat
 from svhn_files import SPLITS, make_images, write_mat
-from zoo_plugins.datasets.canvases import sets
+from zoo_plugins.datasets.house_numbers import sets
 
 from zoo.errors import RecipeError, ZooWarning
 from zoo.training.data import training_data

@@ -48,8 +48,9 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
     if plan.weights is None:
         model, _ = _construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
-    with torch.random.fork_rng(devices=_cuda(plan)), _open(plan.weights) as file:
-        built = _fitting(plan, registry, file)
+    with _open(plan.weights) as file:
+        with torch.random.fork_rng(devices=_cuda(plan)):
+            built = _fitting(plan, registry, file)
         model, plan = built.model, built.plan
         new = load(
             model, built.state, name=plan.name, config=built.config, where=str(file.path),
@@ -62,7 +63,8 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
         if built.headless:
             say_headless(plan, file)
         if plan.warm:
-            plan = _insert(plan, registry, model)
+            with torch.random.fork_rng(devices=_cuda(plan)):
+                plan = _insert(plan, registry, model)
             say_untrained(plan, file, len(plan.placed))
         parts = {"classifier": new, "attention": plan.warm}
         return describe(model, plan, file, tuple(part for part, is_new in parts.items() if is_new))

@@ -34,7 +34,9 @@ def discard() -> None:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
-            os.dup2(nowhere, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
+            number = _descriptor(stream)
+            if number is not None:
+                os.dup2(nowhere, number)
 
 
 def _reserve_stdout(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

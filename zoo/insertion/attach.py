@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
+
+from zoo.runtime.swapping import restore, swap
 
 
 def set_module(model: nn.Module, path: str, module: nn.Module) -> None:
@@ -23,46 +24,49 @@ def set_module(model: nn.Module, path: str, module: nn.Module) -> None:
 def after(module: nn.Module, attention: nn.Module) -> None:
     """From now on `module(x)` is `attention(module(x))`; its keys stay, `attn.*` are added."""
     module.attn = attention
-    module.__class__ = _swapped(type(module), "after")
+    swap(module, attended)
 
 
 def beside(module: nn.Module, attention: nn.Module) -> None:
     """From now on `module(x)` is `module(x) + attention(x)`; its keys stay."""
     module.attn = attention
-    module.__class__ = _swapped(type(module), "beside")
+    swap(module, added)
 
 
-@cache
-def _swapped(base: type[nn.Module], way: str) -> type[nn.Module]:
-    """A subclass of `base` that attends to its output, or adds to it. One for each base."""
+def attended(base: type[nn.Module]) -> dict[str, Any]:
+    """The members of a subclass that attends to the output of `base`."""
 
-    def attended(self: Any, x: Tensor) -> Tensor:
+    def forward(self: Any, x: Tensor) -> Tensor:
         return self.attn(self.unattended(x))
 
-    def added(self: Any, x: Tensor) -> Tensor:
-        return self.unattended(x) + self.attn(x)
-
-    def attended_of_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+    def forward_of_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
         return self.attn(self.unattended(x, *rest, **options))
 
-    def added_to_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
+    return _members(base, forward, forward_of_more)
+
+
+def added(base: type[nn.Module]) -> dict[str, Any]:
+    """The members of a subclass that adds attention to the output of `base`."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return self.unattended(x) + self.attn(x)
+
+    def forward_of_more(self: Any, x: Any, *rest: Any, **options: Any) -> Tensor:
         return self.unattended(x, *rest, **options) + self.attn(x)
 
-    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
-        return _restore, (base, way), self.__getstate__()
+    return _members(base, forward, forward_of_more)
 
+
+def _members(base: type[nn.Module], forward: Any, forward_of_more: Any) -> dict[str, Any]:
     # TorchScript takes neither variable arguments nor a call of another class's forward.
     more = len(inspect.signature(base.forward).parameters) > 2
-    ways = {"after": (attended, attended_of_more), "beside": (added, added_to_more)}
     members: dict[str, Any] = {
-        "forward": ways[way][more],
+        "forward": forward_of_more if more else forward,
         "unattended": _renamed(base.forward, "unattended"),
-        "__reduce_ex__": reduce,
-        "__module__": base.__module__,
     }
     if issubclass(base, nn.ModuleDict):  # a dense block runs its items: not the attention
         members["items"] = lambda self: [i for i in base.items(self) if i[0] != "attn"]
-    return cast(type[nn.Module], type(base.__name__, (base,), members))
+    return members
 
 
 def _renamed(function: Any, name: str) -> Any:
@@ -78,5 +82,5 @@ def _renamed(function: Any, name: str) -> Any:
 
 
 def _restore(base: type[nn.Module], way: str) -> nn.Module:
-    cls = _swapped(base, way)
-    return cls.__new__(cls)
+    """What pickles of version 0.1 call."""
+    return restore(base, {"after": attended, "beside": added}[way])

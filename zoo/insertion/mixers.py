@@ -14,7 +14,7 @@ from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import attach
 from zoo.insertion.forms import AddedBranch
 from zoo.insertion.sites import Site
-from zoo.registry.specs import AttentionSpec, Form
+from zoo.registry.specs import AttentionSpec, Form, OptionNames
 
 # given to a mixer only if it accepts them
 HINTS = ("num_heads", "head_dim", "qkv_bias", "bias", "qk_norm", "norm_eps")
@@ -63,9 +63,13 @@ def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSp
         or not mixer_sites(model)
     ):
         return spec
+    insertion = changed(
+        spec.insertion, role="replace_mixer", identity="residual", needs_size=False,
+        default_sites="all",
+    )  # fmt: skip
     return changed(
-        spec, target=f"{spec.target}.token_mixer", contract="tokens", role="replace_mixer",
-        identity="residual", needs_size=False, default_sites="all", channel_arguments=("dim",),
+        spec, target=f"{spec.target}.token_mixer", contract="tokens", insertion=insertion,
+        options=OptionNames(channels=("dim",)),
     )  # fmt: skip
 
 

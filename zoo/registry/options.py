@@ -154,7 +154,9 @@ def _claims(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> di
             exact = exact if name == "reduction" else channels * value
             claims[name] = max(width.minimum, math.floor(exact + 1e-9))  # 49 * (1 / 49) is 0.99
             if claims[name] < 1:
-                raise _error(spec, f"{name}={value:g} leaves no hidden channel of C={channels}")
+                raise _error(
+                    spec, f"{name}={value:g} leaves no hidden channel of {width.of}={channels}"
+                )
     if options.get("rd_ratio") is not None:
         exact = channels * _positive(spec, "rd_ratio", options["rd_ratio"])
         claims["rd_ratio"] = _make_divisible(exact, _divisor(spec, width, options), width.limit)

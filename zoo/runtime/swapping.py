@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from torch import nn
 
+Members: TypeAlias = Callable[[type[nn.Module]], Mapping[str, Any]]
 
-def swap(module: nn.Module, mixin: type) -> None:
-    """From now on the module has the methods of `mixin` before those of its own class.
 
-    It keeps its name, its parameters and their keys, and can be copied, pickled and scripted, which
-    a module with hooks cannot. TorchScript reads class annotations: a mixin has none.
+def swap(module: nn.Module, change: type | Members) -> None:
+    """From now on the module's class is a subclass of its own, of the same name.
+
+    The module keeps its parameters and their keys, and can be copied, pickled and scripted, which a
+    module with hooks cannot.
+
+    Args:
+        change: a mixin, whose methods come before those of the class (TorchScript reads class
+            annotations, so a mixin has none); or a function of a module from the class to the
+            members of the subclass.
     """
-    module.__class__ = _swapped(type(module), mixin)
+    module.__class__ = _swapped(type(module), change)
 
 
 @cache
-def _swapped(base: type[nn.Module], mixin: type) -> type[nn.Module]:
-    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
-        return _restore, (base, mixin), self.__getstate__()
+def _swapped(base: type[nn.Module], change: type | Members) -> type[nn.Module]:
+    """The subclass; one for each base and change."""
 
+    def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
+        return restore, (base, change), self.__getstate__()
+
+    mixed = isinstance(change, type)
     members = {
         "__reduce_ex__": reduce,
         "__module__": base.__module__,
         "__doc__": base.__doc__,
         "__qualname__": base.__qualname__,
+        **({} if mixed else change(base)),
     }
-    return cast(type[nn.Module], type(base.__name__, (mixin, base), members))
+    bases = (change, base) if mixed else (base,)
+    return cast(type[nn.Module], type(base.__name__, bases, members))
 
 
-def _restore(base: type[nn.Module], mixin: type) -> nn.Module:
-    cls = _swapped(base, mixin)
+def restore(base: type[nn.Module], change: type | Members) -> nn.Module:
+    """An empty instance, as `pickle` fills it."""
+    cls = _swapped(base, change)
     return cls.__new__(cls)
+
+
+_restore = restore  # its name in earlier pickles
