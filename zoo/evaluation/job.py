@@ -16,6 +16,7 @@ from zoo.build.plan import make_plan
 from zoo.build.remarks import refuse_reset
 from zoo.data.base import ImageData
 from zoo.data.preprocessing import Preprocessing
+from zoo.data.resolve import open_data
 from zoo.errors import UsageError
 from zoo.evaluation.matching import matched
 from zoo.evaluation.picture import save_glimpses
@@ -91,8 +92,6 @@ class Job:
         return model
 
     def _open(self) -> ImageData:
-        from zoo.data.resolve import open_data
-
         return open_data(self.data or self._own_data(), self.split)
 
     def _own_data(self) -> str:

@@ -14,7 +14,10 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from zoo.build.create import create_model
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
+from zoo.registry import default_registry
+from zoo.registry.targets import resolve
 from zoo.runtime.files import write_atomically
 from zoo.runtime.processes import Processes, join
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
@@ -130,8 +133,6 @@ def _trainer(recipe: Recipe, data: Path | None, processes: Processes) -> Trainer
 
 
 def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
-    from zoo import create_model
-    from zoo.registry import default_registry
 
     spec = default_registry().models.get(recipe.model)
     # Training is for the model's own classes, whatever those of the weights it starts from.
@@ -141,7 +142,6 @@ def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
 
 
 def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
-    from zoo.registry.targets import resolve
 
     build = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
     try:
