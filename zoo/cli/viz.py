@@ -56,6 +56,7 @@ def command(
     from zoo.errors import WeightsNotFoundError
     from zoo.explain.canvas import picture_format, save
     from zoo.explain.show import show
+    from zoo.runtime.model_record import record_of
 
     file = out or f"{Path(model).name}.png"
     picture_format(file)
@@ -69,7 +70,8 @@ def command(
             raise
         click.echo(f"warning: {error.what}: drawn with random weights", err=True)
         built, untrained = create_model(model, num_classes=num_classes), True
-    untrained = untrained or bool(built.zoo.untrained)
+    record = record_of(built)
+    untrained = untrained or bool(record and record.untrained)
     frames = show(built, images, size=size, channels=channels)
     save(frames, file)
     if as_json:

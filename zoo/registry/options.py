@@ -12,12 +12,12 @@ import inspect
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from zoo.errors import OptionError
 from zoo.registry.specs import AttentionSpec, Width
 from zoo.registry.targets import resolve
-from zoo.registry.values import annotations, converted, phrase
+from zoo.registry.values import converted, hints_of, phrase
 
 TIMM_WIDTH = ("ratio", "rd_ratio", "rd_channels", "rd_divisor", "rd_limit")
 FACTORY = frozenset({"device", "dtype"})
@@ -110,7 +110,7 @@ def _channels(
 ) -> dict[str, int]:
     if channels is None:
         return {}
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+    if isinstance(channels, bool) or not isinstance(cast(object, channels), int) or channels < 1:
         raise _error(spec, f"channels={channels!r} is not a whole number of at least 1")
     return {name: channels for name in spec.options.channels if name not in options}
 
@@ -213,7 +213,7 @@ def _require_needed(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) 
 
 def _checked(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Each value as its annotation has it; a number that is not finite is refused anywhere."""
-    hints = annotations(target)
+    hints = hints_of(target)
     return {
         name: _value(spec, name, value, hints.get(name, Any)) for name, value in options.items()
     }
@@ -232,9 +232,12 @@ def _value(spec: AttentionSpec, name: str, value: Any, annotation: Any) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Equality by value; a list equals the tuple of the same items, and 1 is not True."""
-    one = tuple(one) if isinstance(one, list) else one
-    other = tuple(other) if isinstance(other, list) else other
+    one, other = _as_tuple(one), _as_tuple(other)
     return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(cast(list[Any], value)) if isinstance(value, list) else value
 
 
 def _contradiction(

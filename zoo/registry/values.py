@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from zoo.registry.constraints import Above, AtLeast, AtMost, Below, Constraint, Odd
+from zoo.registry.constraints import Above, AtLeast, AtMost, Below, Odd
 
 CONSTRAINTS = (Above, AtLeast, AtMost, Below, Odd)
 SEQUENCES = (Sequence, list, tuple)
@@ -24,7 +24,7 @@ PHRASES: dict[Any, str] = {
 
 
 @cache
-def annotations(target: Any) -> Mapping[str, Any]:
+def hints_of(target: Any) -> Mapping[str, Any]:
     """The annotation of each option of a class or function; empty where they cannot be read."""
     function = target.__init__ if isinstance(target, type) else target
     try:
@@ -71,7 +71,7 @@ def _constrained(value: Any, annotation: Any) -> Any:
     kind, *marks = get_args(annotation)
     found = converted(value, kind)
     for mark in marks:
-        if isinstance(mark, CONSTRAINTS) and not cast(Constraint, mark).allows(found):
+        if isinstance(mark, CONSTRAINTS) and not mark.allows(found):
             raise ValueError(str(mark))
     return found
 
@@ -101,7 +101,7 @@ def _items(value: Any, annotation: Any) -> Any:
         raise ValueError("not a sequence")
     arguments = get_args(annotation)
     if not arguments:
-        return value
+        return cast(Any, value)
     items = list(cast(Sequence[Any], value))
     if get_origin(annotation) is tuple and arguments[-1] is not ...:
         if len(items) != len(arguments):
@@ -132,7 +132,7 @@ def _require(allowed: bool, value: Any) -> Any:
 
 def _whole(value: Any) -> int:
     _require(not isinstance(value, bool), value)
-    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    whole: Any = int(value) if isinstance(value, float) and value.is_integer() else value
     try:
         return operator.index(whole)
     except TypeError:

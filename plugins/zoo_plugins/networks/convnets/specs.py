@@ -5,6 +5,7 @@ code (`depth`, `stride_in`, `k_size`, ...) are options of it, read by `configs`.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from zoo.registry.specs import BackboneSpec, ModelSpec, Provenance
 from zoo_plugins import papers
@@ -14,7 +15,7 @@ from zoo_plugins.networks.settings import RESNET
 
 CONFIGS = "zoo_plugins.networks.convnets.configs"
 CADENE_KEYS = ((r"^layer0\.", ""), (r"(^|\.)se_module\.", r"\1se."), (r"^last_linear\.", "fc."))
-MIXED_KEYS = {spec.name: spec.provenance.key_map for spec in MIXED}
+MIXED_KEYS: dict[str, Any] = {spec.name: spec.provenance.key_map for spec in MIXED}
 RESIDUAL_NET_KEYS = (
     (r"\.cbam\.", ".se."),
     (r"^bam(\d)\.", r"layer\1.attn."),
