@@ -44,6 +44,7 @@ def command(
     from zoo.training.progress import Progress
     from zoo.training.recipe import read_recipe
     from zoo.training.run import WEIGHTS, train
+    from zoo.training.run_folder import RECIPE
 
     settings, text = read_recipe(recipe), recipe.read_bytes()
     out = out or Path("runs") / recipe.stem
@@ -55,12 +56,12 @@ def command(
     except KeyboardInterrupt as stop:
         if not stop.args or not is_main():
             raise
-        write_atomically(out / "recipe.toml", text)
+        write_atomically(out / RECIPE, text)
         click.echo(f"{stop}; the same call goes on from there", err=True)
         sys.exit(INTERRUPTED)
     if not is_main():
         return
-    write_atomically(out / "recipe.toml", text)
+    write_atomically(out / RECIPE, text)
     result: dict[str, Any] = {
         "model": settings.model,
         "recipe": str(recipe),

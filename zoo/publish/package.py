@@ -18,6 +18,7 @@ from zoo.publish import card, licenses, records
 from zoo.publish.picture import curve_picture
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
+from zoo.training.run_folder import RECIPE, WEIGHTS
 from zoo.weights import config
 from zoo.weights.model_file import arguments_of, metadata_of
 from zoo.weights.remembered import content_digest
@@ -99,12 +100,12 @@ def build(
     settings = config_json(source.model, license or source.license)
     text = json.dumps(settings, indent=2).encode()
     config.parse(text, "config.json")  # what is published can be read back
-    files: dict[str, Content] = {"model.safetensors": weights, "config.json": text}
+    files: dict[str, Content] = {WEIGHTS: weights, "config.json": text}
     image: dict[str, Content] = {**(_picture(picture) or curve_picture(source.curve))}
     files |= image
     files |= {f"records/{i}.json": _json(r) for i, r in enumerate(measured)}
     if source.recipe:
-        files["recipe.toml"] = source.recipe.encode()
+        files[RECIPE] = source.recipe.encode()
     versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
     files["zoo.json"] = _json(_manifest(source, sha256, measured, versions, license))
     files["README.md"] = card.render(
@@ -158,13 +159,13 @@ def _manifest(
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "model": source.name,
-        "filename": "model.safetensors",
+        "filename": WEIGHTS,
         "sha256": sha256,
         "insertion": record.insertion if (record := record_of(source.model)) else "plain",
         "license": license or source.license,
         "data": source.data,
         "untrained": source.untrained,
-        "recipe": "recipe.toml" if source.recipe else "",
+        "recipe": RECIPE if source.recipe else "",
         "metrics": [{"data": r["data"], "metrics": r["metrics"]} for r in measured],
         "versions": dict(versions),
     }

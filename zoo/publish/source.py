@@ -20,13 +20,13 @@ from zoo.registry.catalogue import model_info
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.model_record import record_of
 from zoo.training.recipe import read_recipe
+from zoo.training.run_folder import CURVE, RECIPE, WEIGHTS
 from zoo.weights import config
 from zoo.weights.model_file import statement_of
 from zoo.weights.remembered import read_note
 from zoo.weights.safetensors_file import inspect
 from zoo.weights.verified_file import VerifiedFile, local_file
 
-WEIGHTS, RECIPE, CURVE = "model.safetensors", "recipe.toml", "curve.csv"
 CONFIG, MANIFEST = "config.json", "zoo.json"
 
 

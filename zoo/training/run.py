@@ -25,10 +25,10 @@ from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
 from zoo.training.objective import CrossEntropy
 from zoo.training.recipe import Recipe
+from zoo.training.run_folder import CHECKPOINT, CURVE, WEIGHTS
 from zoo.training.stop import stop_requests
 from zoo.weights.model_file import metadata_of
 
-CHECKPOINT, CURVE, WEIGHTS = "checkpoint.pt", "curve.csv", "model.safetensors"
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
 
 Report = Callable[[Trainer, dict[str, float]], None]
