@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import zero_
+
 
 class {{class_name}}(nn.Module):
     """(B, C, H, W) -> the same shape, each channel scaled by a gate in (0, 1).
@@ -23,9 +25,7 @@ class {{class_name}}(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(self.weight * x.mean((2, 3), keepdim=True) + self.bias)
 
-    @torch.no_grad()
     def init_identity(self) -> float:
         """Start as 0.5 x, so that the zoo can put it into a pretrained backbone unnoticed."""
-        self.weight.zero_()
-        self.bias.zero_()
+        zero_(self)
         return 0.5
