@@ -42,15 +42,15 @@ def normalise(
     Raises:
         OptionError: names the option, the mechanism and what it accepts.
     """
-    options = _own_names(spec, given)
-    if spec.options.read:
-        options = dict(resolve(spec.options.read, owner)(options))
+    options = _read(spec, _own_names(spec, given), owner)
     options = {**_channels(spec, channels, options), **options}
-    options = _one_width(spec, options)
     options = {**_defaults(spec, options), **options}
-    _refuse_unknown(spec, target, options)
+    width = _width_names(spec)
+    others = {name: value for name, value in options.items() if name not in width}
+    _refuse_unknown(spec, target, others)
     _require_needed(spec, target, options)
-    return _checked(spec, target, options)
+    options |= _checked(spec, target, others)
+    return _checked(spec, target, _one_width(spec, target, options, owner))
 
 
 def check_names(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
@@ -95,6 +95,17 @@ def _own_names(spec: AttentionSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _read(spec: AttentionSpec, options: dict[str, Any], owner: str) -> dict[str, Any]:
+    """What the spec's own function makes of the options, whose values nobody has checked yet."""
+    if not spec.options.read:
+        return options
+    try:
+        return dict(resolve(spec.options.read, owner)(options))
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise _error(spec, f"{spec.name} cannot read {shown}: {error}") from error
+
+
 def _require_fixed(spec: AttentionSpec, name: str, value: Any) -> None:
     only = spec.options.fixed[name]
     if not _same(value, only):
@@ -123,29 +134,35 @@ def _width_names(spec: AttentionSpec) -> tuple[str, ...]:
 def _defaults(spec: AttentionSpec, options: Mapping[str, Any]) -> dict[str, Any]:
     """The spec's own values, but none of the width where that is given in any form."""
     width = _width_names(spec)
-    stated = any(name in options for name in width)
+    stated = any(options.get(name) is not None for name in width)
     return {k: v for k, v in spec.options.defaults.items() if not (stated and k in width)}
 
 
-def _one_width(spec: AttentionSpec, options: dict[str, Any]) -> dict[str, Any]:
+def _one_width(
+    spec: AttentionSpec, target: Any, options: dict[str, Any], owner: str
+) -> dict[str, Any]:
     """The width of a bottleneck once: by the reduction if that alone is given, else by itself."""
     width = spec.options.width
-    if width is None or not any(options.get(name) is not None for name in _width_names(spec)):
-        return {k: v for k, v in options.items() if not (width and k in TIMM_WIDTH)}
-    claims = _claims(spec, width, options)
+    if width is None:
+        return options
+    claims = _claims(spec, width, options, owner)
+    if not claims:
+        return {k: v for k, v in options.items() if k not in TIMM_WIDTH}
     (first, value), *others = claims.items()
     for name, other in others:
         if other != value:
             raise _contradiction(spec, (first, options[first]), (name, options[name]))
     kept = {k: v for k, v in options.items() if k not in _width_names(spec)}
-    if claims.keys() == {"reduction"}:
+    if claims.keys() == {"reduction"} <= option_names(target):
         return {**kept, "reduction": options["reduction"]}
     return {**kept, width.option: value}
 
 
-def _claims(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> dict[str, int]:
+def _claims(
+    spec: AttentionSpec, width: Width, options: Mapping[str, Any], owner: str
+) -> dict[str, int]:
     """The width that each given option means."""
-    channels = width.factor * options.get(width.of, 0)
+    channels = width.factor * _reduced(width, options, owner)
     claims: dict[str, int] = {}
     for name in ("reduction", "ratio"):
         value = options.get(name)
@@ -165,6 +182,13 @@ def _claims(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> di
             claims[name] = _value(spec, name, options[name], int)
             _positive(spec, name, claims[name])
     return claims
+
+
+def _reduced(width: Width, options: Mapping[str, Any], owner: str) -> int:
+    """The C that a reduction is of."""
+    if ":" in width.of:
+        return resolve(width.of, owner)(options)
+    return options.get(width.of, 0)
 
 
 def _divisor(spec: AttentionSpec, width: Width, options: Mapping[str, Any]) -> int:

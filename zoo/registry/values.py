@@ -38,7 +38,8 @@ def converted(value: Any, annotation: Any) -> Any:
 
     Raises:
         ValueError: if the annotation does not allow the value. Annotations of other things than
-            numbers, strings, booleans, literals and sequences of these allow everything.
+            numbers, strings, booleans, literals, and sequences and mappings of these allow
+            everything.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -49,6 +50,8 @@ def converted(value: Any, annotation: Any) -> Any:
         return _choice(value, get_args(annotation))
     if origin in SEQUENCES:
         return _items(value, annotation)
+    if origin is Mapping:
+        return _entries(value, annotation)
     return _plain(value, annotation)
 
 
@@ -64,6 +67,8 @@ def phrase(annotation: Any) -> str:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin in SEQUENCES:
         return "a sequence" + (f", each item {phrase(arguments[0])}" if arguments else "")
+    if origin is Mapping:
+        return f"a mapping to {phrase(arguments[1])}"
     return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
@@ -108,6 +113,14 @@ def _items(value: Any, annotation: Any) -> Any:
             raise ValueError(f"{len(arguments)} items")
         return tuple(converted(item, kind) for item, kind in zip(items, arguments, strict=True))
     return type(value)(converted(item, arguments[0]) for item in items)  # pyright: ignore
+
+
+def _entries(value: Any, annotation: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError("not a mapping")
+    kinds = get_args(annotation)
+    entries = cast(Mapping[Any, Any], value).items()
+    return {converted(key, kinds[0]): converted(item, kinds[1]) for key, item in entries}
 
 
 def _plain(value: Any, kind: Any) -> Any:

@@ -24,7 +24,8 @@ class Width:
             a multiple of it.
         limit: a rounded width below this share of the exact one goes up to the next multiple
             (`round_limit` of `timm.layers.make_divisible`).
-        of: the option that holds C.
+        of: the option that holds C, or the target of a function `(options) -> C`, which gets the
+            options that were given, under the constructor's names.
         factor: the reduction is of `factor` times C.
     """
 
@@ -49,7 +50,8 @@ class OptionNames:
         ignored: names that timm's builders hand to every attention and that say nothing here.
         width: how the width of the bottleneck may be given.
         read: the target of a function `(options) -> options`, for settings of authors' code that
-            no renaming can express. It gets what was given, after the aliases were read.
+            no renaming can express. It gets what was given, after the aliases were read and before
+            any value is checked.
     """
 
     channels: tuple[str, ...] = ("channels",)

@@ -21,8 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_int, refuse
+from zoo.sdk import PositiveInt, refuse, zero_
 
 NAME = "double_attention"
 
@@ -36,33 +35,27 @@ class DoubleAttention(nn.Module):
         reconstruct: end with a convolution to C channels.
         residual: add the input, True; by default not without `reconstruct`.
         bias: of the convolutions.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        c_m: int | None = None,
-        c_n: int | None = None,
+        c_m: PositiveInt | None = None,
+        c_n: PositiveInt | None = None,
         reconstruct: bool = True,
         residual: bool | None = None,
         bias: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        c_m, c_n = (
-            max(1, channels // 4) if width is None else check_int(NAME, name, width)
-            for name, width in (("c_m", c_m), ("c_n", c_n))
-        )
-        reconstruct = check_bool(NAME, "reconstruct", reconstruct)
-        self.residual = reconstruct if residual is None else check_bool(NAME, "residual", residual)
+        quarter = max(1, channels // 4)
+        c_m, c_n = c_m or quarter, c_n or quarter
+        self.residual = reconstruct if residual is None else residual
         if self.residual and not reconstruct and c_m != channels:
             refuse(NAME, "residual=True needs as many channels out as in", "reconstruct=True")
-        dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
+        dd: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.phi = nn.Conv2d(channels, c_m, 1, **dd)
         self.theta = nn.Conv2d(channels, c_n, 1, **dd)
         self.rho = nn.Conv2d(channels, c_n, 1, **dd)

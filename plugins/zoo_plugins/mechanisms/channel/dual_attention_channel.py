@@ -10,16 +10,13 @@ scalar, which starts at 0. No projections and no scaling.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_choice, check_int
+from zoo.sdk import zero_
 from zoo.sdk.precision import wide_matmul
-
-SIGNS = {"official": -1.0, "paper": 1.0}
 
 
 class DualAttentionChannel(nn.Module):
@@ -28,21 +25,18 @@ class DualAttentionChannel(nn.Module):
     Args:
         channels: C; nothing depends on it.
         variant: `official` or `paper`, the sign of the similarity, as above.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        variant: str = "official",
-        act_layer: Any = None,
+        variant: Literal["official", "paper"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_int("dual_attention_channel", "channels", channels)
-        self.sign = SIGNS[check_choice("dual_attention_channel", "variant", variant, tuple(SIGNS))]
+        self.sign = -1.0 if variant == "official" else 1.0
         self.gamma = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:

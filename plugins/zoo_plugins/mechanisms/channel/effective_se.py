@@ -8,15 +8,11 @@ beyond -3 and 3. The layer is timm's, with the authors' parameter names, which a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from timm.layers import EffectiveSEModule
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import agree, check_bool, check_choice, check_int
-
-GATES = ("hard_sigmoid", "sigmoid")
+from zoo.sdk import zero_
 
 
 class EffectiveSqueezeExcite(EffectiveSEModule):
@@ -25,9 +21,8 @@ class EffectiveSqueezeExcite(EffectiveSEModule):
     Args:
         channels: C.
         bias: of the layer, True.
-        gate: `hard_sigmoid` or `sigmoid`. gate_layer: the same, or any gate of timm's.
+        gate_layer: `hard_sigmoid` or `sigmoid`.
         add_maxpool: squeeze by half the mean and half the maximum, as in timm.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
@@ -35,26 +30,18 @@ class EffectiveSqueezeExcite(EffectiveSEModule):
         channels: int,
         *,
         bias: bool = True,
-        gate: str | None = None,
-        gate_layer: Any = None,
+        gate_layer: Literal["hard_sigmoid", "sigmoid"] = "hard_sigmoid",
         add_maxpool: bool = False,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if gate is not None:
-            check_choice("effective_se", "gate", gate, GATES)
         super().__init__(
-            check_int("effective_se", "channels", channels),
-            add_maxpool=check_bool("effective_se", "add_maxpool", add_maxpool),
-            gate_layer=agree("effective_se", gate=gate, gate_layer=gate_layer) or GATES[0],
-            device=device,
-            dtype=dtype,
+            channels, add_maxpool=add_maxpool, gate_layer=gate_layer, device=device, dtype=dtype
         )
-        if not check_bool("effective_se", "bias", bias):
+        if not bias:
             self.fc.bias = None
 
     def init_identity(self) -> float:
-        """Start as c * x by a zero layer; returns c, 0.5 by either gate."""
+        """Start as 0.5 x, the middle of either gate, by a zero layer; returns 0.5."""
         zero_(self.fc)
-        return self.get_submodule("gate")(torch.zeros(1)).item()
+        return 0.5

@@ -25,22 +25,20 @@ import torch.nn.functional as F
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
-from zoo.sdk.identity import pair_hidden_units_
-from zoo.sdk.map_size import Size, size_pair
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
+from zoo.sdk import (
+    Count,
+    PositiveFloat,
+    PositiveInt,
+    bottleneck_width,
     check_divisible,
-    check_int,
-    hidden_width,
+    pair_hidden_units_,
     refuse,
 )
 from zoo.sdk.tables import Tables
-from zoo_plugins.mechanisms.channel.fca_frequencies import GRID, RANKINGS
+from zoo_plugins.mechanisms.channel.fca_frequencies import Ranking, default_size, ranked
 
-COUNTS = (1, 2, 4, 8, 16, 32)
-METHODS = tuple(f"{ranking}{count}" for ranking in RANKINGS for count in COUNTS)
+Size = PositiveInt | tuple[PositiveInt, PositiveInt]
+Frequency = tuple[Count, Count]
 
 
 class FrequencyChannelAttention(Tables):
@@ -48,59 +46,44 @@ class FrequencyChannelAttention(Tables):
 
     Args:
         channels: C.
-        reduction: r, 16. reduced_channels, rd_channels, rd_ratio, rd_divisor: in other terms.
-        dct_h, dct_w, dct_size: size of the basis images; `dct_size` is one number for both, a pair,
-            or a mapping from C to either, which serves a whole network.
-        feat_size: (H, W) of the map, which the images take where it is larger than 7, their
-            default.
-        freq_sel_method: `top`, `low` or `bot` with 1, 2, 4, 8, 16 or 32; by default `top16`, or
-            the most below 16 that divide C.
-        freq_indices: the pairs (u, v) themselves.
+        reduction: r, 16.
+        reduced_channels: the width of the hidden layer itself, instead of C / r.
+        dct_size: of the basis images: one number for both sides, a pair, or a mapping from C to
+            either, which serves a whole network.
+        feat_size: (H, W) of the map, which the images take where it is larger than 7, unless
+            `dct_size` is given.
+        frequencies: `top`, `low` or `bot` with 1, 2, 4, 8, 16 or 32, or the pairs (u, v)
+            themselves; by default `top16`, or the most below 16 that divide C.
         bias: of both layers, False.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
-    any_size = True  # of the map: the images are pooled to it
+    any_size = True  # of the map: it is pooled to the images
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        dct_h: int | None = None,
-        dct_w: int | None = None,
-        dct_size: int | Sequence[int] | Mapping[Any, Any] | None = None,
-        feat_size: Sequence[int] | None = None,
-        freq_sel_method: str | None = None,
-        freq_indices: Sequence[Sequence[int]] | None = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        dct_size: Size | Mapping[int | str, Size] | None = None,
+        feat_size: Size | None = None,
+        frequencies: Ranking | Sequence[Frequency] | None = None,
         bias: bool = False,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("fca", "channels", channels)
-        width = hidden_width(
-            "fca",
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        size = _size(channels, dct_h, dct_w, dct_size, feat_size)
-        self.frequencies = _frequencies(channels, size, freq_sel_method, freq_indices)
+        size = _size(channels, dct_size) or default_size(feat_size)
+        if frequencies is None:
+            frequencies = ranked(f"top{math.gcd(channels, 16)}", size)
+        elif isinstance(frequencies, str):
+            frequencies = ranked(frequencies, size)
+        self.frequencies = _fitting(frequencies, size, channels)
         self.basis: Tensor
         basis = torch.empty(len(self.frequencies), *size, device=device, dtype=dtype)
         self.register_buffer("basis", basis, persistent=False)
         self._init_buffers()
-        bias = check_bool("fca", "bias", bias)
+        width = bottleneck_width(channels, reduction, reduced_channels)
         self.fc1 = nn.Linear(channels, width, bias=bias, device=device, dtype=dtype)
         self.fc2 = nn.Linear(width, channels, bias=bias, device=device, dtype=dtype)
 
@@ -131,7 +114,7 @@ def spectral_pool(x: Tensor, basis: Tensor) -> Tensor:
     return (grouped * basis.unsqueeze(1)).sum((3, 4)).flatten(1)
 
 
-def dct_image(size: Size, frequency: Size) -> Tensor:
+def dct_image(size: tuple[int, int], frequency: tuple[int, int]) -> Tensor:
     """The DCT-II basis image (H, W) of a frequency (u, v), in float64."""
     rows, columns = (_cosine(*axis) for axis in zip(size, frequency, strict=True))
     return rows[:, None] * columns
@@ -143,51 +126,24 @@ def _cosine(length: int, frequency: int) -> Tensor:
     return torch.cos(math.pi * frequency * positions / length) * scale
 
 
-def _size(
-    channels: int,
-    dct_h: int | None,
-    dct_w: int | None,
-    dct_size: int | Sequence[int] | Mapping[Any, Any] | None,
-    feat_size: Sequence[int] | None,
-) -> Size:
-    if isinstance(dct_size, Mapping):
-        sizes = {str(key): size for key, size in dct_size.items()}  # JSON has string keys only
+def _size(channels: int, size: Size | Mapping[int | str, Size] | None) -> tuple[int, int] | None:
+    if isinstance(size, Mapping):
+        sizes = {str(key): each for key, each in size.items()}  # JSON has string keys only
         if str(channels) not in sizes:
-            refuse("fca", f"dct_size={dict(dct_size)!r} has no entry for channels={channels}")
-        dct_size = sizes[str(channels)]
-    both = (None, None) if dct_size is None else size_pair("fca", "dct_size", dct_size)
-    maps = (GRID, GRID) if feat_size is None else size_pair("fca", "feat_size", feat_size)
-    height = agree("fca", dct_h=dct_h, dct_size=both[0]) or max(maps[0], GRID)
-    width = agree("fca", dct_w=dct_w, dct_size=both[1]) or max(maps[1], GRID)
-    return check_int("fca", "dct_h", height), check_int("fca", "dct_w", width)
+            refuse("fca", f"dct_size={dict(size)!r} has no entry for channels={channels}")
+        size = sizes[str(channels)]
+    return (size, size) if isinstance(size, int) else size
 
 
-def _frequencies(
-    channels: int, size: Size, method: str | None, indices: Sequence[Sequence[int]] | None
-) -> list[Size]:
-    given = None if indices is None else [_frequency(pair, size) for pair in indices]
-    if method is None and given is None:
-        method = f"top{math.gcd(channels, 16)}"
-    ranked = None
-    if method is not None:
-        check_choice("fca", "freq_sel_method", method, METHODS)
-        ranking = RANKINGS[method[:3]][: int(method[3:])]
-        ranked = [(u * (size[0] // GRID), v * (size[1] // GRID)) for u, v in ranking]
-    chosen = agree(
-        "fca",
-        freq_sel_method=None if ranked is None else (method, ranked),
-        freq_indices=given,
-    )
-    if not chosen:
-        refuse("fca", f"freq_indices={indices!r} names no frequency")
-    check_divisible("fca", "channels", channels, "the number of frequencies", len(chosen))
-    return chosen
-
-
-def _frequency(pair: Any, size: Size) -> Size:
-    if not isinstance(pair, Sequence) or len(pair) != 2:
-        refuse("fca", f"freq_indices: {pair!r} is no pair (u, v)")
-    u, v = (check_int("fca", "freq_indices", each, 0) for each in pair)
-    if u >= size[0] or v >= size[1]:
-        refuse("fca", f"freq_indices: {pair!r} is beyond the image of {size[0]} x {size[1]}")
-    return u, v
+def _fitting(
+    frequencies: Sequence[Frequency], size: tuple[int, int], channels: int
+) -> list[tuple[int, int]]:
+    """As many as there are equal groups of channels, each within the image."""
+    if not frequencies:
+        refuse("fca", f"frequencies={frequencies!r} names none")
+    for u, v in frequencies:
+        if u >= size[0] or v >= size[1]:
+            refuse("fca", f"frequencies: ({u}, {v}) is beyond the image of {size[0]} x {size[1]}")
+    number = "the number of frequencies"
+    check_divisible("fca", "channels", channels, number, len(frequencies))
+    return list(frequencies)

@@ -4,7 +4,17 @@
 worst first; `low` goes by distance from (0, 0).
 """
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 GRID = 7
+
+Ranking = Literal[
+    "top1", "top2", "top4", "top8", "top16", "top32",
+    "low1", "low2", "low4", "low8", "low16", "low32",
+    "bot1", "bot2", "bot4", "bot8", "bot16", "bot32",
+]  # fmt: skip
 
 # fmt: off
 RANKINGS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -28,3 +38,16 @@ RANKINGS: dict[str, tuple[tuple[int, int], ...]] = {
     ),
 }
 # fmt: on
+
+
+def default_size(feat_size: Any) -> tuple[int, int]:
+    """Of the basis images, for a map of this size: at least the grid's."""
+    rows, columns = (feat_size, feat_size) if isinstance(feat_size, int) else feat_size or (0, 0)
+    return max(rows, GRID), max(columns, GRID)
+
+
+def ranked(name: str, size: Any) -> list[tuple[int, int]]:
+    """The frequencies of a ranking, `top16`, on basis images of this size."""
+    rows, columns = (size, size) if isinstance(size, int) else size
+    ranking = RANKINGS[name[:3]][: int(name[3:])]
+    return [(u * (rows // GRID), v * (columns // GRID)) for u, v in ranking]

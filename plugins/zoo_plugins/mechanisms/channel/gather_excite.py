@@ -14,24 +14,16 @@ timm 1.0.31's layer is not used: with its default MLP, and with parameters, it r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import Size, require_size, size_pair
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    hidden_width,
-    refuse,
-)
+from zoo.sdk import Count, PositiveFloat, PositiveInt, bottleneck_width, refuse
+from zoo.sdk.map_size import require_size
 
 NAME = "gather_excite"
-VARIANTS = ("theta_minus", "theta", "theta_plus")
 
 
 class GatherExcite(nn.Module):
@@ -42,64 +34,45 @@ class GatherExcite(nn.Module):
         variant: `theta_minus` (no parameters), `theta` or `theta_plus`, as above.
         extent: e; 0 is the whole map. With parameters it must be 0 or a power of 2.
         feat_size: (H, W) of the map, needed by `theta` and `theta_plus` with extent 0.
-        reduction: of theta_plus, 16. reduced_channels, rd_channels, rd_ratio, rd_divisor: in other
-            terms.
+        reduction: of theta_plus, 16.
+        reduced_channels: the width of its hidden layer itself, instead of C / 16.
         bias: of theta's convolutions (False) or of theta_plus's two last (True).
         norm: `batch`, after the convolutions, or `none`.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        variant: str = "theta_minus",
-        extent: int = 0,
-        feat_size: Sequence[int] | None = None,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        variant: Literal["theta_minus", "theta", "theta_plus"] = "theta_minus",
+        extent: Count = 0,
+        feat_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
         bias: bool | None = None,
-        norm: str | None = None,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
-        act_layer: Any = None,
+        norm: Literal["batch", "none"] = "batch",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        self.variant = check_choice(NAME, "variant", variant, VARIANTS)
-        self.extent = check_int(NAME, "extent", extent, 0)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        dd: Any = {"device": device, "dtype": dtype}
-        plus = variant == "theta_plus"
-        bias = plus if bias is None else check_bool(NAME, "bias", bias)
-        has_norm = check_choice(NAME, "norm", norm or "batch", ("batch", "none")) == "batch"
-        self.feat_size = None
-        self.gather = self.excite = None
+        self.variant, self.extent = variant, extent
+        self.feat_size = self.gather = self.excite = None
         if variant == "theta_minus":
             if bias:
                 refuse(NAME, "bias=True: variant='theta_minus' has no parameters")
             return
-        if self.extent == 0:
+        if extent == 0:
             if feat_size is None:
                 refuse(NAME, f"variant={variant!r} needs the size of the map", "feat_size=(H, W)")
-            self.feat_size = size_pair(NAME, "feat_size", feat_size)
-        own_bias = bias and not plus
-        self.gather = _gather(channels, self.extent, self.feat_size, own_bias, has_norm, dd)
+            self.feat_size = (feat_size,) * 2 if isinstance(feat_size, int) else feat_size
+        dd: Any = {"device": device, "dtype": dtype}
+        plus = variant == "theta_plus"
+        own_bias = bool(bias) and not plus
+        self.gather = _gather(channels, extent, self.feat_size, own_bias, norm == "batch", dd)
         if plus:
-            fc1 = nn.Conv2d(channels, width, 1, bias=bias, **dd)
-            fc2 = nn.Conv2d(width, channels, 1, bias=bias, **dd)
+            width = bottleneck_width(channels, reduction, reduced_channels)
+            fc1 = nn.Conv2d(channels, width, 1, bias=bias is not False, **dd)
+            fc2 = nn.Conv2d(width, channels, 1, bias=bias is not False, **dd)
             self.excite = nn.Sequential(nn.ReLU(), fc1, nn.ReLU(), fc2)
 
     @property
@@ -129,7 +102,7 @@ def _means(x: Tensor, extent: int) -> Tensor:
 
 
 def _gather(
-    channels: int, extent: int, size: Size | None, bias: bool, norm: bool, dd: Any
+    channels: int, extent: int, size: tuple[int, int] | None, bias: bool, norm: bool, dd: Any
 ) -> nn.Sequential:
     """One convolution of the whole map (`size`), or one 3x3 of stride 2 for each halving."""
     if size is None and (extent < 2 or extent & (extent - 1)):

@@ -30,10 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_int, check_number, hidden_width
-
-NAME = "high_order"
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, zero_
 
 
 class HighOrder(nn.Module):
@@ -43,33 +40,24 @@ class HighOrder(nn.Module):
         channels: C.
         order: n, 2.
         threshold: t, 0.5.
-        reduction: C over d, 2. reduced_channels: d.
-        act_layer: not used (timm's builders hand one to every attention).
+        reduction: C over d, 2.
+        reduced_channels: d itself.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        order: int = 2,
+        order: PositiveInt = 2,
         threshold: float = 0.5,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        act_layer: Any = None,
+        reduction: PositiveFloat = 2,
+        reduced_channels: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        self.order = check_int(NAME, "order", order)
-        self.threshold = check_number(NAME, "threshold", threshold, above=-float("inf"))
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 2,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        self.order, self.threshold = order, threshold
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"bias": False, "device": device, "dtype": dtype}
         self.theta = nn.Conv2d(channels, width, 1, **dd)
         self.phi = nn.Conv2d(channels, width, 1, **dd)

@@ -18,17 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import pair_hidden_units_, zero_
-from zoo.sdk.options import (
-    agree,
-    check_choice,
-    check_divisible,
-    check_int,
-    refuse,
-)
-from zoo_plugins.mechanisms.channel.hoga_gates import GATES, PlainSqueezeExcite, make_gate
+from zoo.sdk import Count, PositiveInt, check_divisible, pair_hidden_units_, refuse, zero_
+from zoo_plugins.mechanisms.channel.hoga_gates import Gate, PlainSqueezeExcite, make_gate
 
-Edge = tuple[str, int]
+Edge = tuple[Gate, Count]
 GENOTYPE: tuple[Edge, ...] = (
     ("skip_connect", 0),
     ("sep_conv_3x3_spatial", 0), ("sep_conv_3x3", 1),
@@ -42,50 +35,40 @@ class HighOrderGroupAttention(nn.Module):
 
     Args:
         channels: C, a multiple of the number of groups.
-        num_groups, order: K, 4; the same number by both names.
+        num_groups: K, 4.
         genotype: K (K + 1) / 2 pairs (gate, index), step after step; gates are `none`,
             `skip_connect`, `SE`, `SE_A_M`, `CBAM`, `sep_conv_3x3`, `dil_conv_3x3` and, of one plane
             for all channels, `sep_conv_3x3_spatial` and `dil_conv_3x3_spatial`.
         normal_concat: the steps that are joined, all unless given.
         reduction_group_se, reduction_out_se: of the two SE modules, 8.
         reduction_cbam: of the gates CBAM, SE and SE_A_M, 4.
-        norm: must be `"batch"`.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        num_groups: int | None = None,
-        order: int | None = None,
-        genotype: Sequence[Sequence[Any]] = GENOTYPE,
-        normal_concat: Sequence[int] | None = None,
-        reduction_group_se: int = 8,
-        reduction_out_se: int = 8,
-        reduction_cbam: int = 4,
-        norm: str = "batch",
-        act_layer: Any = None,
+        num_groups: PositiveInt = 4,
+        genotype: Sequence[Edge] = GENOTYPE,
+        normal_concat: Sequence[PositiveInt] | None = None,
+        reduction_group_se: PositiveInt = 8,
+        reduction_out_se: PositiveInt = 8,
+        reduction_cbam: PositiveInt = 4,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("hoga", "channels", channels)
-        check_choice("hoga", "norm", norm, ("batch",))
-        counts = {"num_groups": num_groups, "order": order}
-        for name, count in counts.items():
-            _ = count is None or check_int("hoga", name, count)
-        self.num_groups = agree("hoga", **counts) or 4
-        check_divisible("hoga", "channels", channels, "num_groups", self.num_groups)
-        edges = _edges(genotype, self.num_groups)
-        self.indices = [index for _, index in edges]
-        self.joined = _joined(normal_concat, self.num_groups)
-        group = channels // self.num_groups
-        reduction = check_int("hoga", "reduction_cbam", reduction_cbam)
+        check_divisible("hoga", "channels", channels, "num_groups", num_groups)
+        _check_edges(genotype, num_groups)
+        self.num_groups = num_groups
+        self.indices = [index for _, index in genotype]
+        self.joined = _joined(normal_concat, num_groups)
+        group = channels // num_groups
         dd: Any = {"device": device, "dtype": dtype}
-        self.gates = nn.ModuleList(make_gate(name, group, reduction, dd) for name, _ in edges)
-        reduction = check_int("hoga", "reduction_group_se", reduction_group_se)
-        self.group_se = PlainSqueezeExcite(group, reduction, **dd)
+        self.gates = nn.ModuleList(
+            make_gate(name, group, reduction_cbam, dd) for name, _ in genotype
+        )
+        self.group_se = PlainSqueezeExcite(group, reduction_group_se, **dd)
         self.fuse = nn.Sequential(
             nn.Conv2d(group * (len(self.joined) + 1), channels, 1, bias=False, **dd),
             nn.BatchNorm2d(channels, **dd),
@@ -93,8 +76,7 @@ class HighOrderGroupAttention(nn.Module):
             nn.Conv2d(channels, channels, 1, bias=False, **dd),
             nn.BatchNorm2d(channels, **dd),
         )
-        reduction = check_int("hoga", "reduction_out_se", reduction_out_se)
-        self.out_se = PlainSqueezeExcite(channels, reduction, **dd)
+        self.out_se = PlainSqueezeExcite(channels, reduction_out_se, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
         groups = x.chunk(self.num_groups, 1)
@@ -121,28 +103,20 @@ class HighOrderGroupAttention(nn.Module):
         return 0.5
 
 
-def _edges(genotype: Any, num_groups: int) -> list[Edge]:
-    wanted = num_groups * (num_groups + 1) // 2
-    if not isinstance(genotype, Sequence) or len(genotype) != wanted:
-        refuse("hoga", f"genotype does not list {wanted} gates, as num_groups={num_groups} needs")
-    edges: list[Edge] = []
+def _check_edges(genotype: Sequence[Edge], num_groups: int) -> None:
+    """Step i lists i gates, each on the group or on a step before it."""
     sizes = [step for step in range(1, num_groups + 1) for _ in range(step)]
-    for pair, size in zip(genotype, sizes, strict=True):
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            refuse("hoga", f"genotype: {pair!r} is no pair (gate, index)")
-        name = check_choice("hoga", "genotype", pair[0], GATES)
-        index = check_int("hoga", "genotype", pair[1], 0)
-        if index >= size:
-            refuse("hoga", f"genotype: {tuple(pair)!r} in step {size} names a step not yet taken")
-        edges.append((name, index))
-    return edges
+    if len(genotype) != len(sizes):
+        what = f"genotype does not list {len(sizes)} gates, as num_groups={num_groups} needs"
+        refuse("hoga", what)
+    for edge, size in zip(genotype, sizes, strict=True):
+        if edge[1] >= size:
+            refuse("hoga", f"genotype: {tuple(edge)!r} in step {size} names a step not yet taken")
 
 
 def _joined(normal_concat: Sequence[int] | None, num_groups: int) -> list[int]:
     """Of the steps, from 0."""
-    if normal_concat is None:
-        return list(range(num_groups))
-    steps = [check_int("hoga", "normal_concat", step) - 1 for step in normal_concat]
-    if any(step >= num_groups for step in steps):
-        refuse("hoga", f"normal_concat={list(normal_concat)!r} is beyond {num_groups} steps")
-    return steps
+    steps = range(1, num_groups + 1) if normal_concat is None else normal_concat
+    if any(step > num_groups for step in steps):
+        refuse("hoga", f"normal_concat={normal_concat!r} is beyond {num_groups} steps")
+    return [step - 1 for step in steps]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -98,11 +98,14 @@ CONV_GATES = {
     "sep_conv_3x3_spatial": partial(_sep_conv, planes=True),
     "dil_conv_3x3_spatial": partial(_dil_conv, planes=True),
 }
-GATES = ("none", "skip_connect", "SE", "SE_A_M", "CBAM", *CONV_GATES)
+Gate = Literal[
+    "none", "skip_connect", "SE", "SE_A_M", "CBAM",
+    "sep_conv_3x3", "dil_conv_3x3", "sep_conv_3x3_spatial", "dil_conv_3x3_spatial",
+]  # fmt: skip
 
 
-def make_gate(name: str, channels: int, reduction: int, dd: Any) -> nn.Module:
-    """A gate by its name in `GATES`."""
+def make_gate(name: Gate, channels: int, reduction: int, dd: Any) -> nn.Module:
+    """A gate by its name."""
     if name in CONV_GATES:
         return CONV_GATES[name](channels, dd)
     if name == "CBAM":

@@ -8,8 +8,8 @@ x, y: (B, C, H, W); D: 1x1, C -> 2 floor(C/8), one for each factor; W: 1x1, back
 residual. As in the authors' code, the ReLU comes after the product, and a is the mean of a sigmoid
 for each degree, not a sigmoid of their sum. The R (R + 1) / 2 convolutions D are one here.
 
-`mixed=True` is the whole module: orders 1 ... max_order side by side, each with weights of its own,
-and their outputs joined along the batch, (max_order B, C, H, W), order by order: the trunk that
+`mixed=True` is the whole module: orders 1 ... R side by side, each with weights of its own,
+and their outputs joined along the batch, (R B, C, H, W), order by order: the trunk that
 follows is shared, and an adversary (not part of this) keeps the orders apart in training.
 """
 
@@ -22,49 +22,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk import PositiveInt, zero_
 from zoo.sdk.precision import saturated
-
-NAME = "mixed_high_order"
 
 
 class MixedHighOrder(nn.Module):
-    """(B, C, H, W) -> the same shape; if mixed, (max_order B, C, H, W).
+    """(B, C, H, W) -> the same shape; if mixed, (R B, C, H, W).
 
     Args:
         channels: C.
-        order: R, 3. mixed: orders 1 to max_order instead. max_order: 6.
-        reduced_channels: of D, 2 floor(C / 8), at least 1. reduction: C over it.
+        order: R, by default 3, and 6 if mixed.
+        mixed: all orders up to R instead of R alone.
+        reduced_channels: of each D, by default 2 floor(C / 8), and at least 1.
         bias: of all convolutions, False.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        order: int = 3,
+        order: PositiveInt | None = None,
         mixed: bool = False,
-        max_order: int = 6,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        reduced_channels: PositiveInt | None = None,
         bias: bool = False,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        default = channels // 8 * 2
-        width = hidden_width(
-            NAME, channels, default=default, reduction=reduction, reduced_channels=reduced_channels
-        )
-        order = check_int(NAME, "order", order)
-        max_order = check_int(NAME, "max_order", max_order)
-        self.mixed = check_bool(NAME, "mixed", mixed)
-        dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
-        orders = range(1, max_order + 1) if self.mixed else (order,)
+        self.mixed = mixed
+        width = reduced_channels or max(1, channels // 8 * 2)
+        last = order or (6 if mixed else 3)
+        orders = range(1, last + 1) if mixed else (last,)
+        dd: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.orders = nn.ModuleList(OrderGate(channels, width, r, dd) for r in orders)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +62,7 @@ class MixedHighOrder(nn.Module):
         return torch.cat([x * gate(x) for gate in self.orders])
 
     def attention(self, x: Tensor) -> Tensor:
-        """a itself; if mixed, of all orders, (max_order B, C, H, W)."""
+        """a itself; if mixed, of all orders, (R B, C, H, W)."""
         found = [gate(x) for gate in self.orders]
         return torch.cat(found) if self.mixed else found[0]
 

@@ -9,14 +9,10 @@ branch behind its norm. No convolution has a bias.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-
-from zoo.sdk.options import check_bool, check_choice, check_int
-
-ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU}
 
 
 class ParNet(nn.Module):
@@ -26,34 +22,27 @@ class ParNet(nn.Module):
         channels: C.
         activation: `silu`, as in the published models, or `relu`, the code's default.
         bias: of the convolutions, False.
-        norm: must be `"batch"`.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        activation: str = "silu",
+        activation: Literal["silu", "relu"] = "silu",
         bias: bool = False,
-        norm: str = "batch",
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("parnet", "channels", channels)
-        check_choice("parnet", "norm", norm, ("batch",))
-        check_choice("parnet", "activation", activation, tuple(ACTIVATIONS))
         dd: Any = {"device": device, "dtype": dtype}
-        conv: Any = {"bias": check_bool("parnet", "bias", bias), **dd}
+        conv: Any = {"bias": bias, **dd}
         self.conv3x3 = nn.Conv2d(channels, channels, 3, padding=1, **conv)
         self.bn3x3 = nn.BatchNorm2d(channels, **dd)
         self.conv1x1 = nn.Conv2d(channels, channels, 1, **conv)
         self.bn1x1 = nn.BatchNorm2d(channels, **dd)
         self.bn_skip = nn.BatchNorm2d(channels, **dd)
         self.squeeze_excite = nn.Conv2d(channels, channels, 1, **conv)
-        self.act = ACTIVATIONS[activation]()
+        self.act = nn.SiLU() if activation == "silu" else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         skip = self.bn_skip(x)

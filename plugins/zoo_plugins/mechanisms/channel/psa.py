@@ -13,93 +13,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_divisible,
-    check_int,
-    hidden_width,
-    refuse,
-)
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, bottleneck_width, check_divisible, refuse
 
-KERNELS = (3, 5, 7, 9)
 GROUPS = (1, 4, 8, 16)
-VARIANTS = ("official", "paper")
 
 
 class PyramidSqueezeAttention(nn.Module):
     """(B, C_in, H, W) -> (B, C, H / stride, W / stride).
 
     Args:
-        channels: C, of the output; a multiple of the number of scales. in_channels: by default C.
-        kernel_size: one odd number for each scale, 3, 5, 7, 9. num_scales: how many.
+        channels: C, of the output; a multiple of the number of scales.
+        in_channels: C_in, by default C.
+        kernel_size: one odd number for each scale, 3, 5, 7, 9.
         groups: of each scale, 1, 4, 8, 16. One number stands for the groups of the convolution
             that is replaced: 1 for the default, more for as many at every scale. By one number or
             by default they are lowered to what divides the channels.
         stride, dilation: of every convolution.
-        reduction: of the gate, from C over the scales, 16. reduced_channels, rd_channels, rd_ratio,
-            rd_divisor: its hidden width in other terms.
+        reduction: of the gate, from C over the scales, 16.
+        reduced_channels: the width of its hidden layer itself.
         variant: `official` or `paper`, the order of the scales in the output.
         bias: of the convolutions, False; the gate has biases.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        in_channels: int | None = None,
-        kernel_size: Sequence[int] | None = None,
-        num_scales: int | None = None,
-        groups: int | Sequence[int] | None = None,
-        stride: int = 1,
-        dilation: int = 1,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        in_channels: PositiveInt | None = None,
+        kernel_size: Sequence[OddInt] = (3, 5, 7, 9),
+        groups: PositiveInt | Sequence[PositiveInt] = 1,
+        stride: PositiveInt = 1,
+        dilation: PositiveInt = 1,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
         bias: bool = False,
-        variant: str = "official",
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
-        act_layer: Any = None,
+        variant: Literal["official", "paper"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("psa", "channels", channels)
-        inputs = channels if in_channels is None else check_int("psa", "in_channels", in_channels)
-        kernels = _kernels(kernel_size, num_scales)
-        check_divisible("psa", "channels", channels, "the number of scales", len(kernels))
-        split = channels // len(kernels)
-        width = hidden_width(
-            "psa",
-            split,
-            default=split // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        bias = check_bool("psa", "bias", bias)
-        stride, dilation = (
-            check_int("psa", "stride", stride),
-            check_int("psa", "dilation", dilation),
-        )
-        self.reverse = check_choice("psa", "variant", variant, VARIANTS) == "official"
+        inputs = channels if in_channels is None else in_channels
+        check_divisible("psa", "channels", channels, "the number of scales", len(kernel_size))
+        split = channels // len(kernel_size)
+        width = bottleneck_width(split, reduction, reduced_channels)
+        self.reverse = variant == "official"
         dd: Any = {"device": device, "dtype": dtype}
+        conv: Any = {"stride": stride, "dilation": dilation, "bias": bias, **dd}
         self.convs = nn.ModuleList(
-            nn.Conv2d(
-                inputs, split, k, stride, dilation * (k // 2), dilation, group, bias=bias, **dd
+            nn.Conv2d(inputs, split, k, padding=dilation * (k // 2), groups=group, **conv)
+            for k, group in zip(
+                kernel_size, _groups(groups, len(kernel_size), inputs, split), strict=True
             )
-            for k, group in zip(kernels, _groups(groups, len(kernels), inputs, split), strict=True)
         )
         self.fc1 = nn.Conv2d(split, width, 1, **dd)
         self.fc2 = nn.Conv2d(width, split, 1, **dd)
@@ -116,24 +86,13 @@ class PyramidSqueezeAttention(nn.Module):
         return torch.cat([f * w for f, w in zip(features, weights, strict=True)], 1)
 
 
-def _kernels(kernel_size: Sequence[int] | None, num_scales: int | None) -> list[int]:
-    kernels = list(kernel_size or KERNELS[:num_scales])
-    agree("psa", kernel_size=(kernels, len(kernels)), num_scales=num_scales)
-    for k in kernels:
-        if check_int("psa", "kernel_size", k) % 2 == 0:
-            refuse("psa", f"kernel_size={kernel_size!r} has an even number")
-    return [int(k) for k in kernels]
-
-
-def _groups(groups: int | Sequence[int] | None, scales: int, inputs: int, split: int) -> list[int]:
-    if isinstance(groups, Sequence):
-        if len(groups) != scales:
-            refuse("psa", f"groups={groups!r} does not give one number for each of {scales} scales")
-        for count in groups:
-            check_int("psa", "groups", count)
-            check_divisible("psa", "in_channels", inputs, "groups", count)
-            check_divisible("psa", "channels of a scale", split, "groups", count)
-        return [int(count) for count in groups]
-    base = 1 if groups is None else check_int("psa", "groups", groups)
-    wanted = [base] * scales if base > 1 else [*GROUPS, *[GROUPS[-1]] * scales][:scales]
-    return [math.gcd(count, inputs, split) for count in wanted]
+def _groups(groups: int | Sequence[int], scales: int, inputs: int, split: int) -> list[int]:
+    if isinstance(groups, int):
+        wanted = [groups] * scales if groups > 1 else [*GROUPS, *[GROUPS[-1]] * scales][:scales]
+        return [math.gcd(count, inputs, split) for count in wanted]
+    if len(groups) != scales:
+        refuse("psa", f"groups={groups!r} does not give one number for each of {scales} scales")
+    for count in groups:
+        check_divisible("psa", "in_channels", inputs, "groups", count)
+        check_divisible("psa", "channels of a scale", split, "groups", count)
+    return list(groups)

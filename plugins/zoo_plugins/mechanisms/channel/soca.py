@@ -21,8 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import pair_hidden_units_
-from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, pair_hidden_units_
 from zoo.sdk.precision import widened
 
 
@@ -31,42 +30,26 @@ class SecondOrderChannelAttention(nn.Module):
 
     Args:
         channels: C.
-        reduction: r, 16 as in the authors' network. reduced_channels, rd_channels, rd_ratio,
-            rd_divisor: the width in other terms.
+        reduction: r, 16 as in the authors' network.
+        reduced_channels: the width of the hidden layer itself, instead of C / r.
         iters: of Newton-Schulz, 5.
         bias: of both layers.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        iters: int = 5,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        iters: PositiveInt = 5,
         bias: bool = True,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("soca", "channels", channels)
-        width = hidden_width(
-            "soca",
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        self.iters = check_int("soca", "iters", iters)
-        bias = check_bool("soca", "bias", bias)
+        self.iters = iters
+        width = bottleneck_width(channels, reduction, reduced_channels)
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 

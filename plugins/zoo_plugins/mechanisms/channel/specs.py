@@ -4,6 +4,8 @@ from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.channel"
+SETTINGS = f"{PACKAGE}.settings"
+ACT = ("act_layer",)  # timm's builders hand one to every attention; these have none to choose
 
 ATTENTIONS = (
     AttentionSpec(
@@ -27,6 +29,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.eca:EfficientChannelAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": False}, ignored=ACT),
         provenance=Provenance(
             paper=papers.ECA,
             license="MIT",
@@ -43,6 +46,11 @@ ATTENTIONS = (
         target=f"{PACKAGE}.global_context:GlobalContext",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(
+            fixed={"bias": True, "norm": "layer"},
+            width=Width(divisor=1),
+            read=f"{SETTINGS}:global_context",
+        ),
         provenance=Provenance(
             paper=papers.GLOBAL_CONTEXT,
             license="Apache-2.0",
@@ -67,6 +75,11 @@ ATTENTIONS = (
         family="channel",
         contract="map_channels",
         insertion=Insertion(role="replace_conv"),
+        options=OptionNames(
+            fixed={"bias": False, "norm": "batch"},
+            width=Width(minimum=32, limit=0.9),
+            read=f"{SETTINGS}:selective_kernel",
+        ),
         provenance=Provenance(
             paper=papers.SELECTIVE_KERNEL,
             license="Apache-2.0",
@@ -84,6 +97,10 @@ ATTENTIONS = (
         family="channel",
         contract="map_channels",
         insertion=Insertion(role="replace_conv"),
+        options=OptionNames(
+            width=Width(minimum=32, limit=0.9, of=f"{SETTINGS}:split_attention_width"),
+            read=f"{SETTINGS}:split_attention",
+        ),
         provenance=Provenance(
             paper=papers.SPLIT_ATTENTION,
             license="Apache-2.0",
@@ -99,6 +116,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.ceca:CircularEfficientChannelAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": False}, ignored=ACT),
         provenance=Provenance(
             paper=papers.CECA,
             license="Apache-2.0",
@@ -113,6 +131,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.effective_se:EffectiveSqueezeExcite",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(aliases={"gate": "gate_layer"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.EFFECTIVE_SE,
             license="Apache-2.0",
@@ -127,6 +146,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.soca:SecondOrderChannelAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT, width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.SECOND_ORDER,
             license="none stated in the repository",
@@ -145,6 +165,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.double_attention:DoubleAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.A2_NET,
             license="none stated in the repository",
@@ -169,6 +190,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.dual_attention_channel:DualAttentionChannel",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -185,6 +207,12 @@ ATTENTIONS = (
         target=f"{PACKAGE}.fca:FrequencyChannelAttention",
         family="channel",
         insertion=Insertion(identity="exact", needs_size=True),
+        options=OptionNames(
+            aliases={"freq_sel_method": "frequencies"},
+            ignored=ACT,
+            width=Width(divisor=1),
+            read=f"{SETTINGS}:fca",
+        ),
         provenance=Provenance(
             paper=papers.FCA,
             license="MIT",
@@ -207,6 +235,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.gather_excite:GatherExcite",
         family="channel",
         insertion=Insertion(needs_size=True),
+        options=OptionNames(ignored=ACT, width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.GATHER_EXCITE,
             license="none stated in the repository",
@@ -228,6 +257,11 @@ ATTENTIONS = (
         family="channel",
         contract="map_channels",
         insertion=Insertion(role="replace_conv", keeps_norm=True),
+        options=OptionNames(
+            ignored=ACT,
+            width=Width(divisor=1, of=f"{SETTINGS}:psa_width"),
+            read=f"{SETTINGS}:psa",
+        ),
         provenance=Provenance(
             paper=papers.PSA,
             license="MIT",
@@ -253,6 +287,7 @@ ATTENTIONS = (
         aliases=("repvgg_sse",),
         target=f"{PACKAGE}.parnet:ParNet",
         family="channel",
+        options=OptionNames(fixed={"norm": "batch"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.PARNET,
             license="BSD-3-Clause",
@@ -273,6 +308,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.hoga:HighOrderGroupAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(aliases={"order": "num_groups"}, fixed={"norm": "batch"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.HOGA,
             license="MIT",
@@ -301,6 +337,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.mixed_high_order:MixedHighOrder",
         family="channel",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(aliases={"max_order": "order"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.MIXED_HIGH_ORDER,
             license="MIT",
@@ -317,6 +354,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.high_order:HighOrder",
         family="channel",
         insertion=Insertion(identity="exact", quadratic=True),
+        options=OptionNames(ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.HIGH_ORDER,
             license="n/a",

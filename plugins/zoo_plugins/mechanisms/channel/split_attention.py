@@ -18,7 +18,7 @@ import torch
 from timm.layers.split_attn import RadixSoftmax
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_choice, check_divisible, check_int, hidden_width
+from zoo.sdk import Count, PositiveFloat, PositiveInt, bottleneck_width, check_divisible
 
 NAME = "split_attention"
 
@@ -27,15 +27,16 @@ class SplitAttention(nn.Module):
     """(B, C_in, H, W) -> (B, C, H', W'); the same height and width if stride is 1.
 
     Args:
-        channels: C, of the output. in_channels: of the input, by default C.
+        channels: C, of the output.
+        in_channels: C_in, by default C.
         kernel_size, stride, dilation: of the convolution, 3, 1, 1.
         padding: by default what keeps the size.
         groups: K, the cardinality.
         radix: R, 2.
-        reduction: 4. reduced_channels: the hidden width itself; rd_channels: it over R, as in timm;
-            rd_ratio, rd_divisor: timm's rule.
-        bias: of the convolution; no by default, since a norm follows.
-        norm: `batch` or `none`; norm_layer: the class, as in timm.
+        reduction: C_in R over the hidden width, 4; at least 32 hidden channels.
+        reduced_channels: the hidden width itself.
+        bias: of the convolution; by default only where no norm follows.
+        norm_layer: after the convolution and the first layer, or None.
         act_layer, drop_layer: as in timm.
     """
 
@@ -43,20 +44,16 @@ class SplitAttention(nn.Module):
         self,
         channels: int,
         *,
-        in_channels: int | None = None,
-        kernel_size: int = 3,
-        stride: int = 1,
-        padding: int | None = None,
-        dilation: int = 1,
-        groups: int = 1,
+        in_channels: PositiveInt | None = None,
+        kernel_size: PositiveInt = 3,
+        stride: PositiveInt = 1,
+        padding: Count | None = None,
+        dilation: PositiveInt = 1,
+        groups: PositiveInt = 1,
+        radix: PositiveInt = 2,
+        reduction: PositiveFloat = 4,
+        reduced_channels: PositiveInt | None = None,
         bias: bool | None = None,
-        radix: int = 2,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        norm: str | None = "batch",
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 8,
         act_layer: Any = nn.ReLU,
         norm_layer: Any = nn.BatchNorm2d,
         drop_layer: Any = None,
@@ -64,54 +61,26 @@ class SplitAttention(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        inputs = channels if in_channels is None else check_int(NAME, "in_channels", in_channels)
-        self.radix = check_int(NAME, "radix", radix)
-        groups = check_int(NAME, "groups", groups)
-        kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        dilation = check_int(NAME, "dilation", dilation)
-        same = dilation * (kernel_size - 1) // 2
-        width = hidden_width(
-            NAME,
-            inputs * self.radix,
-            default=max(inputs * self.radix // 4, 32),
-            minimum=32,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_divisor=rd_divisor,
-            rd_limit=0.9,
-            rd_channels_times_radix=rd_channels and rd_channels * self.radix,
-        )
-        for name, count, divisor in (
-            ("in_channels", inputs, groups * self.radix),
-            ("channels", channels, groups),
-            ("reduced_channels", width, groups),
-        ):
-            by = "groups * radix" if name == "in_channels" else "groups"
-            check_divisible(NAME, name, count, by, divisor)
-        has_norm = check_choice(NAME, "norm", norm, ("batch", "none", None)) == "batch"
+        self.radix = radix
+        inputs, splits = in_channels or channels, channels * radix
+        width = bottleneck_width(inputs * radix, reduction, reduced_channels, minimum=32)
+        check_divisible(NAME, "in_channels", inputs, "groups * radix", groups * radix)
+        check_divisible(NAME, "channels", channels, "groups", groups)
+        check_divisible(NAME, "reduced_channels", width, "groups", groups)
         dd: Any = {"device": device, "dtype": dtype}
-        make_norm = norm_layer if has_norm and norm_layer else lambda *_, **__: nn.Identity()
-        self.conv = nn.Conv2d(
-            inputs,
-            channels * self.radix,
-            kernel_size,
-            check_int(NAME, "stride", stride),
-            same if padding is None else check_int(NAME, "padding", padding, 0),
-            dilation,
-            groups * self.radix,
-            bias=not has_norm if bias is None else bias,
-            **dd,
-        )
-        self.bn0 = make_norm(channels * self.radix, **dd)
-        self.drop = drop_layer() if drop_layer is not None else nn.Identity()
+        conv: Any = {"stride": stride, "dilation": dilation, "groups": groups * radix, **dd}
+        conv["bias"] = norm_layer is None if bias is None else bias
+        conv["padding"] = dilation * (kernel_size - 1) // 2 if padding is None else padding
+        make_norm = norm_layer or (lambda *_, **__: nn.Identity())
+        self.conv = nn.Conv2d(inputs, splits, kernel_size, **conv)
+        self.bn0 = make_norm(splits, **dd)
+        self.drop = nn.Identity() if drop_layer is None else drop_layer()
         self.act0 = act_layer(inplace=True)
         self.fc1 = nn.Conv2d(channels, width, 1, groups=groups, **dd)
         self.bn1 = make_norm(width, **dd)
         self.act1 = act_layer(inplace=True)
-        self.fc2 = nn.Conv2d(width, channels * self.radix, 1, groups=groups, **dd)
-        self.rsoftmax = RadixSoftmax(self.radix, groups)
+        self.fc2 = nn.Conv2d(width, splits, 1, groups=groups, **dd)
+        self.rsoftmax = RadixSoftmax(radix, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act0(self.drop(self.bn0(self.conv(x))))

@@ -13,24 +13,17 @@ the authors' code, followed here, has 3x3. Parameter names are the authors'.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_divisible,
-    check_int,
-    refuse,
-)
+from zoo.sdk import OddInt, PositiveInt, check_divisible, zero_
 from zoo.sdk.take_part import take_part
 
-NAME = "attention_branch"
-BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+Block = Literal["basic", "bottleneck"]
+BLOCKS: dict[Block, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class AttentionBranch(nn.Module):
@@ -44,42 +37,33 @@ class AttentionBranch(nn.Module):
         block: `basic` or `bottleneck`.
         kernel_size: of the convolution to one plane, odd, 3.
         residual: y = x + x * attention; else x * attention.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        attention_channels: int | None = None,
-        num_classes: int = 1000,
-        num_blocks: int = 1,
-        block: str = "basic",
-        kernel_size: int = 3,
+        attention_channels: PositiveInt | None = None,
+        num_classes: PositiveInt = 1000,
+        num_blocks: PositiveInt = 1,
+        block: Block = "basic",
+        kernel_size: OddInt = 3,
         residual: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
         width = channels if attention_channels is None else attention_channels
-        width = check_int(NAME, "attention_channels", width)
-        classes = check_int(NAME, "num_classes", num_classes)
-        kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        if kernel_size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        self.residual = check_bool(NAME, "residual", residual)
+        self.residual = residual
         dd: Any = {"device": device, "dtype": dtype}
-        self.att_layer4 = _stage(
-            channels, width, block, check_int(NAME, "num_blocks", num_blocks), dd
-        )
+        self.att_layer4 = _stage(channels, width, block, num_blocks, dd)
         self.bn_att = nn.BatchNorm2d(width, **dd)
-        self.att_conv = nn.Conv2d(width, classes, 1, bias=False, **dd)
-        self.bn_att2 = nn.BatchNorm2d(classes, **dd)
-        self.att_conv2 = nn.Conv2d(classes, classes, 1, bias=False, **dd)
-        padding = kernel_size // 2
-        self.att_conv3 = nn.Conv2d(classes, 1, kernel_size, padding=padding, bias=False, **dd)
+        self.att_conv = nn.Conv2d(width, num_classes, 1, bias=False, **dd)
+        self.bn_att2 = nn.BatchNorm2d(num_classes, **dd)
+        self.att_conv2 = nn.Conv2d(num_classes, num_classes, 1, bias=False, **dd)
+        self.att_conv3 = nn.Conv2d(
+            num_classes, 1, kernel_size, padding=kernel_size // 2, bias=False, **dd
+        )
         self.bn_att3 = nn.BatchNorm2d(1, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,14 +94,15 @@ class AttentionBranch(nn.Module):
         return 1.5 if self.residual else 0.5
 
 
-def _stage(channels: int, width: int, block: str, num_blocks: int, dd: Any) -> nn.Sequential:
-    make = BLOCKS[check_choice(NAME, "block", block, tuple(BLOCKS))]
-    check_divisible(NAME, "attention_channels", width, "the block's expansion", make.expansion)
+def _stage(channels: int, width: int, block: Block, num_blocks: int, dd: Any) -> nn.Sequential:
+    make = BLOCKS[block]
+    expansion = make.expansion
+    check_divisible("attention_branch", "attention_channels", width, "the expansion", expansion)
     down = None
     if channels != width:
         conv = nn.Conv2d(channels, width, 1, bias=False, **dd)
         down = nn.Sequential(conv, nn.BatchNorm2d(width, **dd))
-    planes = width // make.expansion
+    planes = width // expansion
     blocks = [make(channels, planes, downsample=down, **dd)]
     blocks += [make(width, planes, **dd) for _ in range(1, num_blocks)]
     return nn.Sequential(*blocks)

@@ -13,15 +13,20 @@ each of the first three stages of a ResNet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import pair_hidden_units_, zero_
-from zoo.sdk.options import agree, check_choice, check_int, hidden_width
-
-FUSIONS = {"official": "product", "paper": "sum"}
+from zoo.sdk import (
+    Count,
+    PositiveFloat,
+    PositiveInt,
+    bottleneck_width,
+    pair_hidden_units_,
+    refuse,
+    zero_,
+)
 
 
 class Bam(nn.Module):
@@ -29,59 +34,38 @@ class Bam(nn.Module):
 
     Args:
         channels: C.
-        reduction: r, 16. reduced_channels, rd_channels, rd_ratio, rd_divisor: in other terms.
+        reduction: r, 16.
+        reduced_channels: the width of the hidden layers itself, instead of C / r.
         dilation: of the 3x3 convolutions, 4.
         num_dilated_convs: 2.
         num_hidden_layers: of the channel branch, 1.
-        variant: `official` or `paper`, as above; official unless given.
-        fusion: `product` or `sum` of the branches; by default the variant's.
-        bias: must be True: all layers have one.
-        norm: must be `"batch"`.
-        act_layer: not used (timm's builders hand one to every attention).
+        variant: `official` or `paper`, as above.
+        fusion: `product` or `sum` of the branches, by default the variant's.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        dilation: int = 4,
-        num_dilated_convs: int = 2,
-        num_hidden_layers: int = 1,
-        fusion: str | None = None,
-        bias: bool = True,
-        norm: str = "batch",
-        variant: str | None = None,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 1,
-        act_layer: Any = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        dilation: PositiveInt = 4,
+        num_dilated_convs: Count = 2,
+        num_hidden_layers: PositiveInt = 1,
+        variant: Literal["official", "paper"] = "official",
+        fusion: Literal["product", "sum"] | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("bam", "channels", channels)
-        width = hidden_width(
-            "bam",
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        check_choice("bam", "bias", bias, (True,))
-        check_choice("bam", "norm", norm, ("batch",))
-        self.fusion = _fusion(variant, fusion)
         paper = variant == "paper"
-        hidden = check_int("bam", "num_hidden_layers", num_hidden_layers)
-        convs = check_int("bam", "num_dilated_convs", num_dilated_convs, 0)
-        dilation = check_int("bam", "dilation", dilation)
+        if paper and fusion == "product":
+            refuse("bam", "variant='paper' adds the branches, and fusion='product' does not")
+        self.fusion = fusion or ("sum" if paper else "product")
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd = {"device": device, "dtype": dtype}
-        self.channel = _channel_branch(channels, width, hidden, paper, dd)
-        self.spatial = _spatial_branch(channels, width, convs, dilation, paper, dd)
+        self.channel = _channel_branch(channels, width, num_hidden_layers, paper, dd)
+        self.spatial = _spatial_branch(channels, width, num_dilated_convs, dilation, paper, dd)
 
     def forward(self, x: Tensor) -> Tensor:
         channel = self.channel(x.mean((2, 3))).unsqueeze(2).unsqueeze(3)
@@ -109,15 +93,6 @@ def _start_at_zero(branch: nn.Sequential) -> None:
         pair_hidden_units_(hidden, last, norm)
     else:
         zero_(last)
-
-
-def _fusion(variant: str | None, fusion: str | None) -> str:
-    if variant is not None:
-        check_choice("bam", "variant", variant, tuple(FUSIONS))
-    if fusion is not None:
-        check_choice("bam", "fusion", fusion, tuple(FUSIONS.values()))
-    implied = variant and (variant, FUSIONS[variant])
-    return agree("bam", variant=implied, fusion=fusion) or "product"
 
 
 def _channel_branch(

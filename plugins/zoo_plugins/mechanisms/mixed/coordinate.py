@@ -11,16 +11,12 @@ here under its (and the authors') parameter names, has neither bias nor that wid
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from timm.layers.coord_attn import CoordAttn
 from torch import nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_choice, check_int, hidden_width
-
-NAME = "coordinate"
-MINIMUM = 8  # hidden channels
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, zero_
 
 
 class CoordinateAttention(CoordAttn):
@@ -28,50 +24,35 @@ class CoordinateAttention(CoordAttn):
 
     Args:
         channels: C.
-        reduction: r, 32. reduced_channels, rd_channels, rd_ratio, rd_divisor: in other terms.
-        bias: of the convolutions; True, in `timm` False.
-        variant: `official` (the authors' code) or `timm`: width and bias unless given.
+        reduction: r, by default 32; in `timm` 24, rounded to a multiple of 8. At least 8 hidden
+            channels.
+        reduced_channels: the hidden width itself.
+        bias: of the convolutions; by default as the variant has it.
+        variant: `official` (the authors' code: biases) or `timm` (none).
         norm: `batch` or `none`.
-        act_layer: not used (timm's builders hand one to every attention); hard swish always.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        reduction: PositiveFloat | None = None,
+        reduced_channels: PositiveInt | None = None,
         bias: bool | None = None,
-        norm: str = "batch",
-        variant: str = "official",
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 8,
-        act_layer: Any = None,
+        norm: Literal["batch", "none"] = "batch",
+        variant: Literal["official", "timm"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        channels = check_int(NAME, "channels", channels)
-        timm = check_choice(NAME, "variant", variant, ("official", "timm")) == "timm"
-        if timm and reduction is reduced_channels is rd_channels is rd_ratio is None:
-            rd_ratio = 1 / 24  # 1 / 16 * 2 / 3, timm's
-        width = hidden_width(
-            NAME,
-            channels,
-            default=max(MINIMUM, channels // 32),
-            minimum=MINIMUM,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-        )
-        normed = check_choice(NAME, "norm", norm, ("batch", "none")) == "batch"
+        official = variant == "official"
+        width = None  # timm's own
+        if official or reduction is not None or reduced_channels is not None:
+            width = bottleneck_width(channels, reduction or 32, reduced_channels, minimum=8)
         super().__init__(
             channels,
             rd_channels=width,
-            bias=not timm if bias is None else check_bool(NAME, "bias", bias),
-            norm_layer=nn.BatchNorm2d if normed else None,
+            bias=official if bias is None else bias,
+            norm_layer=nn.BatchNorm2d if norm == "batch" else None,
             device=device,
             dtype=dtype,
         )

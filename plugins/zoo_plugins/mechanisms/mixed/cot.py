@@ -19,93 +19,62 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import (
-    check_choice,
-    check_divisible,
-    check_int,
-    hidden_width,
-    refuse,
-)
-
-NAME = "cot"
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, bottleneck_width, check_divisible
 
 
 class ContextualTransformer(nn.Module):
     """(B, C_in, H, W) -> (B, C, H / stride, W / stride).
 
     Args:
-        channels: C, a multiple of 8. in_channels: of the input, by default C; if it is another
-            number, a 1x1 convolution with norm comes first (the authors' blocks need none).
+        channels: C, a multiple of 8.
+        in_channels: C_in, by default C; if it is another number, a 1x1 convolution with norm comes
+            first (the authors' blocks need none).
         kernel_size: of the key's and the dynamic convolution, odd, 3.
-        stride, dilation: 1. groups: of the convolution that is replaced; not used.
+        stride, dilation: 1.
         key_groups: of the key's convolution, 4.
         share_planes: channels that share a dynamic kernel, 8.
         factor: C over the hidden width of the kernels' branch, 2.
-        radix: number of contexts, which is 2.
         reduction: 2C over the hidden width of the fusion, 4; at least 32 channels.
-            reduced_channels: that width itself.
-        norm: must be `"batch"`.
+        reduced_channels: that width itself.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        in_channels: int | None = None,
-        kernel_size: int = 3,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        key_groups: int = 4,
-        share_planes: int = 8,
-        factor: int = 2,
-        radix: int = 2,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        norm: str = "batch",
+        in_channels: PositiveInt | None = None,
+        kernel_size: OddInt = 3,
+        stride: PositiveInt = 1,
+        dilation: PositiveInt = 1,
+        key_groups: PositiveInt = 4,
+        share_planes: PositiveInt = 8,
+        factor: PositiveInt = 2,
+        reduction: PositiveFloat = 4,
+        reduced_channels: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        inputs = channels if in_channels is None else check_int(NAME, "in_channels", in_channels)
-        check_choice(NAME, "norm", norm, ("batch",))
-        check_choice(NAME, "radix", radix, (2,))
-        check_int(NAME, "groups", groups)
-        self.kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        if self.kernel_size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        self.dilation = check_int(NAME, "dilation", dilation)
-        self.share_planes = check_int(NAME, "share_planes", share_planes)
-        stride = check_int(NAME, "stride", stride)
-        for name, divisor in (
-            ("share_planes", self.share_planes),
-            ("key_groups", check_int(NAME, "key_groups", key_groups)),
-            ("factor", check_int(NAME, "factor", factor)),
-        ):
-            check_divisible(NAME, "channels", channels, name, divisor)
-        width = hidden_width(
-            NAME,
-            2 * channels,
-            default=max(2 * channels // 4, 32),
-            minimum=32,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        divisors = {"share_planes": share_planes, "key_groups": key_groups, "factor": factor}
+        for name, divisor in divisors.items():
+            check_divisible("cot", "channels", channels, name, divisor)
+        self.kernel_size, self.dilation, self.share_planes = kernel_size, dilation, share_planes
         dd: Any = {"device": device, "dtype": dtype}
         self.avd = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
+        inputs = in_channels or channels
         self.proj = _conv_norm(inputs, channels, dd) if inputs != channels else nn.Identity()
-        kernels = channels // self.share_planes
-        taps = self.kernel_size**2 * kernels
         self.key_embed = _conv_norm(
             channels, channels, dd, nn.ReLU(inplace=True),
             kernel_size=kernel_size, padding=self.reach, dilation=dilation, groups=key_groups,
         )  # fmt: skip
+        kernels = channels // share_planes
+        taps = kernel_size**2 * kernels
         self.embed = _conv_norm(2 * channels, channels // factor, dd, nn.ReLU(inplace=True))
         self.embed.append(nn.Conv2d(channels // factor, taps, 1, **dd))
         self.embed.append(nn.GroupNorm(kernels, taps, **dd))
         self.conv1x1 = _conv_norm(channels, channels, dd)
         self.bn = nn.BatchNorm2d(channels, **dd)
+        width = bottleneck_width(2 * channels, reduction, reduced_channels, minimum=32)
         self.se = nn.Sequential(
             nn.Conv2d(channels, width, 1, **dd),
             nn.BatchNorm2d(width, **dd),

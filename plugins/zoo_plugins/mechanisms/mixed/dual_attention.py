@@ -15,17 +15,15 @@ Parameter names are the authors', but for the `_conv` in those of P.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_choice, check_int, check_number, check_share
-from zoo_plugins.mechanisms.channel.dual_attention_channel import SIGNS, DualAttentionChannel
+from zoo.sdk import PositiveFloat, PositiveInt, Share, bottleneck_width
+from zoo_plugins.mechanisms.channel.dual_attention_channel import DualAttentionChannel
 from zoo_plugins.mechanisms.spatial.dual_attention_position import DualAttentionPosition
-
-NAME = "dual_attention"
 
 
 class DualAttention(nn.Module):
@@ -36,54 +34,44 @@ class DualAttention(nn.Module):
         inter_channels: D, of the head; with num_classes C // 4 by default. Without either, the two
             attentions act on the map itself.
         num_classes: K; None: features.
-        reduction: channels over those of queries and keys, 8. query_channels: the latter.
+        reduction: channels over those of queries and keys, 8.
+        query_channels: of queries and keys themselves.
         variant: `official` or `paper`: the sign of the similarity of channels.
         gamma_position, gamma_channel: where the gammas start, 0.
-        norm: of the head, must be `"batch"`. dropout: of whole maps before the logits, 0.1.
-        act_layer: not used (timm's builders hand one to every attention).
+        dropout: of whole maps before the logits, 0.1.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        inter_channels: int | None = None,
-        num_classes: int | None = None,
-        reduction: float | None = None,
-        query_channels: int | None = None,
-        variant: str = "official",
+        inter_channels: PositiveInt | None = None,
+        num_classes: PositiveInt | None = None,
+        reduction: PositiveFloat = 8,
+        query_channels: PositiveInt | None = None,
+        variant: Literal["official", "paper"] = "official",
         gamma_position: float = 0.0,
         gamma_channel: float = 0.0,
-        norm: str = "batch",
-        dropout: float = 0.1,
-        act_layer: Any = None,
+        dropout: Share = 0.1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        width = channels = check_int(NAME, "channels", channels)
-        check_choice(NAME, "norm", norm, ("batch",))
-        check_choice(NAME, "variant", variant, tuple(SIGNS))
-        dropout = check_share(NAME, "dropout", dropout)
         dd: Any = {"device": device, "dtype": dtype}
         self.has_head = inter_channels is not None or num_classes is not None
+        width = _inner(channels, inter_channels, num_classes)
         if self.has_head:
-            default = max(1, channels // 4)
-            width = default if inter_channels is None else inter_channels
-            width = check_int(NAME, "inter_channels", width)
             self.conv5a, self.conv5c = (_conv_norm(channels, width, dd) for _ in range(2))
             self.conv51, self.conv52 = (_conv_norm(width, width, dd) for _ in range(2))
         else:
             self.conv5a = self.conv5c = self.conv51 = self.conv52 = nn.Identity()
-        self.sa = DualAttentionPosition(
-            width, reduction=reduction, query_channels=query_channels, **dd
-        )
+        queries = bottleneck_width(width, reduction, query_channels)
+        self.sa = DualAttentionPosition(width, query_channels=queries, **dd)
         self.sc = DualAttentionChannel(width, variant=variant, **dd)
-        nn.init.constant_(self.sa.gamma, _gamma("gamma_position", gamma_position))
-        nn.init.constant_(self.sc.gamma, _gamma("gamma_channel", gamma_channel))
+        nn.init.constant_(self.sa.gamma, gamma_position)
+        nn.init.constant_(self.sc.gamma, gamma_channel)
         self.conv6 = self.conv7 = self.conv8 = None
         if num_classes is not None:
-            num_classes = check_int(NAME, "num_classes", num_classes)
             self.conv6, self.conv7, self.conv8 = (
                 nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(width, num_classes, 1, **dd))
                 for _ in range(3)
@@ -119,8 +107,16 @@ class DualAttention(nn.Module):
         return 2.0
 
 
-def _gamma(name: str, value: float) -> float:
-    return check_number(NAME, name, value, above=-math.inf)
+def _inner(channels: int, inter_channels: int | None, num_classes: int | None) -> int:
+    """D of the head, or C."""
+    if inter_channels is not None:
+        return inter_channels
+    return channels if num_classes is None else max(1, channels // 4)
+
+
+def inner_channels(options: Mapping[str, Any]) -> int:
+    """The channels that a reduction is of, among the options that were given."""
+    return _inner(options["channels"], options.get("inter_channels"), options.get("num_classes"))
 
 
 def _conv_norm(inputs: int, outputs: int, dd: Any) -> nn.Sequential:

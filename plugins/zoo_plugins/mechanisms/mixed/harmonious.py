@@ -14,18 +14,15 @@ W (s * c) + b is s * (W c) + b: no product of the size of the map is convolved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_choice, check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width
 from zoo.sdk.take_part import take_part
-from zoo_plugins.mechanisms.mixed.harmonious_regions import HarmoniousRegions
-
-NAME = "harmonious"
+from zoo_plugins.mechanisms.mixed.harmonious_regions import HarmoniousRegions, Scale, Size
 
 
 class Harmonious(nn.Module):
@@ -33,40 +30,27 @@ class Harmonious(nn.Module):
 
     Args:
         channels: C.
-        reduction: r of W1, 16. reduced_channels: the width itself.
+        reduction: r of W1, 16.
+        reduced_channels: the width that W1 gives itself.
         num_regions, region_scale, region_size, align_corners: of the regions, see
             `harmonious_regions`.
-        bias: of the convolutions; must be True. norm: must be `"batch"`.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        num_regions: int = 4,
-        region_scale: Sequence[float] = (1.0, 0.25),
-        region_size: Sequence[int] | None = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        num_regions: PositiveInt = 4,
+        region_scale: Scale = (1.0, 0.25),
+        region_size: Size | None = None,
         align_corners: bool = False,
-        bias: bool = True,
-        norm: str = "batch",
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        check_choice(NAME, "bias", bias, (True,))
-        check_choice(NAME, "norm", norm, ("batch",))
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"device": device, "dtype": dtype}
         self.soft_attn = SoftAttention(channels, width, dd)
         self.hard_attn = HarmoniousRegions(

@@ -13,18 +13,16 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_bool, check_int, check_number, refuse
+from zoo.sdk import PositiveFloat, PositiveInt, zero_
 
-NAME = "harmonious_regions"
+Scale = tuple[PositiveFloat, PositiveFloat]
+Size = PositiveInt | tuple[PositiveInt, PositiveInt]
 
 
 class HarmoniousRegions(nn.Module):
@@ -34,7 +32,7 @@ class HarmoniousRegions(nn.Module):
         channels: C.
         num_regions: R, 4.
         region_scale: (s_x, s_y), the regions' width and height relative to the source's, (1, 1/4).
-        region_size: (height, width) that the regions are resized to; None: the source's.
+        region_size: height and width that the regions are resized to; None: the source's.
         align_corners: of the regions' sampling, False; their resizing always aligns corners.
     """
 
@@ -42,20 +40,17 @@ class HarmoniousRegions(nn.Module):
         self,
         channels: int,
         *,
-        num_regions: int = 4,
-        region_scale: Sequence[float] = (1.0, 0.25),
-        region_size: Sequence[int] | int | None = None,
+        num_regions: PositiveInt = 4,
+        region_scale: Scale = (1.0, 0.25),
+        region_size: Size | None = None,
         align_corners: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        self.num_regions = check_int(NAME, "num_regions", num_regions)
-        self.region_scale = _scale(region_scale)
-        self.region_size = region_size and size_pair(NAME, "region_size", region_size)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
-        self.fc = nn.Linear(channels, 2 * self.num_regions, device=device, dtype=dtype)
+        self.num_regions, self.align_corners = num_regions, align_corners
+        self.region_scale, self.region_size = list(region_scale), region_size
+        self.fc = nn.Linear(channels, 2 * num_regions, device=device, dtype=dtype)
         self._spread_centres()
 
     @torch.no_grad()
@@ -88,9 +83,3 @@ class HarmoniousRegions(nn.Module):
         if self.region_size is not None:
             found = F.interpolate(found, self.region_size, mode="bilinear", align_corners=True)
         return found.unflatten(1, (channels, -1)).transpose(1, 2)
-
-
-def _scale(scale: Sequence[float]) -> list[float]:
-    if not isinstance(scale, Sequence) or isinstance(scale, str) or len(scale) != 2:
-        refuse(NAME, f"region_scale={scale!r} is not a pair", "region_scale=(1, 0.25)")
-    return [check_number(NAME, "region_scale", side) for side in scale]

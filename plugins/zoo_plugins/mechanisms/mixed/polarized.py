@@ -17,47 +17,63 @@ Parameter names are the authors'.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import agree, check_bool, check_choice, check_int, refuse
-
-VARIANTS = ("official", "paper")
+from zoo.sdk import PositiveInt, refuse, zero_
 
 
 class _Polarized(nn.Module):
-    """The five convolutions and the channel branch of both layouts."""
+    """The five convolutions and the channel branch of both layouts.
+
+    Args:
+        channels: C.
+        inter_channels: the width of V and Q, C // 2.
+        variant: `official` (the authors' code) or `paper`, as above.
+        layer_norm: U as a bottleneck with layer norm; in `official` by default in the sequential
+            layout alone, in `paper` always.
+        bias: of U; by default in the official sequential layout alone.
+        ln_ratio: the width of V over the bottleneck's, by default 4; of the official bottleneck.
+    """
+
+    NAME: str
+    BOTTLENECK: bool  # whether the authors' U is one, with biases
 
     def __init__(
         self,
-        name: str,
         channels: int,
-        inter_channels: int | None,
-        layer_norm: bool,
-        bias: bool,
-        ln_ratio: int | None,
-        variant: str,
-        dd: dict[str, Any],
+        *,
+        inter_channels: PositiveInt | None = None,
+        variant: Literal["official", "paper"] = "official",
+        layer_norm: bool | None = None,
+        bias: bool | None = None,
+        ln_ratio: PositiveInt | None = None,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.variant = check_choice(name, "variant", variant, VARIANTS)
-        channels = check_int(name, "channels", channels)
-        default = max(1, channels // 2)
-        inner = default if inter_channels is None else inter_channels
-        inner = check_int(name, "inter_channels", inner)
+        self.variant = variant
+        official = variant == "official"
+        normed = self.BOTTLENECK or not official if layer_norm is None else layer_norm
+        biased = self.BOTTLENECK and official if bias is None else bias
+        if not official and (not normed or ln_ratio is not None):
+            what = f"layer_norm={layer_norm!r}, ln_ratio={ln_ratio!r}: variant='paper' has a layer"
+            refuse(self.NAME, f"{what} norm and no bottleneck", "variant='official'")
+        if not normed and ln_ratio is not None:
+            refuse(self.NAME, f"ln_ratio={ln_ratio} is of a layer norm", "layer_norm=True")
+        inner = inter_channels or max(1, channels // 2)
+        dd: Any = {"device": device, "dtype": dtype}
         self.conv_q_right = nn.Conv2d(channels, 1, 1, bias=False, **dd)
         self.conv_v_right = nn.Conv2d(channels, inner, 1, bias=False, **dd)
-        bias = check_bool(name, "bias", bias)
-        if variant == "paper":
-            agree(name, variant=(variant, None), ln_ratio=ln_ratio)
-            if not check_bool(name, "layer_norm", layer_norm):
-                refuse(name, "variant='paper' has a layer norm", "variant='official'")
-            self.conv_up = _normed_up(inner, channels, bias, dd)
+        if official and normed:
+            self.conv_up = _bottleneck(self.NAME, inner, channels, biased, ln_ratio or 4, dd)
         else:
-            self.conv_up = _up(name, inner, channels, layer_norm, bias, ln_ratio, dd)
+            self.conv_up = nn.Conv2d(inner, channels, 1, bias=biased, **dd)
+            if normed:
+                norm = nn.LayerNorm([channels, 1, 1], **dd)
+                self.conv_up = nn.Sequential(self.conv_up, norm)
         self.conv_q_left = nn.Conv2d(channels, inner, 1, bias=False, **dd)
         self.conv_v_left = nn.Conv2d(channels, inner, 1, bias=False, **dd)
         for name, conv in self.named_children():
@@ -84,65 +100,20 @@ class _Polarized(nn.Module):
 
 
 class PolarizedParallel(_Polarized):
-    """(B, C, H, W) -> the same shape: the sum of a channel-gated and a position-gated map.
+    """(B, C, H, W) -> the same shape: the sum of a channel-gated and a position-gated map."""
 
-    Args:
-        channels: C.
-        inter_channels: inner width, C // 2.
-        variant: `official` (the authors' code) or `paper`, as above.
-        layer_norm: U as a bottleneck with layer norm; False here. In `paper` it must be True.
-        bias: of U, False here.
-        ln_ratio: inner width over the bottleneck's, 4; only with layer_norm, not in `paper`.
-        act_layer: not used (timm's builders hand one to every attention).
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        inter_channels: int | None = None,
-        variant: str = "official",
-        layer_norm: bool | None = None,
-        bias: bool = False,
-        ln_ratio: int | None = None,
-        act_layer: Any = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        dd = {"device": device, "dtype": dtype}
-        name = "polarized_parallel"
-        norm = variant == "paper" if layer_norm is None else layer_norm
-        super().__init__(name, channels, inter_channels, norm, bias, ln_ratio, variant, dd)
+    NAME = "polarized_parallel"
+    BOTTLENECK = False
 
     def forward(self, x: Tensor) -> Tensor:
         return x * (self.position_gate(x) + self.channel_gate(x))
 
 
 class PolarizedSequential(_Polarized):
-    """(B, C, H, W) -> the same shape: the channel gate, then the spatial gate.
+    """(B, C, H, W) -> the same shape: the channel gate, then the spatial gate."""
 
-    Args:
-        channels, inter_channels, act_layer: as in `PolarizedParallel`.
-        layer_norm, bias: True here; in `paper` U has no bias unless given. ln_ratio: 4.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        inter_channels: int | None = None,
-        variant: str = "official",
-        layer_norm: bool = True,
-        bias: bool | None = None,
-        ln_ratio: int | None = None,
-        act_layer: Any = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        dd = {"device": device, "dtype": dtype}
-        name = "polarized_sequential"
-        bias = variant != "paper" if bias is None else bias
-        super().__init__(name, channels, inter_channels, layer_norm, bias, ln_ratio, variant, dd)
+    NAME = "polarized_sequential"
+    BOTTLENECK = True
 
     def forward(self, x: Tensor) -> Tensor:
         x = x * self.channel_gate(x)
@@ -163,27 +134,13 @@ class PolarizedSequential(_Polarized):
         return 0.25
 
 
-def _normed_up(inner: int, channels: int, bias: bool, dd: dict[str, Any]) -> nn.Sequential:
-    """The paper's U."""
-    conv = nn.Conv2d(inner, channels, 1, bias=bias, **dd)
-    return nn.Sequential(conv, nn.LayerNorm([channels, 1, 1], **dd))
-
-
-def _up(
-    name: str,
-    inner: int,
-    channels: int,
-    layer_norm: bool,
-    bias: bool,
-    ln_ratio: int | None,
-    dd: dict[str, Any],
-) -> nn.Module:
-    if not check_bool(name, "layer_norm", layer_norm):
-        agree(name, layer_norm=(layer_norm, None), ln_ratio=ln_ratio)
-        return nn.Conv2d(inner, channels, 1, bias=bias, **dd)
-    width = inner // check_int(name, "ln_ratio", 4 if ln_ratio is None else ln_ratio)
+def _bottleneck(
+    name: str, inner: int, channels: int, bias: bool, ratio: int, dd: Any
+) -> nn.Sequential:
+    """U with a layer norm inside."""
+    width = inner // ratio
     if not width:
-        refuse(name, f"ln_ratio={ln_ratio or 4} leaves nothing of inter_channels={inner}")
+        refuse(name, f"ln_ratio={ratio} leaves nothing of inter_channels={inner}")
     return nn.Sequential(
         nn.Conv2d(inner, width, 1, bias=bias, **dd),
         nn.LayerNorm([width, 1, 1], **dd),

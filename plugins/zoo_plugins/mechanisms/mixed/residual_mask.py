@@ -21,10 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_int, hidden_width
-
-NAME = "residual_mask"
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, zero_
 
 
 def mixed_mask(m: Tensor) -> Tensor:
@@ -50,8 +47,7 @@ class ResidualMask(nn.Module):
         depth: number of 3x3 max poolings of stride 2, 1. A unit follows each on the way down, and
             each sum of both ways on the way up.
         reduction: C over the hidden width of units and 1x1 convolutions, 4.
-            reduced_channels: the width itself.
-        act_layer: not used (timm's builders hand one to every attention).
+        reduced_channels: that width itself.
     """
 
     bias = True  # of the last convolution
@@ -60,23 +56,15 @@ class ResidualMask(nn.Module):
         self,
         channels: int,
         *,
-        depth: int = 1,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        act_layer: Any = None,
+        depth: PositiveInt = 1,
+        reduction: PositiveFloat = 4,
+        reduced_channels: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 4,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
-        self.depth = check_int(NAME, "depth", depth)
+        self.depth = depth
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"device": device, "dtype": dtype}
         self.down = nn.ModuleList(PreActBottleneck(channels, width, dd) for _ in range(depth))
         self.up = nn.ModuleList(PreActBottleneck(channels, width, dd) for _ in range(depth - 1))

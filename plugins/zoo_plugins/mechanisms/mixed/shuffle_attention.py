@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_divisible, check_int, refuse
+from zoo.sdk import PositiveInt, check_divisible, refuse
 
 NAME = "shuffle_attention"
 
@@ -31,29 +31,24 @@ class ShuffleAttention(nn.Module):
         groups: G, a divisor of C / 2; by default the largest power of two up to 64 that is one
             (the authors: 64).
         shuffle_groups: of the channel shuffle at the end, 2; 1 leaves the order.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        groups: int | None = None,
-        shuffle_groups: int = 2,
-        act_layer: Any = None,
+        groups: PositiveInt | None = None,
+        shuffle_groups: PositiveInt = 2,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
         if channels % 2:
             refuse(NAME, f"channels={channels} is odd, and each group has two halves")
-        self.groups = math.gcd(channels // 2, 64)
-        if groups is not None:
-            self.groups = check_int(NAME, "groups", groups)
-            check_divisible(NAME, "channels", channels, "2 * groups", 2 * self.groups)
-        self.shuffle_groups = check_int(NAME, "shuffle_groups", shuffle_groups)
-        check_divisible(NAME, "channels", channels, "shuffle_groups", self.shuffle_groups)
+        self.groups = math.gcd(channels // 2, 64) if groups is None else groups
+        self.shuffle_groups = shuffle_groups
+        check_divisible(NAME, "channels", channels, "2 * groups", 2 * self.groups)
+        check_divisible(NAME, "channels", channels, "shuffle_groups", shuffle_groups)
         half = channels // (2 * self.groups)
         dd: Any = {"device": device, "dtype": dtype}
         self.cweight = nn.Parameter(torch.zeros(1, half, 1, 1, **dd))

@@ -10,13 +10,11 @@ A 1x1 map, where the code divides by zero, gets the constant gate sigmoid(1/2).
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_int, check_number
+from zoo.sdk import PositiveFloat
 from zoo.sdk.precision import widened
 
 
@@ -26,21 +24,11 @@ class SimAM(nn.Module):
     Args:
         channels: C; nothing depends on it.
         e_lambda: lambda > 0, the regulariser of the energy, 1e-4.
-        act_layer, device, dtype: not used (timm's builders hand them to every attention).
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        e_lambda: float = 1e-4,
-        act_layer: Any = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
+    def __init__(self, channels: int, *, e_lambda: PositiveFloat = 1e-4) -> None:
         super().__init__()
-        check_int("simam", "channels", channels)
-        self.e_lambda = check_number("simam", "e_lambda", e_lambda)
+        self.e_lambda = e_lambda
 
     def forward(self, x: Tensor) -> Tensor:
         square = widened(x - x.mean((2, 3), keepdim=True)).square()

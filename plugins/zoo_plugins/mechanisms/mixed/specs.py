@@ -4,6 +4,7 @@ from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.mixed"
+ACT = ("act_layer",)  # timm's builders hand one to every attention; these have none to choose
 
 ATTENTIONS = (
     AttentionSpec(
@@ -26,7 +27,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.cbam:SpatialGate",
         family="spatial",
         insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"bias": False}, ignored=("act_layer",)),
+        options=OptionNames(fixed={"bias": False}, ignored=ACT),
         provenance=Provenance(
             paper=papers.CBAM,
             license="MIT",
@@ -67,6 +68,9 @@ ATTENTIONS = (
         target=f"{PACKAGE}.bam:Bam",
         family="mixed",
         insertion=Insertion(placement="between_stages", identity="exact"),
+        options=OptionNames(
+            fixed={"bias": True, "norm": "batch"}, ignored=ACT, width=Width(divisor=1)
+        ),
         provenance=Provenance(
             paper=papers.BAM,
             license="MIT",
@@ -92,6 +96,7 @@ ATTENTIONS = (
         name="simam",
         target=f"{PACKAGE}.simam:SimAM",
         family="mixed",
+        options=OptionNames(ignored=(*ACT, "device", "dtype")),
         provenance=Provenance(
             paper=papers.SIMAM,
             license="none stated in the repository",
@@ -106,6 +111,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.coordinate:CoordinateAttention",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT, width=Width(minimum=8)),
         provenance=Provenance(
             paper=papers.COORDINATE,
             license="MIT",
@@ -121,6 +127,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.triplet:TripletAttention",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": False}, ignored=ACT),
         provenance=Provenance(
             paper=papers.TRIPLET,
             license="MIT",
@@ -140,6 +147,7 @@ ATTENTIONS = (
         aliases=("sa_net", "sanet"),
         target=f"{PACKAGE}.shuffle_attention:ShuffleAttention",
         family="mixed",
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.SHUFFLE_ATTENTION,
             license="none stated in the repository",
@@ -153,6 +161,7 @@ ATTENTIONS = (
         aliases=("psa_p",),
         target=f"{PACKAGE}.polarized:PolarizedParallel",
         family="mixed",
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.POLARIZED,
             license="Apache-2.0",
@@ -170,6 +179,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.polarized:PolarizedSequential",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.POLARIZED,
             license="Apache-2.0",
@@ -188,6 +198,11 @@ ATTENTIONS = (
         family="mixed",
         contract="map_channels",
         insertion=Insertion(role="replace_conv"),
+        options=OptionNames(
+            fixed={"radix": 2, "norm": "batch"},
+            ignored=("groups",),  # of the convolution that is replaced
+            width=Width(minimum=32, factor=2),
+        ),
         provenance=Provenance(
             paper=papers.COT,
             license="Apache-2.0",
@@ -203,6 +218,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.harmonious:Harmonious",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": True, "norm": "batch"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.HARMONIOUS,
             license="MIT",
@@ -246,6 +262,7 @@ ATTENTIONS = (
         insertion=Insertion(
             placement="between_stages", default_sites="last_stage", identity="exact"
         ),
+        options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.ATTENTION_BRANCH,
             license="MIT",
@@ -263,6 +280,11 @@ ATTENTIONS = (
         family="mixed",
         contract="map_channels",
         insertion=Insertion(identity="exact", quadratic=True),
+        options=OptionNames(
+            fixed={"norm": "batch"},
+            ignored=ACT,
+            width=Width(option="query_channels", of=f"{PACKAGE}.dual_attention:inner_channels"),
+        ),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -284,6 +306,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.residual_mask:ResidualMaskMixed",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.RESIDUAL_ATTENTION,
             reference="equations",
@@ -300,6 +323,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.residual_mask:ResidualMaskChannel",
         family="mixed",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.RESIDUAL_ATTENTION,
             reference="equations",
@@ -315,6 +339,7 @@ ATTENTIONS = (
         aliases=("f3",),
         target=f"{PACKAGE}.residual_mask:ResidualMaskSpatial",
         family="mixed",
+        options=OptionNames(ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.RESIDUAL_ATTENTION,
             reference="equations",

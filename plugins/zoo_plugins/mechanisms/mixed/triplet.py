@@ -10,17 +10,14 @@ small gates are rotated and averaged instead, which is the same, and the map is 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk import OddInt, zero_
 from zoo_plugins.mechanisms.mixed.cbam import ConvNorm
-
-NAME = "triplet"
 
 
 class TripletAttention(nn.Module):
@@ -31,33 +28,23 @@ class TripletAttention(nn.Module):
         kernel_size: odd, 7.
         no_spatial: leave out the gate that pools over channels; the mean is then of two.
         norm: `batch` or `none`.
-        bias: must be False: the convolutions have none.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        kernel_size: int = 7,
+        kernel_size: OddInt = 7,
         no_spatial: bool = False,
-        norm: str = "batch",
-        bias: bool = False,
-        act_layer: Any = None,
+        norm: Literal["batch", "none"] = "batch",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_int(NAME, "channels", channels)
-        check_choice(NAME, "bias", bias, (False,))
-        normed = check_choice(NAME, "norm", norm, ("batch", "none")) == "batch"
-        kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        if kernel_size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        spatial = not check_bool(NAME, "no_spatial", no_spatial)
+        normed = norm == "batch"
         self.cw = ConvNorm(kernel_size, normed, device, dtype)
         self.hc = ConvNorm(kernel_size, normed, device, dtype)
-        self.hw = ConvNorm(kernel_size, normed, device, dtype) if spatial else None
+        self.hw = ConvNorm(kernel_size, normed, device, dtype) if not no_spatial else None
 
     def forward(self, x: Tensor) -> Tensor:
         cw = torch.sigmoid(self.cw(_pool(x, 2))).transpose(1, 2)  # (B, C, 1, W)
