@@ -64,7 +64,7 @@ class GatherExcite(nn.Module):
         if extent == 0:
             if feat_size is None:
                 refuse(NAME, f"variant={variant!r} needs the size of the map", "feat_size=(H, W)")
-            self.feat_size = (feat_size,) * 2 if isinstance(feat_size, int) else feat_size
+            self.feat_size = (feat_size, feat_size) if isinstance(feat_size, int) else feat_size
         dd: Any = {"device": device, "dtype": dtype}
         plus = variant == "theta_plus"
         own_bias = bool(bias) and not plus
