@@ -59,17 +59,19 @@ class PyramidSqueezeAttention(nn.Module):
     ) -> None:
         super().__init__()
         inputs = channels if in_channels is None else in_channels
-        check_divisible("psa", "channels", channels, "the number of scales", len(kernel_size))
-        split = channels // len(kernel_size)
+        scales = len(kernel_size)
+        if not scales:
+            refuse("psa", f"kernel_size={kernel_size!r} gives no scale", "kernel_size=(3, 5, 7, 9)")
+        check_divisible("psa", "channels", channels, "the number of scales", scales)
+        split = channels // scales
         width = bottleneck_width(split, reduction, reduced_channels)
         self.reverse = variant == "official"
         dd: Any = {"device": device, "dtype": dtype}
         conv: Any = {"stride": stride, "dilation": dilation, "bias": bias, **dd}
+        counts = _groups(groups, scales, inputs, split)
         self.convs = nn.ModuleList(
-            nn.Conv2d(inputs, split, k, padding=dilation * (k // 2), groups=group, **conv)
-            for k, group in zip(
-                kernel_size, _groups(groups, len(kernel_size), inputs, split), strict=True
-            )
+            nn.Conv2d(inputs, split, k, padding=dilation * (k // 2), groups=count, **conv)
+            for k, count in zip(kernel_size, counts, strict=True)
         )
         self.fc1 = nn.Conv2d(split, width, 1, **dd)
         self.fc2 = nn.Conv2d(width, split, 1, **dd)

@@ -72,7 +72,7 @@ def psa(options: Options) -> dict[str, Any]:
 
 def psa_width(options: Options) -> int:
     """The channels of a scale."""
-    return options["channels"] // len(options.get("kernel_size", (3, 5, 7, 9)))
+    return options["channels"] // max(1, len(options.get("kernel_size", (3, 5, 7, 9))))
 
 
 def selective_kernel(options: Options) -> dict[str, Any]:

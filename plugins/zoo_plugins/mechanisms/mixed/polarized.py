@@ -32,10 +32,10 @@ class _Polarized(nn.Module):
         channels: C.
         inter_channels: the width of V and Q, C // 2.
         variant: `official` (the authors' code) or `paper`, as above.
-        layer_norm: U as a bottleneck with layer norm; in `official` by default in the sequential
-            layout alone, in `paper` always.
+        layer_norm: in U; in `paper` always, in `official` by default in the sequential layout
+            alone, where it makes U a bottleneck.
         bias: of U; by default in the official sequential layout alone.
-        ln_ratio: the width of V over the bottleneck's, by default 4; of the official bottleneck.
+        ln_ratio: the width of V over that of the official bottleneck, 4.
     """
 
     NAME: str
@@ -58,11 +58,11 @@ class _Polarized(nn.Module):
         official = variant == "official"
         normed = self.BOTTLENECK or not official if layer_norm is None else layer_norm
         biased = self.BOTTLENECK and official if bias is None else bias
-        if not official and (not normed or ln_ratio is not None):
-            what = f"layer_norm={layer_norm!r}, ln_ratio={ln_ratio!r}: variant='paper' has a layer"
-            refuse(self.NAME, f"{what} norm and no bottleneck", "variant='official'")
-        if not normed and ln_ratio is not None:
-            refuse(self.NAME, f"ln_ratio={ln_ratio} is of a layer norm", "layer_norm=True")
+        if not (official or normed):
+            refuse(self.NAME, "layer_norm=False: variant='paper' has one", "variant='official'")
+        if ln_ratio is not None and not (official and normed):
+            what = f"ln_ratio={ln_ratio} is of the authors' bottleneck with layer norm"
+            refuse(self.NAME, f"{what}, not of {variant=}, layer_norm={normed}")
         inner = inter_channels or max(1, channels // 2)
         dd: Any = {"device": device, "dtype": dtype}
         self.conv_q_right = nn.Conv2d(channels, 1, 1, bias=False, **dd)
@@ -70,10 +70,9 @@ class _Polarized(nn.Module):
         if official and normed:
             self.conv_up = _bottleneck(self.NAME, inner, channels, biased, ln_ratio or 4, dd)
         else:
-            self.conv_up = nn.Conv2d(inner, channels, 1, bias=biased, **dd)
-            if normed:
-                norm = nn.LayerNorm([channels, 1, 1], **dd)
-                self.conv_up = nn.Sequential(self.conv_up, norm)
+            conv = nn.Conv2d(inner, channels, 1, bias=biased, **dd)
+            norm = [nn.LayerNorm([channels, 1, 1], **dd)] if normed else []
+            self.conv_up = nn.Sequential(conv, *norm) if norm else conv
         self.conv_q_left = nn.Conv2d(channels, inner, 1, bias=False, **dd)
         self.conv_v_left = nn.Conv2d(channels, inner, 1, bias=False, **dd)
         for name, conv in self.named_children():

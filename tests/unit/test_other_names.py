@@ -1,0 +1,92 @@
+"""Options under the names of authors' code and of timm: the same module as under the zoo's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo.errors import OptionError
+
+SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("eca", {"kernel_size": {64: 9, "128": 3}}, {"kernel_size": 9}),
+    ("effective_se", {"gate": "sigmoid"}, {"gate_layer": "sigmoid"}),
+    ("fca", {"dct_h": 14, "dct_w": 7, "freq_sel_method": "low4"},
+     {"dct_size": (14, 7), "frequencies": "low4"}),
+    ("fca", {"dct_size": {"64": 14}}, {"dct_size": 14}),
+    ("fca", {"freq_indices": [[0, 0], [0, 2]], "dct_size": 14, "freq_sel_method": "top2"},
+     {"frequencies": [(0, 0), (0, 2)], "dct_size": 14}),
+    ("fca", {"feat_size": (28, 5)}, {"dct_size": (28, 7)}),
+    ("global_context", {"use_attn": False, "fuse_scale": True},
+     {"pooling": "avg", "fusion": "channel_mul"}),
+    ("global_context", {"fuse_add": True, "fuse_scale": True},
+     {"fusion": ["channel_mul", "channel_add"]}),
+    ("global_context", {"ratio": 0.25}, {"reduced_channels": 16}),
+    ("hoga", {"order": 4}, {"num_groups": 4}),
+    ("mixed_high_order", {"mixed": True, "max_order": 2, "reduction": 8},
+     {"mixed": True, "order": 2, "reduced_channels": 8}),
+    ("psa", {"num_scales": 2, "reduction": 4}, {"kernel_size": (3, 5), "reduced_channels": 8}),
+    ("selective_kernel", {"kernel_size": 3, "num_paths": 3}, {"kernel_size": (3, 3, 3)}),
+    ("selective_kernel", {"kernel_size": [3, 7], "dilation": [2, 6]},
+     {"kernel_size": [3, 7], "dilation": 2}),
+    ("split_attention", {"norm": "none"}, {"norm_layer": None}),
+    ("split_attention", {"rd_channels": 24, "radix": 4}, {"reduced_channels": 96, "radix": 4}),
+    ("split_attention", {"in_channels": 128, "rd_ratio": 0.25},
+     {"in_channels": 128, "reduction": 4, "reduced_channels": 64}),
+    ("bam", {"bias": True, "norm": "batch", "act_layer": nn.ReLU}, {}),
+    ("coordinate", {"rd_ratio": 0.5}, {"reduced_channels": 32}),
+    ("cot", {"radix": 2, "groups": 4}, {}),
+    ("dual_attention", {"num_classes": 3, "reduction": 4}, {"num_classes": 3, "query_channels": 4}),
+    ("simam", {"act_layer": nn.ReLU, "device": "cpu"}, {}),
+    ("soca", {"rd_divisor": 8}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "others", "own"), SAME)
+def test_the_names_of_others_make_the_same_module(
+    name: str, others: dict[str, Any], own: dict[str, Any]
+) -> None:
+    x, outputs = torch.randn(1, own.get("in_channels", 64), 9, 8), []
+    for options in (others, own):
+        torch.manual_seed(0)
+        module = zoo.create_attention(name, 64, **options).eval()
+        outputs.append((str(module), module(x)))
+    assert outputs[0][0] == outputs[1][0]
+    assert torch.equal(outputs[0][1], outputs[1][1])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cot", {"radix": 4}, ["radix=2", "radix=4"]),
+        ("dual_attention", {"num_classes": 3, "reduction": 8, "query_channels": 8}, ["contradict"]),
+        ("eca", {"kernel_size": {64: 4}}, ["kernel_size={64: 4}", "odd"]),
+        ("fca", {"dct_h": 7}, ["dct_h=7", "dct_w", "together"]),
+        ("fca", {"dct_h": 7, "dct_w": 7, "dct_size": 14}, ["dct_size=14", "contradict"]),
+        ("fca", {"frequencies": "top3"}, ["frequencies='top3'"]),
+        ("global_context", {"use_attn": "yes"}, ["use_attn='yes'", "True or False"]),
+        ("hoga", {"genotype": [["tanh", 0]]}, ["genotype", "'skip_connect'"]),
+        ("psa", {"num_scales": 5}, ["num_scales=5", "contradict"]),
+        ("psa", {"num_scales": "4"}, ["num_scales='4'", "cannot read"]),
+        ("psa", {"kernel_size": []}, ["kernel_size"]),
+        ("split_attention", {"norm": "layer"}, ["norm='layer'"]),
+        ("split_attention", {"rd_channels": 8, "reduced_channels": 32}, ["rd_channels=8"]),
+        ("split_attention", {"radix": "2", "reduction": 4}, ["radix='2'"]),
+    ],
+)
+def test_what_is_not_understood_is_named(
+    name: str, options: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        zoo.create_attention(name, 64, **options)
+    for word in (name, *words):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["se", "psa", "split_attention"])
+def test_without_channels_no_reduction_is_blamed(name: str) -> None:
+    with pytest.raises(OptionError, match=f"{name} needs channels"):
+        zoo.create_attention(name, reduction=4)
