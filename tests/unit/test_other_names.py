@@ -32,7 +32,7 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("selective_kernel", {"kernel_size": 3, "num_paths": 3}, {"kernel_size": (3, 3, 3)}),
     ("selective_kernel", {"kernel_size": [3, 7], "dilation": [2, 6]},
      {"kernel_size": [3, 7], "dilation": 2}),
-    ("split_attention", {"norm": "none"}, {"norm_layer": None}),
+    ("split_attention", {"norm": "none"}, {"norm_layer": None, "bias": True}),
     ("split_attention", {"rd_channels": 24, "radix": 4}, {"reduced_channels": 96, "radix": 4}),
     ("split_attention", {"in_channels": 128, "rd_ratio": 0.25},
      {"in_channels": 128, "reduction": 4, "reduced_channels": 64}),

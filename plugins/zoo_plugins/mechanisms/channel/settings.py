@@ -96,13 +96,16 @@ def selective_kernel(options: Options) -> dict[str, Any]:
 
 
 def split_attention(options: Options) -> dict[str, Any]:
-    """`norm` is `norm_layer` by name; timm's `rd_channels` is the hidden width over the radix."""
+    """`norm` is `norm_layer` by name; timm's `rd_channels` is the hidden width over the radix.
+
+    In the authors' code the convolution has a bias where no norm follows it.
+    """
     found = dict(options)
     norm = found.pop("norm", "batch")
     if norm not in ("batch", "none", None):
         refuse("split_attention", f"norm={norm!r} is neither 'batch' nor 'none'")
     if norm != "batch":
-        found["norm_layer"] = None
+        found = {"bias": True, **found, "norm_layer": None}
     share = found.pop("rd_channels", None)
     if share is not None:
         width = share * found.get("radix", 2)

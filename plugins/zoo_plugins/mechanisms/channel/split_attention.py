@@ -35,7 +35,7 @@ class SplitAttention(nn.Module):
         radix: R, 2.
         reduction: C_in R over the hidden width, 4; at least 32 hidden channels.
         reduced_channels: the hidden width itself.
-        bias: of the convolution; by default only where no norm follows.
+        bias: of the convolution, False.
         norm_layer: after the convolution and the first layer, or None.
         act_layer, drop_layer: as in timm.
     """
@@ -53,7 +53,7 @@ class SplitAttention(nn.Module):
         radix: PositiveInt = 2,
         reduction: PositiveFloat = 4,
         reduced_channels: PositiveInt | None = None,
-        bias: bool | None = None,
+        bias: bool = False,
         act_layer: Any = nn.ReLU,
         norm_layer: Any = nn.BatchNorm2d,
         drop_layer: Any = None,
@@ -68,11 +68,10 @@ class SplitAttention(nn.Module):
         check_divisible(NAME, "channels", channels, "groups", groups)
         check_divisible(NAME, "reduced_channels", width, "groups", groups)
         dd: Any = {"device": device, "dtype": dtype}
-        conv: Any = {"stride": stride, "dilation": dilation, "groups": groups * radix, **dd}
-        conv["bias"] = norm_layer is None if bias is None else bias
+        conv: Any = {"stride": stride, "dilation": dilation, "groups": groups * radix, "bias": bias}
         conv["padding"] = dilation * (kernel_size - 1) // 2 if padding is None else padding
         make_norm = norm_layer or (lambda *_, **__: nn.Identity())
-        self.conv = nn.Conv2d(inputs, splits, kernel_size, **conv)
+        self.conv = nn.Conv2d(inputs, splits, kernel_size, **conv, **dd)
         self.bn0 = make_norm(splits, **dd)
         self.drop = nn.Identity() if drop_layer is None else drop_layer()
         self.act0 = act_layer(inplace=True)
