@@ -5,7 +5,7 @@
     theta_minus   g = mean over an extent of e (0: of the whole map)          no parameters
     theta         g = BN(depthwise convolution), of the whole map or, for an extent of 2^n, n
                   depthwise 3x3 convolutions of stride 2, each with a norm, ReLU between them
-    theta_plus    g = W2 relu(W1 relu(what theta has))                        W1: (C/16, C)
+    theta_plus    g = W2 relu(W1 relu(what theta has))                        W1: (C/r, C)
 
 x, y: (B, C, H, W). theta_minus with an extent of e averages over 2e - 1 positions around every
 e-th, without the padding. With parameters, the whole map's kernel ties the module to one map size.
@@ -34,8 +34,8 @@ class GatherExcite(nn.Module):
         variant: `theta_minus` (no parameters), `theta` or `theta_plus`, as above.
         extent: e; 0 is the whole map. With parameters it must be 0 or a power of 2.
         feat_size: (H, W) of the map, needed by `theta` and `theta_plus` with extent 0.
-        reduction: of theta_plus, 16.
-        reduced_channels: the width of its hidden layer itself, instead of C / 16.
+        reduction: r of theta_plus, 16.
+        reduced_channels: the width of its hidden layer itself, instead of C / r.
         bias: of theta's convolutions (False) or of theta_plus's two last (True).
         norm: `batch`, after the convolutions, or `none`.
     """

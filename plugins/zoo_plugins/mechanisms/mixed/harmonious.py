@@ -31,7 +31,7 @@ class Harmonious(nn.Module):
     Args:
         channels: C.
         reduction: r of W1, 16.
-        reduced_channels: the width that W1 gives itself.
+        reduced_channels: the width between W1 and W2 itself.
         num_regions, region_scale, region_size, align_corners: of the regions, see
             `harmonious_regions`.
     """
