@@ -204,7 +204,7 @@ def test_the_maximum_sends_its_gradient_to_one_position() -> None:
         ("se", {"rd_ratio": 0.25, "reduction": 2}, ["rd_ratio=0.25", "reduction=2"]),
         ("se", {"reduction": 0}, ["reduction=0"]),
         ("se", {"reduction": -4}, ["reduction=-4"]),
-        ("se", {"reduction": 64}, ["reduction=64", "C=32"]),
+        ("se", {"reduction": 64}, ["reduction=64", "channels=32"]),
         ("se", {"reduction": "4"}, ["reduction='4'"]),
         ("se", {"reduced_channels": 2.5}, ["reduced_channels=2.5"]),
         ("se", {"reduced_channels": True}, ["reduced_channels=True"]),

@@ -71,6 +71,7 @@ def test_the_names_of_others_make_the_same_module(
         ("hoga", {"genotype": [["tanh", 0]]}, ["genotype", "'skip_connect'"]),
         ("psa", {"num_scales": 5}, ["num_scales=5", "contradict"]),
         ("psa", {"num_scales": "4"}, ["num_scales='4'", "cannot read"]),
+        ("psa", {"reduction": 64}, ["reduction=64", "of C=16"]),
         ("psa", {"kernel_size": []}, ["kernel_size"]),
         ("split_attention", {"norm": "layer"}, ["norm='layer'"]),
         ("split_attention", {"rd_channels": 8, "reduced_channels": 32}, ["rd_channels=8"]),

@@ -171,9 +171,9 @@ def _claims(
             exact = exact if name == "reduction" else channels * value
             claims[name] = max(width.minimum, math.floor(exact + 1e-9))  # 49 * (1 / 49) is 0.99
             if claims[name] < 1:
-                raise _error(
-                    spec, f"{name}={value:g} leaves no hidden channel of {width.of}={channels}"
-                )
+                whole = width.of if channels == options.get(width.of) else "C"
+                what = f"{name}={value:g} leaves no hidden channel of {whole}={channels}"
+                raise _error(spec, what)
     if options.get("rd_ratio") is not None:
         exact = channels * _positive(spec, "rd_ratio", options["rd_ratio"])
         claims["rd_ratio"] = _make_divisible(exact, _divisor(spec, width, options), width.limit)
