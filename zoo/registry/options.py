@@ -43,9 +43,9 @@ def normalise(
         OptionError: names the option, the mechanism and what it accepts.
     """
     options = _own_names(spec, given)
+    options = {**_channels(spec, channels, options), **options}
     if spec.options.read:
         options = dict(resolve(spec.options.read, owner)(options))
-    options = {**_channels(spec, channels, options), **options}
     options = _one_width(spec, options)
     options = {**_defaults(spec, options), **options}
     _refuse_unknown(spec, target, options)

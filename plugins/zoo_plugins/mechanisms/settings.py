@@ -1,0 +1,32 @@
+"""What the functions share that read the settings of authors' code (`OptionNames.read`). No torch."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from zoo.errors import OptionError
+
+
+def refuse(mechanism: str, what: str, remedy: str = "") -> NoReturn:
+    """Raise the `OptionError` of `mechanism`."""
+    raise OptionError(what, where=f"attention {mechanism!r}", remedy=remedy)
+
+
+def whole(mechanism: str, name: str, value: Any) -> int:
+    """`value`, which is a whole number of at least 1."""
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        refuse(mechanism, f"{name}={value!r} is not a whole number of at least 1")
+    return number
+
+
+def imply(mechanism: str, options: dict[str, Any], setting: str, option: str, value: Any) -> None:
+    """Give `option` the value that `setting` ("head_dim=8") implies; another is refused."""
+    if options.get(option) is None:
+        options[option] = value
+    elif options[option] != value:
+        refuse(
+            mechanism,
+            f"{option}={options[option]!r} and {setting} contradict each other",
+            f"leave one of them out, or give {option}={value!r}",
+        )
