@@ -1,4 +1,4 @@
-"""What the functions share that read the settings of authors' code (`OptionNames.read`). No torch."""
+"""Shared by functions that read settings of authors' code (`OptionNames.read`). No torch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def whole(mechanism: str, name: str, value: Any) -> int:
 
 def imply(mechanism: str, options: dict[str, Any], setting: str, option: str, value: Any) -> None:
     """Give `option` the value that `setting` ("head_dim=8") implies; another is refused."""
-    if options.get(option) is None:
+    given = options.get(option)
+    if given is None:
         options[option] = value
-    elif options[option] != value:
+    elif (tuple(given) if isinstance(given, list) else given) != value:
         refuse(
             mechanism,
-            f"{option}={options[option]!r} and {setting} contradict each other",
+            f"{option}={given!r} and {setting} contradict each other",
             f"leave one of them out, or give {option}={value!r}",
         )
