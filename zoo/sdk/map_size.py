@@ -9,9 +9,16 @@ import torch
 from timm.layers import register_notrace_function
 from torch import Tensor
 
+from zoo.registry.constraints import PositiveInt
 from zoo.sdk.options import check_int, refuse
 
 Size = tuple[int, int]
+MapSize = PositiveInt | tuple[PositiveInt, PositiveInt]  # an option: (H, W), or one for both
+
+
+def both_sides(size: int | Size) -> Size:
+    """(H, W) of an option that was given as one number or two."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def size_pair(mechanism: str, name: str, value: Any) -> Size:
