@@ -89,7 +89,7 @@ class XSlot(nn.Module):
         self.conv1x1 = self.temperature = None
         if channels is not None:
             self.conv1x1 = nn.Conv2d(channels, dim, 1, **dd)
-            if position == "sine":
+            if position != "none":
                 check_divisible(NAME, "dim", dim, "4, sine and cosine of two axes", 4)
                 self.temperature = temperature
         layers: list[nn.Module] = [nn.Linear(dim, dim, **dd)]

@@ -25,9 +25,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk import AtLeast, PositiveInt, refuse
+from zoo.sdk import AtLeast, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import MapSize, both_sides
+from zoo.sdk.map_size import as_pair
 
 NAME = "s3ta"
 State = tuple[Tensor, Tensor]
@@ -74,7 +74,7 @@ class SequentialTopDownAttention(nn.Module):
         spatial_basis_dim: PositiveInt = 64,
         num_queries: PositiveInt = 4,
         hidden_size: Annotated[int, AtLeast(2)] = 256,
-        feat_size: MapSize | None = None,
+        feat_size: Size | None = None,
         num_steps: PositiveInt = 4,
         core_input: Literal["answers", "answers_and_queries_mlp"] = "answers",
         device: Any = None,
@@ -90,7 +90,7 @@ class SequentialTopDownAttention(nn.Module):
         self.frequencies, basis = math.isqrt(spatial_basis_dim), spatial_basis_dim
         if self.frequencies**2 != basis:
             refuse(NAME, f"spatial_basis_dim={basis} is not a square: it is that of frequencies")
-        self.size = None if feat_size is None else both_sides(feat_size)
+        self.size = None if feat_size is None else as_pair(feat_size)
         dd: Any = {"device": device, "dtype": dtype}
         query, answer = self.key_dim + basis, self.value_dim + basis
         self.query = _perceptron(hidden_size, hidden_size // 2, *[query * num_queries] * 2, **dd)

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveFloat, PositiveInt, refuse
+from zoo.sdk import PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import MapSize, both_sides
+from zoo.sdk.map_size import as_pair
 
 NAME = "cross_attention_network"
 
@@ -43,7 +43,7 @@ class CrossAttentionNetwork(nn.Module):
         self,
         channels: PositiveInt | None = None,
         *,
-        feat_size: MapSize = 6,
+        feat_size: Size = 6,
         reduced_channels: PositiveInt | None = None,
         temperature: PositiveFloat = 0.025,
         residual: bool = True,
@@ -55,7 +55,7 @@ class CrossAttentionNetwork(nn.Module):
         super().__init__()
         self.channels, self.num_class, self.num_query = channels, num_class, num_query
         self.temperature, self.residual = temperature, residual
-        self.positions = math.prod(both_sides(feat_size))
+        self.positions = math.prod(as_pair(feat_size))
         hidden = max(1, self.positions // 6) if reduced_channels is None else reduced_channels
         dd: Any = {"device": device, "dtype": dtype}
         self.fc1 = nn.Linear(self.positions, hidden, **dd)

@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveInt
+from zoo.sdk import Count, PositiveInt, Size
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import MapSize, both_sides
+from zoo.sdk.map_size import as_pair
 
 NAME = "dvan"
 
@@ -55,7 +55,7 @@ class DiversifiedAttention(nn.Module):
         self,
         channels: PositiveInt,
         *,
-        feat_size: MapSize = 7,
+        feat_size: Size = 7,
         num_classes: Count = 1000,
         hidden_size: PositiveInt = 512,
         num_steps: PositiveInt = 5,
@@ -65,7 +65,7 @@ class DiversifiedAttention(nn.Module):
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
         self.channels, self.hidden_size, self.num_steps = channels, hidden_size, num_steps
-        self.feat_size = both_sides(feat_size)
+        self.feat_size = as_pair(feat_size)
         self.init_h = nn.Linear(channels, hidden_size, **dd)
         self.init_c = nn.Linear(channels, hidden_size, **dd)
         self.where = nn.Linear(hidden_size, math.prod(self.feat_size), **dd)

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from zoo.errors import UsageError
-from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, pair_hidden_units_, refuse
+from zoo.sdk import PositiveFloat, PositiveInt, Size, bottleneck_width, pair_hidden_units_, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import MapSize, both_sides, require_size
+from zoo.sdk.map_size import as_pair, require_size
 from zoo.sdk.take_part import take_part
 
 NAME = "self_critic"
@@ -59,7 +59,7 @@ class SelfCritic(nn.Module):
         self,
         channels: PositiveInt,
         *,
-        feat_size: MapSize | None = None,
+        feat_size: Size | None = None,
         attention: Literal["both", "spatial", "channel"] = "both",
         reduction: PositiveFloat = 16,
         reduced_channels: PositiveInt | None = None,
@@ -71,7 +71,7 @@ class SelfCritic(nn.Module):
         super().__init__()
         width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"device": device, "dtype": dtype}
-        self.size = None if feat_size is None else both_sides(feat_size)
+        self.size = None if feat_size is None else as_pair(feat_size)
         self.spatial = self.channel = None
         if attention != "channel":
             if self.size is None:
