@@ -45,7 +45,7 @@ def test_the_search_finds_a_maximum() -> None:
 
 
 def test_the_defaults_follow_from_the_number_of_parameters() -> None:
-    search = Snes(1000, default_population=4 + int(3 * math.log(1000)))
+    search = Snes(1000)
     assert search.population == 24
     assert search.sigma_lr == pytest.approx((3 + math.log(1000)) / (5 * math.sqrt(1000)))
 
@@ -170,7 +170,7 @@ def test_a_search_alone_gates_nothing() -> None:
     with pytest.raises(UsageError, match="search alone"):
         DasNet(num_params=17)(torch.rand(1, 2, 3, 3))
     with pytest.raises(OptionError, match="default_population"):
-        Snes(17, default_population=13)
+        zoo.create_attention("dasnet", num_params=17, default_population=13)
     with pytest.raises(OptionError, match="no policy"):
         PolicySearch(FilterPolicy(3))
     assert isinstance(small(), DasNetwork)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
 from zoo_plugins.mechanisms.hard.retina import extract_glimpse, integral_image, locate, patch_sides
 
+import zoo
 from zoo.errors import OptionError, UsageError
 
 
@@ -116,4 +117,4 @@ def test_places_that_are_none_are_refused(location, named):
 )
 def test_impossible_options_are_named(options, named):
     with pytest.raises(OptionError, match=named):
-        GlimpseSensor(**options)
+        zoo.create_attention("glimpse_sensor", **options)

@@ -74,7 +74,7 @@ def test_normalized_weights_keep_what_all_frames_say() -> None:
 def test_a_draw_sends_no_gradient_to_the_unit() -> None:
     module, x = build().train(), frames()
     module(x.requires_grad_()).sum().backward()
-    assert module.rta.weight.grad is None
+    assert not module.rta.weight.grad.any()
     found = module.attend(x)
     policy_loss(found.log_prob, torch.ones(2).double()).backward()
     assert module.rta.weight.grad.abs().max() > 0

@@ -42,8 +42,8 @@ def normalise(
     Raises:
         OptionError: names the option, the mechanism and what it accepts.
     """
-    options = _read(spec, _own_names(spec, given), owner)
-    options = {**_channels(spec, channels, options), **options}
+    options = _own_names(spec, given)
+    options = _read(spec, {**_channels(spec, channels, options), **options}, owner)
     options = {**_defaults(spec, options), **options}
     width = _width_names(spec)
     others = {name: value for name, value in options.items() if name not in width}

@@ -50,8 +50,8 @@ class OptionNames:
         ignored: names that timm's builders hand to every attention and that say nothing here.
         width: how the width of the bottleneck may be given.
         read: the target of a function `(options) -> options`, for settings of authors' code that
-            no renaming can express. It gets what was given, after the aliases were read and before
-            any value is checked.
+            no renaming can express. It gets what was given and the channels, after the aliases
+            were read and before any value is checked.
     """
 
     channels: tuple[str, ...] = ("channels",)

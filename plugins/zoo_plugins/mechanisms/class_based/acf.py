@@ -17,60 +17,54 @@ and the dropout are those of two unofficial implementations, `variant="port"`, w
     center_k = softmax_c(max_c e_kc - e_kc),   e = coarse F^T,    y_p = W_2 sum_k coarse_kp center_k
 
 softmax over the channels of what is left of the largest, as in DANet's channel attention, and
-logits for probabilities: their centers say which channels a class does not excite. `bias` is a name
-of that code: where it is given and `variant` is not, the port is meant.
+logits for probabilities: their centers say which channels a class does not excite.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import DropRate, PositiveInt
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, check_share
 
 NAME = "acf"
-VARIANTS = ("paper", "port")
 
 
 class AttentionalClassFeature(nn.Module):
     """(features, coarse logits) -> (B, channels, H, W).
 
     Args:
-        in_channels: C. channels: C', 512.
-        num_classes: K; checked at the call if given.
-        variant: `paper`, or `port`, which is the default where `bias` is given.
-        bias: of W_2, True.
-        drop_rate: of channels of F, in training, 0.2.
+        in_channels: C.
+        channels: C'.
+        num_classes: K, which the coarse logits are checked for if it is given.
+        variant: how centers are made and combined, as above.
+        bias: of W_2.
+        drop_rate: of channels of F, in training.
     """
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: PositiveInt,
         *,
-        channels: int = 512,
-        num_classes: int | None = None,
-        variant: str | None = None,
-        bias: bool | None = None,
-        drop_rate: float = 0.2,
+        channels: PositiveInt = 512,
+        num_classes: PositiveInt | None = None,
+        variant: Literal["paper", "port"] = "paper",
+        bias: bool = True,
+        drop_rate: DropRate = 0.2,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.in_channels = check_int(NAME, "in_channels", in_channels)
-        width = check_int(NAME, "channels", channels)
-        self.num_classes = num_classes and check_int(NAME, "num_classes", num_classes)
-        variant = variant or ("paper" if bias is None else "port")
-        self.variant = check_choice(NAME, "variant", variant, VARIANTS)
-        bias = True if bias is None else check_bool(NAME, "bias", bias)
+        self.in_channels, self.num_classes, self.variant = in_channels, num_classes, variant
         dd: Any = {"device": device, "dtype": dtype}
-        self.conv1 = nn.Conv2d(self.in_channels, width, 1, bias=False, **dd)
-        self.norm = nn.BatchNorm2d(width, **dd)
-        self.drop = nn.Dropout2d(check_share(NAME, "drop_rate", drop_rate))
-        self.conv2 = nn.Conv2d(width, width, 1, bias=bias, **dd)
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False, **dd)
+        self.norm = nn.BatchNorm2d(channels, **dd)
+        self.drop = nn.Dropout2d(drop_rate)
+        self.conv2 = nn.Conv2d(channels, channels, 1, bias=bias, **dd)
 
     def forward(self, x: Tensor, coarse: Tensor) -> Tensor:
         check_shape(NAME, "x", x, ("B", self.in_channels, "H", "W"))

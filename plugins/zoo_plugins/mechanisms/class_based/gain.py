@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveFloat, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import agree, check_bool, check_int, check_number, refuse
 from zoo_plugins.mechanisms.class_based.grad_cam import class_index, grad_cam, min_max, resize
 
 NAME = "gain"
@@ -54,15 +54,13 @@ class Guidance:
 
     def __init__(
         self,
-        omega: float = 10.0,
+        omega: PositiveFloat = 10.0,
         sigma: float = 0.5,
         normalize: bool = True,
         align_corners: bool = False,
     ) -> None:
-        self.omega = check_number(NAME, "omega", omega)
-        self.sigma = check_number(NAME, "sigma", sigma, above=-float("inf"))
-        self.normalize = check_bool(NAME, "normalize", normalize)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
+        self.omega, self.sigma = omega, sigma
+        self.normalize, self.align_corners = normalize, align_corners
 
     def attend(
         self,
@@ -99,8 +97,9 @@ class Gain(nn.Module):
     more `widths` it has more such layers. `attend` gives the attention and the masked image.
 
     Args:
-        in_channels: C, 3. num_classes: K, 5.
-        widths (or channels): of the convolutions, (8, 10).
+        in_channels: C.
+        widths: channels of the convolutions.
+        num_classes: K.
         omega, sigma, normalize, align_corners: see `Guidance`.
         labels: the class of each image that `attend` explains, if it is given none; else it is the
             class of the largest logit.
@@ -108,30 +107,28 @@ class Gain(nn.Module):
 
     def __init__(
         self,
-        in_channels: int = 3,
+        in_channels: PositiveInt = 3,
         *,
-        channels: Sequence[int] | None = None,
-        widths: Sequence[int] | None = None,
-        num_classes: int = 5,
-        omega: float = 10.0,
+        widths: Sequence[PositiveInt] = (8, 10),
+        num_classes: PositiveInt = 5,
+        omega: PositiveFloat = 10.0,
         sigma: float = 0.5,
         normalize: bool = True,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[Count] | None = None,
         align_corners: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_channels = check_int(NAME, "in_channels", in_channels)
-        stated = {"channels": _widths("channels", channels), "widths": _widths("widths", widths)}
-        layers: list[int] = agree(NAME, **stated) or [8, 10]
-        self.depth = len(layers)
-        for layer, sides in enumerate(pairwise((self.in_channels, *layers)), 1):
+        if not widths:
+            refuse(NAME, "widths=() leave no layer", "widths=(8, 10)")
+        self.in_channels, self.depth = in_channels, len(widths)
+        for layer, sides in enumerate(pairwise((in_channels, *widths)), 1):
             self.add_module(f"conv{layer}", nn.Conv2d(*sides, 3, padding=1, **dd))
-        self.fc = nn.Linear(layers[-1], check_int(NAME, "num_classes", num_classes), **dd)
+        self.fc = nn.Linear(widths[-1], num_classes, **dd)
         self.guidance = Guidance(omega, sigma, normalize, align_corners)
-        self.labels = None if labels is None else [check_int(NAME, "labels", n, 0) for n in labels]
+        self.labels = None if labels is None else list(labels)
 
     def features(self, image: Tensor) -> Tensor:
         check_shape(NAME, "image", image, ("B", self.in_channels, "H", "W"))
@@ -155,14 +152,6 @@ class Gain(nn.Module):
     def attention_maps(self, images: Tensor) -> dict[str, Tensor]:
         """For pictures: the attention of the predicted class, from 0 to 1, (B, 1, H, W)."""
         return {"attention": min_max(self.guidance.attend(images, self.features, self.head)[3])}
-
-
-def _widths(name: str, given: Any) -> list[int] | None:
-    if given is None:
-        return None
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        refuse(NAME, f"{name}={given!r} is no list of the channels of each layer")
-    return [check_int(NAME, name, width) for width in given]
 
 
 def reference_call(module: Gain, image: Tensor) -> Guided:

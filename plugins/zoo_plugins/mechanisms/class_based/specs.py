@@ -16,7 +16,7 @@ ATTENTIONS = (
         family="class_based",
         contract="head",
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("in_channels",)),
+        options=OptionNames(channels=("in_channels",), aliases={"channels": "widths"}),
         provenance=Provenance(
             paper=papers.GAIN,
             license="none stated in the port",
@@ -82,6 +82,7 @@ ATTENTIONS = (
         family="class_based",
         contract="head",
         insertion=Insertion(role="none"),
+        options=OptionNames(read=f"{PACKAGE}.authors:xslot"),
         provenance=Provenance(
             paper=papers.XSLOT,
             license="none stated in the repository",
@@ -102,7 +103,7 @@ ATTENTIONS = (
         family="class_based",
         contract="map_pair",
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("in_channels", "channels")),
+        options=OptionNames(channels=("in_channels", "channels"), read=f"{PACKAGE}.authors:acf"),
         provenance=Provenance(
             paper=papers.ACF,
             license="none stated (the unofficial port)",

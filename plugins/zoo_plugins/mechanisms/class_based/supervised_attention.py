@@ -17,18 +17,17 @@ the subsets (clusters by density, made outside the network) and a third stage wi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.sdk import NonNegativeFloat, OddInt, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, check_number, refuse
 from zoo_plugins.mechanisms.mixed.attention_branch import AttentionBranch
 
 NAME = "supervised_attention"
-PARTS = ("head", "loss")
 
 
 class Attended(NamedTuple):
@@ -65,15 +64,17 @@ class SupervisedAttentionLoss(nn.Module):
     """(att_logits (B, K), logits (B, K), labels (B,)) -> the loss of a stage.
 
     Args:
-        stage: 1 or 2. num_classes: K, checked if given.
-        att_weight: of the branch in stage 1. w1, w2: of the two subsets in stage 2.
+        stage: 1 or 2.
+        num_classes: K, which the logits are checked for if it is given.
+        att_weight: of the branch in stage 1.
+        w1, w2: of the two subsets in stage 2.
         subset_batch: how many samples of a batch in stage 2 are of the first subset; half of them
             by default.
     """
 
     def __init__(
         self,
-        stage: int = 1,
+        stage: Literal[1, 2] = 1,
         num_classes: int | None = None,
         att_weight: float = 1.0,
         subset_batch: int | None = None,
@@ -81,13 +82,8 @@ class SupervisedAttentionLoss(nn.Module):
         w2: float = 1.0,
     ) -> None:
         super().__init__()
-        self.stage = check_choice(NAME, "stage", stage, (1, 2))
-        self.num_classes = num_classes and check_int(NAME, "num_classes", num_classes)
-        self.subset_batch = subset_batch and check_int(NAME, "subset_batch", subset_batch)
-        weights = (("att_weight", att_weight), ("w1", w1), ("w2", w2))
-        self.att_weight, self.w1, self.w2 = (
-            0.0 if value == 0 else check_number(NAME, name, value) for name, value in weights
-        )
+        self.stage, self.num_classes, self.subset_batch = stage, num_classes, subset_batch
+        self.att_weight, self.w1, self.w2 = att_weight, w1, w2
 
     def forward(self, att_logits: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         return self.terms(att_logits, logits, labels)["loss"]
@@ -118,20 +114,20 @@ class SupervisedAttentionLoss(nn.Module):
 
 
 def supervised_attention(
-    channels: int | None = None,
+    channels: PositiveInt | None = None,
     *,
-    part: str = "head",
-    num_classes: int = 751,
-    attention_channels: int | None = None,
-    num_blocks: int = 1,
-    block: str = "basic",
-    kernel_size: int = 3,
+    part: Literal["head", "loss"] = "head",
+    num_classes: PositiveInt = 751,
+    attention_channels: PositiveInt | None = None,
+    num_blocks: PositiveInt = 1,
+    block: Literal["basic", "bottleneck"] = "basic",
+    kernel_size: OddInt = 3,
     residual: bool = True,
-    stage: int = 1,
-    att_weight: float = 1.0,
-    subset_batch: int | None = None,
-    w1: float = 1.0,
-    w2: float = 1.0,
+    stage: Literal[1, 2] = 1,
+    att_weight: NonNegativeFloat = 1.0,
+    subset_batch: PositiveInt | None = None,
+    w1: NonNegativeFloat = 1.0,
+    w2: NonNegativeFloat = 1.0,
     device: Any = None,
     dtype: Any = None,
 ) -> SupervisedAttentionHead | SupervisedAttentionLoss:
@@ -145,7 +141,7 @@ def supervised_attention(
             `AttentionBranch`.
         stage, att_weight, subset_batch, w1, w2: of the loss.
     """
-    if check_choice(NAME, "part", part, PARTS) == "loss":
+    if part == "loss":
         return SupervisedAttentionLoss(stage, num_classes, att_weight, subset_batch, w1, w2)
     if channels is None:
         refuse(NAME, "the head needs channels=", "channels=2048")

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_int, refuse
 from zoo_plugins.mechanisms.class_based.spectral import cluster_filters, spectrum
 
 NAME = "two_level"
@@ -31,8 +31,9 @@ class PartAttention(nn.Module):
     """x (B, P, C) or (B, P, C, h, w), mask (B, P) -> the chosen patches' means (B, k, C).
 
     Args:
-        num_filters: C. num_parts: k, 2.
-        filter_dim: numbers in a filter, and num_patches: P; both are checked if given.
+        num_filters: C.
+        num_parts: k, less than C.
+        filter_dim, num_patches: numbers in a filter, and P; inputs are checked for them if given.
 
     `fit(filters)` clusters the filters; until then they are dealt out in order, C / k to a part.
     The clusters are part of the state. A masked patch is never chosen; where all are, y is zero.
@@ -42,22 +43,20 @@ class PartAttention(nn.Module):
 
     def __init__(
         self,
-        num_filters: int,
+        num_filters: PositiveInt,
         *,
-        num_parts: int = 2,
-        filter_dim: int | None = None,
-        num_patches: int | None = None,
+        num_parts: PositiveInt = 2,
+        filter_dim: PositiveInt | None = None,
+        num_patches: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.num_filters = check_int(NAME, "num_filters", num_filters)
-        self.num_parts = check_int(NAME, "num_parts", num_parts)
-        if self.num_parts >= self.num_filters:
+        self.num_filters, self.num_parts = num_filters, num_parts
+        self.filter_dim, self.num_patches = filter_dim, num_patches
+        if num_parts >= num_filters:
             refuse(NAME, f"num_parts={num_parts} leave no filter over of num_filters={num_filters}")
-        self.filter_dim = filter_dim and check_int(NAME, "filter_dim", filter_dim)
-        self.num_patches = num_patches and check_int(NAME, "num_patches", num_patches)
-        dealt = torch.arange(self.num_filters, device=device) * self.num_parts // self.num_filters
+        dealt = torch.arange(num_filters, device=device) * num_parts // num_filters
         self.register_buffer("cluster", dealt)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_int, check_number, check_share, refuse
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
 from zoo_plugins.mechanisms.class_based.two_level import NAME, PartAttention
 
 
@@ -54,17 +54,15 @@ class TwoLevelAttention(nn.Module):
         filter_net: nn.Module,
         domain_net: nn.Module,
         *,
-        parents: Sequence[int],
+        parents: Sequence[Count],
         part_layer: str,
-        num_parts: int = 2,
-        threshold: float = 0.5,
-        alpha: float = 0.5,
+        num_parts: PositiveInt = 2,
+        threshold: Share = 0.5,
+        alpha: PositiveFloat = 0.5,
     ) -> None:
         super().__init__()
         self.filter_net, self.domain_net = filter_net, domain_net
-        self.parents = [check_int(NAME, "parents", parent, 0) for parent in parents]
-        self.threshold = check_share(NAME, "threshold", threshold)
-        self.alpha = check_number(NAME, "alpha", alpha)
+        self.parents, self.threshold, self.alpha = list(parents), threshold, alpha
         layer = dict(domain_net.named_modules()).get(part_layer)
         if not isinstance(layer, nn.Conv2d):
             refuse(NAME, f"part_layer={part_layer!r} is no convolution of the network")

@@ -17,14 +17,13 @@ row, which may be near zero: logits can be large. Their model returns log_softma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import agree, check_choice, check_int, check_number, refuse
+from zoo.sdk import PositiveFloat, PositiveInt, check_divisible
 from zoo.weights.keymaps import rename
 
 NAME = "xslot"
@@ -56,51 +55,49 @@ class XSlot(nn.Module):
 
     Args:
         channels: C. None: no convolution and no positions, `forward(tokens, values)`.
-        dim: D, 64.
-        num_classes: K, 10.
-        slots_per_class: 1. num_slots: of all classes together.
-        iters: T, 3.
-        loss_status: e, 1 or -1.
-        power: of the area loss, 2 (1 in the authors' class, 2 in their training).
-        to_k_layers: linear layers of k, with ReLU between them, 1.
-        position: `sine`, DETR's on positions scaled to 2 pi ("... temperature 10000" sets its
-            temperature), or `none`.
+        dim: D.
+        num_classes: K.
+        slots_per_class: their evidence is added.
+        iters: T.
+        loss_status: e.
+        power: of the area loss (1 in the authors' class, 2 in their training).
+        to_k_layers: linear layers of k, with ReLU between them.
+        position: `sine`, DETR's code on positions scaled to 2 pi, or `none`.
+        temperature: of the sine code.
     """
 
     def __init__(
         self,
-        channels: int | None = None,
+        channels: PositiveInt | None = None,
         *,
-        dim: int = 64,
-        num_classes: int = 10,
-        slots_per_class: int | None = None,
-        num_slots: int | None = None,
-        iters: int = 3,
-        loss_status: int = 1,
-        power: float = 2,
-        to_k_layers: int = 1,
-        position: str = "sine",
+        dim: PositiveInt = 64,
+        num_classes: PositiveInt = 10,
+        slots_per_class: PositiveInt = 1,
+        iters: PositiveInt = 3,
+        loss_status: Literal[1, -1] = 1,
+        power: PositiveFloat = 2,
+        to_k_layers: PositiveInt = 1,
+        position: Literal["sine", "none"] = "sine",
+        temperature: PositiveFloat = 10000.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = dim = check_int(NAME, "dim", dim)
-        self.num_classes = check_int(NAME, "num_classes", num_classes)
-        per_class = self._per_class(slots_per_class, num_slots)
-        self.iters = check_int(NAME, "iters", iters)
-        self.loss_status = check_choice(NAME, "loss_status", loss_status, (1, -1))
-        self.power = check_number(NAME, "power", power)
-        self.temperature = None if channels is None else _read_position(position, dim)
+        self.dim, self.num_classes, self.iters = dim, num_classes, iters
+        self.loss_status, self.power = loss_status, power
         dd: Any = {"device": device, "dtype": dtype}
-        self.conv1x1 = None
+        self.conv1x1 = self.temperature = None
         if channels is not None:
-            self.conv1x1 = nn.Conv2d(check_int(NAME, "channels", channels), dim, 1, **dd)
+            self.conv1x1 = nn.Conv2d(channels, dim, 1, **dd)
+            if position != "none":
+                check_divisible(NAME, "dim", dim, "4, sine and cosine of two axes", 4)
+                self.temperature = temperature
         layers: list[nn.Module] = [nn.Linear(dim, dim, **dd)]
-        for _ in range(check_int(NAME, "to_k_layers", to_k_layers) - 1):
+        for _ in range(to_k_layers - 1):
             layers += [nn.ReLU(), nn.Linear(dim, dim, **dd)]
         self.to_k = nn.Sequential(*layers)
         self.gru = nn.GRUCell(dim, dim, **dd)
-        self.slots = ClassSlots(self.num_classes, per_class, dim, **dd)
+        self.slots = ClassSlots(num_classes, slots_per_class, dim, **dd)
 
     def forward(self, x: Tensor, values: Tensor | None = None) -> Tensor:
         return self.explain(x, values)[0]
@@ -150,29 +147,6 @@ class XSlot(nn.Module):
         rows = codes[0][:, None].expand(height, width, half)
         columns = codes[1].expand(height, width, half)
         return torch.cat((rows, columns), 2).flatten(0, 1).to(x.dtype)
-
-    def _per_class(self, slots_per_class: int | None, num_slots: int | None) -> int:
-        total = None
-        if slots_per_class is not None:
-            each = check_int(NAME, "slots_per_class", slots_per_class)
-            total = (each, each * self.num_classes)
-        total = agree(NAME, slots_per_class=total, num_slots=num_slots) or self.num_classes
-        if check_int(NAME, "num_slots", total) % self.num_classes:
-            refuse(NAME, f"num_slots={total} is no multiple of num_classes={self.num_classes}")
-        return total // self.num_classes
-
-
-def _read_position(position: str, dim: int) -> float | None:
-    """The temperature of the sine code; None for no code."""
-    text = str(position)
-    if text == "none":
-        return None
-    if not text.startswith("sine"):
-        refuse(NAME, f"position={position!r} is none of 'sine', 'none'")
-    if dim % 4:
-        refuse(NAME, f"dim={dim} is not divisible by 4, as sine and cosine of two axes need")
-    found = re.search(r"temperature ([0-9.]+)", text)
-    return check_number(NAME, "position", float(found[1])) if found else 10000.0
 
 
 def from_authors(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

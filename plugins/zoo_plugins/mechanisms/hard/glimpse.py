@@ -7,14 +7,13 @@ follow the best-known port (kevinzakka/recurrent-visual-attention, MIT).
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import agree, check_choice, check_int, check_number, refuse
+from zoo.sdk import AtLeast, PositiveInt, refuse
 from zoo_plugins.mechanisms.hard.retina import (
     LARGEST_SIDE,
     check_view,
@@ -32,63 +31,42 @@ class GlimpseSensor(nn.Module):
         patch_size: side of the finest patch in pixels.
         num_patches: patches a glimpse, each `scale` times wider than the one before.
         scale: growth of the side, at least 1 so that patches do not shrink.
-        glimpse_hidden, location_hidden: widths of the "what" and the "where" branch (128, 128).
-        out_dim: width of g; the sum of the two branches (256 in the paper), which is its default.
-        padding: what lies outside the image; only `"zeros"`.
-        resize: how wide patches are reduced; only `"avg_pool"`.
+        glimpse_hidden, location_hidden: widths of the "what" and the "where" branch. Their sum,
+            256 in the paper, is that of g (`out_dim`).
+
+    What lies outside the image is zero, and wide patches are reduced by average pooling.
 
     Shape:
         image (B, C, H, W) and location (..., B, 2) -> g (..., B, out_dim).
-
-    Raises:
-        OptionError: a size below one, an `out_dim` that is not the sum, another padding or resize.
     """
 
     def __init__(
         self,
-        channels: int = 1,
+        channels: PositiveInt = 1,
         *,
-        patch_size: int = 8,
-        num_patches: int = 1,
-        scale: float = 2,
-        glimpse_hidden: int = 128,
-        location_hidden: int = 128,
-        out_dim: int | None = None,
-        padding: str = "zeros",
-        resize: str = "avg_pool",
+        patch_size: PositiveInt = 8,
+        num_patches: PositiveInt = 1,
+        scale: Annotated[float, AtLeast(1)] = 2,
+        glimpse_hidden: PositiveInt = 128,
+        location_hidden: PositiveInt = 128,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = "glimpse_sensor"
-        channels = check_int(name, "channels", channels)
-        patch_size = check_int(name, "patch_size", patch_size)
-        num_patches = check_int(name, "num_patches", num_patches)
-        scale = check_number(name, "scale", scale, above=math.nextafter(1, 0))
-        what = check_int(name, "glimpse_hidden", glimpse_hidden)
-        where = check_int(name, "location_hidden", location_hidden)
-        check_choice(name, "padding", padding, ("zeros",))
-        check_choice(name, "resize", resize, ("avg_pool",))
-        self.out_dim = what + where
-        agree(
-            name,
-            out_dim=out_dim,
-            **{"glimpse_hidden + location_hidden": (f"{what} + {where}", self.out_dim)},
-        )
+        self.channels, self.out_dim = channels, glimpse_hidden + location_hidden
         self.sides = patch_sides(patch_size, num_patches, scale)
         if self.sides[-1] > LARGEST_SIDE:
             refuse(
-                name,
+                "glimpse_sensor",
                 f"patch_size={patch_size}, num_patches={num_patches}, scale={scale:g} make a patch "
                 f"wider than {LARGEST_SIDE} pixels",
             )
         factory = {"device": device, "dtype": dtype}
-        self.channels = channels
         pixels = num_patches * channels * patch_size**2
-        self.what_hidden = nn.Linear(pixels, what, **factory)
-        self.where_hidden = nn.Linear(2, where, **factory)
-        self.what = nn.Linear(what, self.out_dim, **factory)
-        self.where = nn.Linear(where, self.out_dim, **factory)
+        self.what_hidden = nn.Linear(pixels, glimpse_hidden, **factory)
+        self.where_hidden = nn.Linear(2, location_hidden, **factory)
+        self.what = nn.Linear(glimpse_hidden, self.out_dim, **factory)
+        self.where = nn.Linear(location_hidden, self.out_dim, **factory)
         for layer in (self.what_hidden, self.where_hidden, self.what, self.where):
             nn.init.kaiming_normal_(layer.weight)
 

@@ -1,6 +1,6 @@
 """Hard attention: glimpses of an image. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.hard"
@@ -13,6 +13,10 @@ ATTENTIONS = (
         kind="hard",
         contract="context",
         insertion=Insertion(role="none"),
+        options=OptionNames(
+            fixed={"padding": "zeros", "resize": "avg_pool"},
+            read=f"{PACKAGE}.authors:glimpse_sensor",
+        ),
         provenance=Provenance(
             paper=papers.RAM,
             license="MIT",

@@ -8,7 +8,7 @@ weight, so neither is a parameter here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,11 @@ class AdditiveAttention(nn.Module):
     """query (B, ..., D), memory (B, N, C) -> weights (B, ..., N).
 
     Args:
-        dim: C of the memory. query_dim: D. attention_dim: width A of the sum.
+        dim: C of the memory.
+        query_dim: D.
+        attention_dim: A, the width of the sum.
         num_layers: of the map from the memory to A; those after the first are followed by tanh.
-        activation: of the sum, `tanh` or `relu`.
+        activation: of the sum.
         bias: in the layers from the memory.
     """
 
@@ -34,7 +36,7 @@ class AdditiveAttention(nn.Module):
         attention_dim: int,
         *,
         num_layers: int = 1,
-        activation: str = "tanh",
+        activation: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,

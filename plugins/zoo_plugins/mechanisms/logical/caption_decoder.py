@@ -18,21 +18,17 @@ A step whose word is masked leaves the state as it was.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int
-from zoo_plugins.mechanisms.logical.show_attend_tell import (
-    NAME,
-    Attended,
-    SoftAttention,
-)
+from zoo_plugins.mechanisms.logical.show_attend_tell import NAME, Attended, SoftAttention
 
-FORMS = ("original", "tutorial")
+Form = Literal["original", "tutorial"]
 State = tuple[Tensor, Tensor]
 
 
@@ -87,7 +83,8 @@ class CaptionDecoder(nn.Module):
         attention: soft or hard; gives C and D.
         vocab_size: V. embed_dim: width of a word.
         form: `original` or `tutorial`, see above.
-        prev2out, ctx2out: terms of the output, in the form `original`.
+        prev2out, ctx2out: whether E y and L_z z are in the output of the form `original`, as they
+            are by default and in the paper (the authors' code: False). `tutorial` has neither.
     """
 
     def __init__(
@@ -96,28 +93,27 @@ class CaptionDecoder(nn.Module):
         *,
         vocab_size: int,
         embed_dim: int,
-        form: str = "original",
-        prev2out: bool = True,
-        ctx2out: bool = True,
+        form: Form = "original",
+        prev2out: bool | None = None,
+        ctx2out: bool | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        vocab = check_int(NAME, "vocab_size", vocab_size)
-        words = check_int(NAME, "embed_dim", embed_dim)
-        self.form = check_choice(NAME, "variant", form, FORMS)
-        dim, hidden = attention.dim, attention.query_dim
-        self.attention = attention
+        for name, term in (("prev2out", prev2out), ("ctx2out", ctx2out)):
+            if term and form == "tutorial":
+                refuse(NAME, f"{name}=True: the decoder of the tutorial has no such term")
+        dim, hidden, words, vocab = attention.dim, attention.query_dim, embed_dim, vocab_size
+        self.form, self.attention = form, attention
         self.embedding = nn.Embedding(vocab, words, **dd)
         self.init_h = nn.Linear(dim, hidden, **dd)
         self.init_c = nn.Linear(dim, hidden, **dd)
         self.lstm = nn.LSTMCell(words + dim, hidden, **dd)
-        prev2out = check_bool(NAME, "prev2out", prev2out)
-        ctx2out = check_bool(NAME, "ctx2out", ctx2out)
         self.readout: nn.Module = nn.Linear(hidden, vocab, **dd)
         if form == "original":
-            self.readout = Readout(hidden, words, dim, vocab, prev2out, ctx2out, **dd)
+            terms = (term is not False for term in (prev2out, ctx2out))
+            self.readout = Readout(hidden, words, dim, vocab, *terms, **dd)
 
     def forward(
         self,

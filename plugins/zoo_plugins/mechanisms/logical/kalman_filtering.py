@@ -22,18 +22,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.sdk import PositiveInt, check_divisible
 from zoo.sdk.attend import check_mask, check_tokens
-from zoo.sdk.options import check_choice, check_divisible, check_int
 from zoo.sdk.precision import wide_einsum, widened
 
 NAME = "kalman_filtering"
-VARIANTS = ("base", "freq")
 
 
 class Estimate(NamedTuple):
@@ -53,8 +52,9 @@ class KalmanFilteringAttention(nn.Module):
     """query (B, D) or (B, Q, D), memory (B, N, D), mask (B, N) -> (B, V) or (B, Q, V).
 
     Args:
-        dim: D. key_dim, value_dim: of all heads together, by default D.
-        num_heads: h, 1.
+        dim: D.
+        key_dim, value_dim: of all heads together, by default D.
+        num_heads: h.
         variant: `base` or `freq`.
         prior_hidden: width of the perceptrons' hidden layers, by default D.
 
@@ -63,23 +63,21 @@ class KalmanFilteringAttention(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        key_dim: int | None = None,
-        value_dim: int | None = None,
-        num_heads: int = 1,
-        variant: str = "base",
-        prior_hidden: int | None = None,
+        key_dim: PositiveInt | None = None,
+        value_dim: PositiveInt | None = None,
+        num_heads: PositiveInt = 1,
+        variant: Literal["base", "freq"] = "base",
+        prior_hidden: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        keys = dim if key_dim is None else check_int(NAME, "key_dim", key_dim)
-        values = dim if value_dim is None else check_int(NAME, "value_dim", value_dim)
-        hidden = dim if prior_hidden is None else check_int(NAME, "prior_hidden", prior_hidden)
-        self.num_heads = check_int(NAME, "num_heads", num_heads)
-        self.variant = check_choice(NAME, "variant", variant, VARIANTS)
+        self.dim, self.num_heads, self.variant = dim, num_heads, variant
+        keys = dim if key_dim is None else key_dim
+        values = dim if value_dim is None else value_dim
+        hidden = dim if prior_hidden is None else prior_hidden
         for name, width in (("key_dim", keys), ("value_dim", values)):
             check_divisible(NAME, name, width, "num_heads", self.num_heads)
         dd: Any = {"device": device, "dtype": dtype}

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, refuse
 from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.logical.additive import AdditiveAttention, over_queries
 
@@ -54,9 +54,11 @@ class ProphetAttention(nn.Module):
     """query (B, T, D), memory (B, N, C), mask (B, N) -> context (B, T, C).
 
     Args:
-        dim: C of the regions. query_dim: D of the decoder's state, by default C; even, as it is
-            also the width of the BiLSTM's two directions.
-        attention_dim: of the sum, by default C. word_dim: of an embedded word, by default D.
+        dim: C of the regions.
+        query_dim: D of the decoder's state, by default C; even, as it is also the width of the
+            BiLSTM's two directions.
+        attention_dim: the width of the sum, by default C.
+        word_dim: of an embedded word, by default D.
         shared: the prophet scores with the attention's own parameters.
         detach: no gradient of the loss goes into the prophet.
 
@@ -65,28 +67,27 @@ class ProphetAttention(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        query_dim: int | None = None,
-        attention_dim: int | None = None,
-        word_dim: int | None = None,
+        query_dim: PositiveInt | None = None,
+        attention_dim: PositiveInt | None = None,
+        word_dim: PositiveInt | None = None,
         shared: bool = True,
         detach: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.query_dim = dim if query_dim is None else check_int(NAME, "query_dim", query_dim)
+        self.dim, self.detach = dim, detach
+        self.query_dim = dim if query_dim is None else query_dim
         if self.query_dim % 2:
             refuse(NAME, f"query_dim={self.query_dim} is odd: it has the LSTM's two directions")
-        width = dim if attention_dim is None else check_int(NAME, "attention_dim", attention_dim)
-        words = self.query_dim if word_dim is None else check_int(NAME, "word_dim", word_dim)
-        self.detach = check_bool(NAME, "detach", detach)
+        width = dim if attention_dim is None else attention_dim
+        words = self.query_dim if word_dim is None else word_dim
         dd: Any = {"device": device, "dtype": dtype}
         self.attention = AdditiveAttention(self.dim, self.query_dim, width, **dd)
         self.prophet: AdditiveAttention | None = None
-        if not check_bool(NAME, "shared", shared):
+        if not shared:
             self.prophet = AdditiveAttention(self.dim, self.query_dim, width, **dd)
         self.words = nn.LSTM(words, self.query_dim // 2, bidirectional=True, batch_first=True, **dd)
 

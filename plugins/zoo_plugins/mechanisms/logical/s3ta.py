@@ -20,16 +20,16 @@ together with the queries (`core_input`).
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import AtLeast, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import agree, check_choice, check_int, refuse
+from zoo.sdk.map_size import as_pair
 
 NAME = "s3ta"
-CORE_INPUTS = ("answers", "answers_and_queries_mlp")
 State = tuple[Tensor, Tensor]
 
 
@@ -51,14 +51,14 @@ class SequentialTopDownAttention(nn.Module):
     """x (B, c_k + c_v, H, W), state -> hidden states (B, T, D), state.
 
     Args:
-        channels: c_k + c_v of the map, 128.
-        key_dim, value_dim: c_k, by default 8 (half of fewer than 16 channels); c_v, the rest.
-        spatial_basis_dim: c_s, the square of a number of frequencies, 64.
-        num_queries: Q, 4.
-        hidden_size: D, even, 256.
-        height, width: of the map, if only maps of one size shall be taken.
-        num_steps: T, 4 (the paper: 2 to 16).
-        core_input: `answers`, or `answers_and_queries_mlp`.
+        channels: c_k + c_v of the map.
+        key_dim: c_k, by default 8, and half the channels where there are fewer than 16.
+        spatial_basis_dim: c_s, the square of a number of frequencies.
+        num_queries: Q.
+        hidden_size: D.
+        feat_size: (H, W), or one number for both, if only maps of one size shall be taken.
+        num_steps: T; 2 to 16 in the paper.
+        core_input: what enters the LSTM, as above.
 
     The state is (hidden, cell), each (B, D); None is zero, the start.
 
@@ -68,44 +68,39 @@ class SequentialTopDownAttention(nn.Module):
 
     def __init__(
         self,
-        channels: int | None = None,
+        channels: Annotated[int, AtLeast(2)] = 128,
         *,
-        key_dim: int | None = None,
-        value_dim: int | None = None,
-        spatial_basis_dim: int = 64,
-        num_queries: int = 4,
-        hidden_size: int = 256,
-        height: int | None = None,
-        width: int | None = None,
-        num_steps: int = 4,
-        core_input: str = "answers",
+        key_dim: PositiveInt | None = None,
+        spatial_basis_dim: PositiveInt = 64,
+        num_queries: PositiveInt = 4,
+        hidden_size: Annotated[int, AtLeast(2)] = 256,
+        feat_size: Size | None = None,
+        num_steps: PositiveInt = 4,
+        core_input: Literal["answers", "answers_and_queries_mlp"] = "answers",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.key_dim, self.value_dim = _split(channels, key_dim, value_dim)
-        self.channels = self.key_dim + self.value_dim
-        basis = check_int(NAME, "spatial_basis_dim", spatial_basis_dim)
-        self.frequencies = math.isqrt(basis)
+        self.channels, self.num_queries, self.num_steps = channels, num_queries, num_steps
+        self.hidden_size, self.core_input = hidden_size, core_input
+        self.key_dim = min(8, channels // 2) if key_dim is None else key_dim
+        self.value_dim = channels - self.key_dim
+        if self.value_dim < 1:
+            refuse(NAME, f"key_dim={key_dim} leaves no value of channels={channels}")
+        self.frequencies, basis = math.isqrt(spatial_basis_dim), spatial_basis_dim
         if self.frequencies**2 != basis:
             refuse(NAME, f"spatial_basis_dim={basis} is not a square: it is that of frequencies")
-        self.num_queries = check_int(NAME, "num_queries", num_queries)
-        self.num_steps = check_int(NAME, "num_steps", num_steps)
-        self.hidden_size = check_int(NAME, "hidden_size", hidden_size, 2)
-        self.size = (_side("height", height), _side("width", width))
-        self.core_input = check_choice(NAME, "core_input", core_input, CORE_INPUTS)
+        self.size = None if feat_size is None else as_pair(feat_size)
         dd: Any = {"device": device, "dtype": dtype}
         query, answer = self.key_dim + basis, self.value_dim + basis
-        self.query = _perceptron(
-            self.hidden_size, self.hidden_size // 2, *[query * self.num_queries] * 2, **dd
-        )
+        self.query = _perceptron(hidden_size, hidden_size // 2, *[query * num_queries] * 2, **dd)
         self.processor: nn.Module | None = None
-        core = answer * self.num_queries
+        core = answer * num_queries
         if core_input != "answers":
-            core += query * self.num_queries
-            self.processor = _perceptron(core, 2 * self.hidden_size, self.hidden_size, **dd)
-            core = self.hidden_size
-        self.core = nn.LSTMCell(core, self.hidden_size, **dd)
+            core += query * num_queries
+            self.processor = _perceptron(core, 2 * hidden_size, hidden_size, **dd)
+            core = hidden_size
+        self.core = nn.LSTMCell(core, hidden_size, **dd)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         steps = self.look(x, state)
@@ -113,8 +108,7 @@ class SequentialTopDownAttention(nn.Module):
 
     def look(self, x: Tensor, state: State | None = None) -> Steps:
         """All T steps, with what they attended to."""
-        height, width = self.size
-        check_shape(NAME, "x", x, ("B", self.channels, height or "H", width or "W"))
+        check_shape(NAME, "x", x, ("B", self.channels, *(self.size or ("H", "W"))))
         keys, values = self.keys_and_values(x)
         hidden, cell = state or (x.new_zeros(len(x), self.hidden_size),) * 2
         seen: list[tuple[Tensor, ...]] = []
@@ -149,25 +143,6 @@ class SequentialTopDownAttention(nn.Module):
 
 def _count(side: int, x: Tensor) -> Tensor:
     return torch.arange(1, side + 1, device=x.device, dtype=x.dtype)
-
-
-def _split(channels: Any, key_dim: Any, value_dim: Any) -> tuple[int, int]:
-    """(c_k, c_v): two of the three numbers give the third."""
-    if channels is None and (key_dim is None or value_dim is None):
-        channels = 128
-    if channels is not None:
-        channels = check_int(NAME, "channels", channels, 2)
-        if key_dim is None:
-            key_dim = min(8, channels // 2) if value_dim is None else channels - value_dim
-        if value_dim is None:
-            value_dim = channels - key_dim
-    keys, values = check_int(NAME, "key_dim", key_dim), check_int(NAME, "value_dim", value_dim)
-    agree(NAME, channels=channels, **{"key_dim + value_dim": (f"{keys} + {values}", keys + values)})
-    return keys, values
-
-
-def _side(name: str, value: int | None) -> int | None:
-    return None if value is None else check_int(NAME, name, value)
 
 
 def _perceptron(*widths: int, **dd: Any) -> nn.Sequential:

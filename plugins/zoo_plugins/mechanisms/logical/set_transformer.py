@@ -19,17 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, check_divisible
 from zoo.sdk.attend import attend, check_mask, check_tokens
-from zoo.sdk.options import check_bool, check_divisible, check_int
 
 
 class MAB(nn.Module):
     """Multi-head attention block: (B, N, dim_q), (B, M, dim_k) -> (B, N, dim).
 
     Args:
-        dim_q, dim_k: channels of the query and of the set it attends to, by default `dim`.
         dim: of the output.
-        num_heads: 4; it divides `dim`.
+        dim_q, dim_k: channels of the query and of the set it attends to, by default `dim`.
+        num_heads: a divisor of `dim`.
         layer_norm: the two LN.
         bias: of the linear layers.
     """
@@ -38,31 +38,29 @@ class MAB(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        dim_q: int | None = None,
-        dim_k: int | None = None,
-        num_heads: int = 4,
+        dim_q: PositiveInt | None = None,
+        dim_k: PositiveInt | None = None,
+        num_heads: PositiveInt = 4,
         layer_norm: bool = False,
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        dim = check_int(self.name, "dim", dim)
-        queries = dim if dim_q is None else check_int(self.name, "dim_q", dim_q)
-        keys = dim if dim_k is None else check_int(self.name, "dim_k", dim_k)
-        self.num_heads = check_int(self.name, "num_heads", num_heads)
-        check_divisible(self.name, "dim", dim, "num_heads", self.num_heads)
+        check_divisible(self.name, "dim", dim, "num_heads", num_heads)
+        self.num_heads = num_heads
+        queries = dim if dim_q is None else dim_q
+        keys = dim if dim_k is None else dim_k
         dd: Any = {"device": device, "dtype": dtype}
-        linear = {"bias": check_bool(self.name, "bias", bias), **dd}
+        linear = {"bias": bias, **dd}
         self.fc_q = nn.Linear(queries, dim, **linear)
         self.fc_k = nn.Linear(keys, dim, **linear)
         self.fc_v = nn.Linear(keys, dim, **linear)
         self.fc_o = nn.Linear(dim, dim, **linear)
-        norm = check_bool(self.name, "layer_norm", layer_norm)
-        self.ln0 = nn.LayerNorm(dim, **dd) if norm else nn.Identity()
-        self.ln1 = nn.LayerNorm(dim, **dd) if norm else nn.Identity()
+        self.ln0 = nn.LayerNorm(dim, **dd) if layer_norm else nn.Identity()
+        self.ln1 = nn.LayerNorm(dim, **dd) if layer_norm else nn.Identity()
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask`: (B, M) of the memory."""
@@ -84,10 +82,10 @@ class SAB(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        dim_in: int | None = None,
-        num_heads: int = 4,
+        dim_in: PositiveInt | None = None,
+        num_heads: PositiveInt = 4,
         layer_norm: bool = False,
         bias: bool = True,
         device: Any = None,
@@ -107,18 +105,19 @@ class ISAB(nn.Module):
     """Induced set attention block: (B, N, dim_in) -> (B, N, dim).
 
     Args:
-        dim_in, dim: of the input and the output.
-        num_inducing: m, 32.
+        dim: of the output.
+        dim_in: of the input, by default `dim`.
+        num_inducing: m.
         num_heads, layer_norm, bias: as of `MAB`.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        dim_in: int | None = None,
-        num_inducing: int = 32,
-        num_heads: int = 4,
+        dim_in: PositiveInt | None = None,
+        num_inducing: PositiveInt = 32,
+        num_heads: PositiveInt = 4,
         layer_norm: bool = False,
         bias: bool = True,
         device: Any = None,
@@ -129,7 +128,7 @@ class ISAB(nn.Module):
         block: Any = {"num_heads": num_heads, "layer_norm": layer_norm, "bias": bias, **dd}
         self.mab0 = MAB(dim, dim_k=dim_in, **block)
         self.mab1 = MAB(dim, dim_q=dim_in, **block)
-        self.I = _learned(check_int("isab", "num_inducing", num_inducing), dim, dd)
+        self.I = _learned(num_inducing, dim, dd)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         induced = self.mab0(self.I.expand(x.shape[0], -1, -1), x, mask)
@@ -141,16 +140,16 @@ class PMA(nn.Module):
 
     Args:
         dim: of the input and the output.
-        num_seeds: k, 1.
+        num_seeds: k.
         num_heads, layer_norm, bias: as of `MAB`.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        num_seeds: int = 1,
-        num_heads: int = 4,
+        num_seeds: PositiveInt = 1,
+        num_heads: PositiveInt = 4,
         layer_norm: bool = False,
         bias: bool = True,
         device: Any = None,
@@ -159,7 +158,7 @@ class PMA(nn.Module):
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
         self.mab = MAB(dim, num_heads=num_heads, layer_norm=layer_norm, bias=bias, **dd)
-        self.S = _learned(check_int("pma", "num_seeds", num_seeds), dim, dd)
+        self.S = _learned(num_seeds, dim, dd)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.mab(self.S.expand(x.shape[0], -1, -1), x, mask)

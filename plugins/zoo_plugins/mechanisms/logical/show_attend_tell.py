@@ -6,7 +6,7 @@
     beta = sigmoid(w . h + b),   z -> beta z         the gate of section 4.2.1
 
 The authors' Theano code has tanh, A = C, one number beta, and more layers on the annotations if
-asked (`n_layers_att`); the tutorial that most ports follow (sgrvinod, MIT) has ReLU, a width A of
+asked (`num_layers`); the tutorial that most ports follow (sgrvinod, MIT) has ReLU, a width A of
 its own and a gate for each channel. Both are reached here, and either can be mixed.
 
 With `vocab_size` the result is the whole caption decoder of `caption_decoder.py`.
@@ -14,27 +14,15 @@ With `vocab_size` the result is the whole caption decoder of `caption_decoder.py
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    check_share,
-)
-from zoo_plugins.mechanisms.logical.additive import (
-    ACTIVATIONS,
-    AdditiveAttention,
-    over_queries,
-)
+from zoo_plugins.mechanisms.logical.additive import AdditiveAttention, over_queries
 
 NAME = "show_attend_tell"
-GATES = (None, "scalar", "vector")
 
 
 class Attended(NamedTuple):
@@ -55,11 +43,12 @@ class SoftAttention(nn.Module):
     """query (B, D) or (B, Q, D), memory (B, N, C), mask (B, N) -> context (B, C) or (B, Q, C).
 
     Args:
-        dim: C of the annotations. query_dim: D of the state, by default C.
-        attention_dim: width A of the sum, by default C.
-        n_layers_att: layers on the annotations, 1.
-        activation: of the sum, `tanh`, or `relu` as in the tutorial.
-        gate: `scalar`, `vector` (one for each channel), or None.
+        dim: C of the annotations.
+        query_dim: D of the state, by default C.
+        attention_dim: A, the width of the sum, by default C.
+        num_layers: layers on the annotations.
+        activation: of the sum; `relu` in the tutorial.
+        gate: one number, `vector` for one of each channel, or None.
         bias: in the layers from the annotations.
         temperature: multiplies the scores before the softmax.
 
@@ -72,33 +61,30 @@ class SoftAttention(nn.Module):
         *,
         query_dim: int | None = None,
         attention_dim: int | None = None,
-        n_layers_att: int = 1,
-        activation: str = "tanh",
-        gate: str | None = "scalar",
+        num_layers: int = 1,
+        activation: Literal["tanh", "relu"] = "tanh",
+        gate: Literal["scalar", "vector"] | None = "scalar",
         bias: bool = True,
         temperature: float = 1.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.query_dim = dim if query_dim is None else check_int(NAME, "query_dim", query_dim)
-        width = dim if attention_dim is None else check_int(NAME, "attention_dim", attention_dim)
-        check_choice(NAME, "gate", gate, GATES)
         dd: Any = {"device": device, "dtype": dtype}
-        self.temperature = check_number(NAME, "temperature", temperature)
+        self.dim, self.temperature = dim, temperature
+        self.query_dim = dim if query_dim is None else query_dim
         self.additive = AdditiveAttention(
-            self.dim,
+            dim,
             self.query_dim,
-            width,
-            num_layers=check_int(NAME, "n_layers_att", n_layers_att),
-            activation=check_choice(NAME, "activation", activation, tuple(ACTIVATIONS)),
-            bias=check_bool(NAME, "bias", bias),
+            dim if attention_dim is None else attention_dim,
+            num_layers=num_layers,
+            activation=activation,
+            bias=bias,
             **dd,
         )
         self.gate: nn.Linear | None = None
         if gate is not None:
-            self.gate = nn.Linear(self.query_dim, 1 if gate == "scalar" else self.dim, **dd)
+            self.gate = nn.Linear(self.query_dim, 1 if gate == "scalar" else dim, **dd)
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         check_tokens(NAME, "memory", memory, self.dim)
@@ -140,27 +126,9 @@ class HardAttention(SoftAttention):
         **options: of `SoftAttention`.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        *,
-        query_dim: int | None = None,
-        attention_dim: int | None = None,
-        n_layers_att: int = 1,
-        activation: str = "tanh",
-        gate: str | None = "scalar",
-        bias: bool = True,
-        temperature: float = 1.0,
-        semi_sampling_p: float = 0.5,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            dim, query_dim=query_dim, attention_dim=attention_dim, n_layers_att=n_layers_att,
-            activation=activation, gate=gate, bias=bias, temperature=temperature,
-            device=device, dtype=dtype,
-        )  # fmt: skip
-        self.semi_sampling_p = check_share(NAME, "semi_sampling_p", semi_sampling_p)
+    def __init__(self, dim: int, *, semi_sampling_p: float = 0.5, **options: Any) -> None:
+        super().__init__(dim, **options)
+        self.semi_sampling_p = semi_sampling_p
 
     def forward(
         self,

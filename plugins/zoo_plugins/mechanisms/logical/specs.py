@@ -16,6 +16,7 @@ ATTENTIONS = (
         family="logical",
         contract="step",
         insertion=Insertion(role="none"),
+        options=OptionNames(read=f"{PACKAGE}.authors:s3ta"),
         provenance=Provenance(
             paper=papers.S3TA,
             license="Apache-2.0",
@@ -38,12 +39,16 @@ ATTENTIONS = (
     AttentionSpec(
         name="show_attend_tell_soft",
         aliases=("soft_attention",),
-        target=f"{PACKAGE}.captioning:show_attend_tell_soft",
+        target=f"{PACKAGE}.captioning:show_attend_tell",
         family="logical",
         contract="context",
         masked=True,
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("dim",)),
+        options=OptionNames(
+            channels=("dim",),
+            aliases={"n_layers_att": "num_layers"},
+            read=f"{PACKAGE}.authors:show_attend_tell",
+        ),
         provenance=Provenance(
             paper=papers.SHOW_ATTEND_TELL,
             license="BSD-3-Clause",
@@ -60,13 +65,18 @@ ATTENTIONS = (
     AttentionSpec(
         name="show_attend_tell_hard",
         aliases=("stochastic_hard_attention",),
-        target=f"{PACKAGE}.captioning:show_attend_tell_hard",
+        target=f"{PACKAGE}.captioning:show_attend_tell",
         family="logical",
         kind="hard",
         contract="context",
         masked=True,
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("dim",)),
+        options=OptionNames(
+            channels=("dim",),
+            defaults={"semi_sampling_p": 0.5},
+            aliases={"n_layers_att": "num_layers"},
+            read=f"{PACKAGE}.authors:show_attend_tell",
+        ),
         provenance=Provenance(
             paper=papers.SHOW_ATTEND_TELL,
             license="BSD-3-Clause",

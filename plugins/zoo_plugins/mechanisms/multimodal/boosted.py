@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_bool, check_choice, check_int, check_number
+from zoo.sdk import PositiveFloat, PositiveInt, refuse
 
 NAME = "boosted"
 
@@ -29,35 +29,32 @@ class Boosted(nn.Module):
     """(B, C, H, W) -> the same size, each position scaled by the logarithm of its saliency.
 
     Args:
-        channels: C. out_channels: of y, C.
-        eps: added to the saliency, above 0.
-        bias: of both convolutions, False.
+        channels: C.
+        out_channels: the channels of y, by default C.
+        eps: is added to the saliency.
+        bias: of both convolutions.
         saliency_channels: 1, or `out_channels` for a saliency of each channel.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        out_channels: int | None = None,
-        eps: float = 1.0,
+        out_channels: PositiveInt | None = None,
+        eps: PositiveFloat = 1.0,
         bias: bool = False,
-        saliency_channels: int = 1,
-        act_layer: Any = None,
+        saliency_channels: PositiveInt = 1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
         out = channels if out_channels is None else out_channels
-        out = check_int(NAME, "out_channels", out)
-        planes = check_int(NAME, "saliency_channels", saliency_channels)
-        check_choice(NAME, "saliency_channels", planes, (1, out))
-        self.eps = check_number(NAME, "eps", eps)
-        dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
+        if saliency_channels not in (1, out):
+            refuse(NAME, f"saliency_channels={saliency_channels} is neither 1 nor {out}")
+        self.eps = eps
+        dd: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.W = nn.Conv2d(channels, out, 1, **dd)
-        self.W_sal = nn.Conv2d(channels, planes, 1, **dd)
+        self.W_sal = nn.Conv2d(channels, saliency_channels, 1, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.boost(x, self.saliency(x))

@@ -19,9 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
+from zoo.sdk import PositiveFloat, PositiveInt, zero_
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, hidden_width
 from zoo_plugins.mechanisms.mixed.cbam import ChannelGate
 from zoo_plugins.mechanisms.self_attention.non_local import multiply_through, to_map
 
@@ -33,44 +32,38 @@ class CoExcitation(nn.Module):
 
     Args:
         channels: C.
-        inter_channels: of theta, phi and g, C / 2.
-        reduction, reduced_channels: of the gate's MLP, 16 (CBAM's).
-        bias: of the 1x1 convolutions, True.
-        batch_norm: at the end of both residual branches, True.
+        inter_channels: the width of theta, phi and g, by default C / 2.
+        reduction: of the gate's MLP, 16 as in CBAM.
+        reduced_channels: the width of that MLP itself, instead of C / reduction.
+        bias: of the 1x1 convolutions.
+        batch_norm: at the end of both residual branches.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        inter_channels: int | None = None,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        inter_channels: PositiveInt | None = None,
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
         bias: bool = True,
         batch_norm: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        inner = max(1, self.channels // 2) if inter_channels is None else inter_channels
-        inner = check_int(NAME, "inter_channels", inner)
-        width = hidden_width(
-            NAME,
-            self.channels,
-            default=self.channels // 16,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        self.channels = channels
+        inner = max(1, channels // 2) if inter_channels is None else inter_channels
         dd: Any = {"device": device, "dtype": dtype}
-        biased: Any = {"bias": check_bool(NAME, "bias", bias), **dd}
-        self.theta = nn.Conv2d(self.channels, inner, 1, **biased)
-        self.phi = nn.Conv2d(self.channels, inner, 1, **biased)
-        self.g = nn.Conv2d(self.channels, inner, 1, **biased)
-        norm = check_bool(NAME, "batch_norm", batch_norm)
-        self.query_out = _branch_end(inner, self.channels, norm, biased)
-        self.target_out = _branch_end(inner, self.channels, norm, biased)
-        self.gate = ChannelGate(self.channels, reduced_channels=width, **dd)
+        biased: Any = {"bias": bias, **dd}
+        self.theta = nn.Conv2d(channels, inner, 1, **biased)
+        self.phi = nn.Conv2d(channels, inner, 1, **biased)
+        self.g = nn.Conv2d(channels, inner, 1, **biased)
+        self.query_out = _branch_end(inner, channels, batch_norm, biased)
+        self.target_out = _branch_end(inner, channels, batch_norm, biased)
+        self.gate = ChannelGate(
+            channels, reduction=reduction, reduced_channels=reduced_channels, **dd
+        )
 
     def forward(self, target: Tensor, query: Tensor) -> dict[str, Tensor]:
         check_shape(NAME, "target", target, ("B", self.channels, "H", "W"))

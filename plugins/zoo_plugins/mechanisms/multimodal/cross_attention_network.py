@@ -13,15 +13,16 @@ positions that are then attended to. R is not formed: both its means are product
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import agree, check_bool, check_int, check_number, refuse
+from zoo.sdk.map_size import as_pair
 
 NAME = "cross_attention_network"
 
@@ -30,39 +31,32 @@ class CrossAttentionNetwork(nn.Module):
     """(class features, query features) -> both, attended to, for every pair.
 
     Args:
-        channels: C; nothing depends on it.
-        feat_size: (H, W), 6 x 6. height, width, num_positions: in other terms.
-        reduced_channels: width of the meta learner's hidden layer, HW / 6.
-        temperature: t, 0.025.
+        channels: C, which the maps are checked for if it is given; nothing else depends on it.
+        feat_size: (H, W), or one number for both; 6 x 6.
+        reduced_channels: the width of the meta learner's hidden layer, by default HW / 6.
+        temperature: t.
         residual: the factor is 1 + a, else a.
-        num_class, num_query: N1 and N2, checked at the call if given.
+        num_class, num_query: N1 and N2, which the maps are checked for if they are given.
     """
 
     def __init__(
         self,
-        channels: int | None = None,
+        channels: PositiveInt | None = None,
         *,
-        feat_size: Any = None,
-        height: int | None = None,
-        width: int | None = None,
-        num_positions: int | None = None,
-        reduced_channels: int | None = None,
-        temperature: float = 0.025,
+        feat_size: Size = 6,
+        reduced_channels: PositiveInt | None = None,
+        temperature: PositiveFloat = 0.025,
         residual: bool = True,
-        num_class: int | None = None,
-        num_query: int | None = None,
+        num_class: PositiveInt | None = None,
+        num_query: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = None if channels is None else check_int(NAME, "channels", channels)
-        self.positions = _positions(feat_size, height, width, num_positions)
-        self.num_class = None if num_class is None else check_int(NAME, "num_class", num_class)
-        self.num_query = None if num_query is None else check_int(NAME, "num_query", num_query)
-        self.temperature = check_number(NAME, "temperature", temperature)
-        self.residual = check_bool(NAME, "residual", residual)
+        self.channels, self.num_class, self.num_query = channels, num_class, num_query
+        self.temperature, self.residual = temperature, residual
+        self.positions = math.prod(as_pair(feat_size))
         hidden = max(1, self.positions // 6) if reduced_channels is None else reduced_channels
-        hidden = check_int(NAME, "reduced_channels", hidden)
         dd: Any = {"device": device, "dtype": dtype}
         self.fc1 = nn.Linear(self.positions, hidden, **dd)
         self.norm = nn.BatchNorm1d(hidden, **dd)
@@ -104,20 +98,6 @@ class CrossAttentionNetwork(nn.Module):
         if height * width != self.positions:
             what = f"the maps are {height} x {width}, not of {self.positions} positions"
             refuse(NAME, what, f"feat_size=({height}, {width})")
-
-
-def _positions(feat_size: Any, height: Any, width: Any, positions: Any) -> int:
-    claims: dict[str, Any] = {}
-    if feat_size is not None:
-        rows, columns = size_pair(NAME, "feat_size", feat_size)
-        claims["feat_size"] = (feat_size, rows * columns)
-    if height is not None or width is not None:
-        rows = check_int(NAME, "height", width if height is None else height)
-        columns = check_int(NAME, "width", height if width is None else width)
-        claims["height"] = (rows, rows * columns)
-    if positions is not None:
-        claims["num_positions"] = check_int(NAME, "num_positions", positions)
-    return agree(NAME, **claims) or 36
 
 
 def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:

@@ -26,7 +26,7 @@ def interleaved_features(size: Sequence[int], bands: int, max_freq: float, like:
 
 
 def stacked_features(
-    size: Sequence[int], bands: int, resolution: Sequence[int], like: Tensor
+    size: Sequence[int], bands: int, resolution: Sequence[float], like: Tensor
 ) -> Tensor:
     """All positions, then the sines of all axes, then the cosines; f from 1 to resolution / 2.
 

@@ -8,198 +8,181 @@ x: (B, N, C), a set, or (B, H, W, C) and the like where positions count (`input_
 (B, K, D). A cross-attention costs K N, self-attention K^2. `Block` states the layers.
 
 Two forms. `official`, of the authors' code for Perceiver and Perceiver IO: the input is read once,
-then one stack of self-attention runs `num_blocks` times; biases in q, k, v; perceptrons with the
-tanh approximation of GELU. `lucidrains`, of the best-known port: the input is read at each of
-`depth` layers, as in the ICML paper, whose layers after the first share their weights
-(`weight_tie`); no biases in q, k, v; GEGLU perceptrons four times as wide. If `variant` is not
-given, an option that only one of them has decides, else it is `official`. The bias of the keys has
-no effect.
-
-`block="cross_attention"` is the cross-attention alone, and "cross_attention_with_mlp" with its
-perceptron.
+then one stack of self-attentions runs `num_blocks` times; biases in q, k, v; perceptrons with the
+tanh approximation of GELU. `lucidrains`, of the best-known port: the input is read before each of
+`num_blocks` stacks, as in the ICML paper; no biases in q, k, v; GEGLU perceptrons four times as
+wide. The bias of the keys has no effect.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    refuse,
-)
-from zoo_plugins.mechanisms.multimodal.perceiver_block import NAME, Block
+from zoo.sdk import Count, PositiveFloat, PositiveInt, refuse
+from zoo_plugins.mechanisms.multimodal.perceiver_block import NAME, Activation, Block
 from zoo_plugins.mechanisms.multimodal.perceiver_encoder import Fourier, Perceiver
 
-VARIANTS = ("official", "lucidrains")
-BLOCKS = ("cross_attention", "cross_attention_with_mlp", "encoder")
-PORT_ONLY = (
-    "depth", "max_freq", "cross_head_dim", "latent_head_dim", "self_per_cross", "weight_tie",
-    "head_dim",
-)  # fmt: skip
-OFFICIAL_ONLY = (
-    "feat_size", "self_per_block", "num_blocks", "cross_ff_mult", "qk_channels", "v_channels",
-)  # fmt: skip
+
+class Form(NamedTuple):
+    """What the two forms have different by default.
+
+    head_dim: channels of each head; None divides the width of what is read among the heads.
+    reads: the input is read before every stack. std: of the latents at the start.
+    """
+
+    num_blocks: int
+    reads: bool
+    weight_tie: bool
+    head_dim: int | None
+    qkv_bias: bool
+    ff_mult: int
+    ff_activation: str
+    std: float
+
+
+FORMS = {
+    "official": Form(1, False, True, None, True, 1, "gelu_tanh", 0.02),
+    "lucidrains": Form(2, True, False, 64, False, 4, "geglu", 1.0),
+}
 
 
 def perceiver(
-    channels: int | None = None,
+    channels: PositiveInt,
     *,
-    block: str = "encoder",
-    variant: str | None = None,
-    dim: int | None = None,
-    context_dim: int | None = None,
-    num_heads: int | None = None,
-    head_dim: int | None = None,
-    qk_channels: int | None = None,
-    v_channels: int | None = None,
+    variant: Literal["official", "lucidrains"] = "official",
+    block: Literal["encoder", "cross_attention", "cross_attention_with_mlp"] = "encoder",
+    dim: PositiveInt | None = None,
+    input_axis: Count | None = None,
+    feat_size: Sequence[PositiveInt] | None = None,
+    num_freq_bands: Count = 6,
+    max_freq: PositiveFloat | None = None,
+    num_latents: PositiveInt = 32,
+    num_blocks: PositiveInt | None = None,
+    self_per_block: Count = 1,
+    weight_tie: bool | None = None,
+    cross_heads: PositiveInt = 1,
+    qk_channels: PositiveInt | None = None,
+    v_channels: PositiveInt | None = None,
+    cross_ff_mult: PositiveInt | None = None,
+    residual: bool | None = None,
+    latent_heads: PositiveInt = 8,
+    latent_channels: PositiveInt | None = None,
     qkv_bias: bool | None = None,
     bias: bool = True,
-    residual: bool | None = None,
-    input_axis: int | None = None,
-    feat_size: Any = None,
-    num_freq_bands: int = 6,
-    max_freq: float | None = None,
-    num_latents: int = 32,
-    depth: int | None = None,
-    self_per_cross: int | None = None,
-    weight_tie: bool | None = None,
-    num_blocks: int | None = None,
-    self_per_block: int | None = None,
-    cross_heads: int = 1,
-    cross_head_dim: int | None = None,
-    latent_heads: int = 8,
-    latent_head_dim: int | None = None,
-    cross_ff_mult: int | None = None,
-    ff_mult: int | None = None,
-    ff_activation: str | None = None,
-    num_classes: int = 0,
+    ff_mult: PositiveInt | None = None,
+    ff_activation: Activation | None = None,
+    num_classes: Count = 0,
     device: Any = None,
     dtype: Any = None,
 ) -> nn.Module:
-    """A Perceiver, or its cross-attention.
+    """A Perceiver, or its cross-attention alone.
+
+    Where two defaults are stated, the first is that of `official` and the second of `lucidrains`.
 
     Args:
         channels: C of the input.
-        block: `encoder`, or the cross-attention alone, with or without its perceptron.
-        variant: `official` or `lucidrains`, as above.
+        variant: which of the two forms above.
+        block: `encoder` is the whole; the others are the cross-attention that reads the input,
+            without and with its perceptron.
         dim: D of the latents, by default C.
-        context_dim: C, of a cross-attention.
-        num_heads (1), head_dim (64), qk_channels and v_channels (both C, official; v as q and k),
-            qkv_bias, bias, residual: of a cross-attention. It adds the latents if it has a
-            perceptron.
-        input_axis: axes with positions; by default a set has none, with `feat_size` there are two.
-        feat_size: (H, W), official: the highest frequencies of the positions; by default the
-            input's own size.
-        num_freq_bands: frequencies for each axis, 6. max_freq: the highest, 10, of the port.
-        num_latents: K, 32 (512 in the paper).
-        depth (2), self_per_cross (1), weight_tie: layers of the port, the self-attentions of each,
-            and whether layers after the first share weights.
-        num_blocks (1; 8 in the paper), self_per_block (1; 6): official, how often the stack of
-            self-attentions runs, and how many there are.
-        cross_heads (1), latent_heads (8); cross_head_dim, latent_head_dim: of the port, 64.
-        ff_mult: width of the perceptrons, 1, or 4 of the port; cross_ff_mult: of the cross-
-            attention, if different. ff_activation: `gelu_tanh`, or `geglu` of the port.
+        input_axis: axes that have positions; by default those of `feat_size`, else none.
+        feat_size: (H, W) whose highest frequencies the positions get in the official form, by
+            default the input's own size.
+        num_freq_bands: frequencies for each axis.
+        max_freq: twice the highest frequency, the same on all axes; by default `feat_size`, or 10.
+        num_latents: K; 512 in the paper.
+        num_blocks: how often the stack of self-attentions runs, 1 or 2; 8 in the paper.
+        self_per_block: self-attentions in the stack; 6 in the paper.
+        weight_tie: stacks share their weights, True or False. In the port the first keeps its own.
+        cross_heads: heads of the attention that reads the input.
+        qk_channels, v_channels: widths of q and k, and of v, of all those heads; by default as
+            wide as what is read, or 64 a head. v is by default as wide as q.
+        cross_ff_mult: width of its perceptron over D, by default `ff_mult`.
+        residual: it adds the latents, as it does by default unless it has no perceptron.
+        latent_heads: heads among the latents.
+        latent_channels: the width of q, k and v of all those heads, by default D, or 64 a head.
+        qkv_bias: of q, k and v, True or False. bias: of the projection behind them.
+        ff_mult: width of the perceptrons over D, 1 or 4. ff_activation: `gelu_tanh` or `geglu`.
         num_classes: of the classifier; 0 for none.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
-    port = _variant(variant, given) == "lucidrains"
+    form, dd = FORMS[variant], {"device": device, "dtype": dtype}
+    width = channels if dim is None else dim
+    ff_mult = form.ff_mult if ff_mult is None else ff_mult
     shared: dict[str, Any] = {
-        "qkv_bias": not port if qkv_bias is None else qkv_bias, "bias": bias,
-        "ff_activation": ff_activation or ("geglu" if port else "gelu_tanh"),
-        "device": device, "dtype": dtype,
+        "qkv_bias": form.qkv_bias if qkv_bias is None else qkv_bias, "bias": bias,
+        "ff_activation": ff_activation or form.ff_activation, **dd,
     }  # fmt: skip
-    ff_mult = (4 if port else 1) if ff_mult is None else ff_mult
-    source = agree(NAME, channels=channels, context_dim=context_dim)
-    if source is None:
-        refuse(NAME, "the channels of the input are missing", "channels=3")
-    source = check_int(NAME, "channels", source)
-    width = source if dim is None else check_int(NAME, "dim", dim)
-    if check_choice(NAME, "block", block, BLOCKS) != "encoder":
-        mlp = block == "cross_attention_with_mlp"
-        keys = _key_width(num_heads or 1, head_dim, qk_channels, source if not port else 0)
-        return Block(
-            width, source, num_heads=num_heads or 1, qk_channels=keys,
-            v_channels=v_channels or keys, residual=mlp if residual is None else residual,
-            ff_mult=ff_mult if mlp else 0, **shared,
-        )  # fmt: skip
-    axes = _axes(input_axis, feat_size)
-    bands = check_int(NAME, "num_freq_bands", num_freq_bands, 0)
-    source += axes * (2 * bands + 1)
+    axes = _axes(input_axis, feat_size) if block == "encoder" else 0
+    source = channels + axes * (2 * num_freq_bands + 1)
+    keys = qk_channels or _heads_width(form, cross_heads, source)
+    inner = latent_channels or _heads_width(form, latent_heads, width)
     mult = ff_mult if cross_ff_mult is None else cross_ff_mult
-    cross = cross_heads * (cross_head_dim or 64) if port else source
-    latent = latent_heads * (latent_head_dim or 64) if port else width
-    reading = {"num_heads": cross_heads, "qk_channels": cross, "v_channels": cross}
-    running = {"num_heads": latent_heads, "qk_channels": latent, "v_channels": latent}
-    layout = (
-        _port_layout(depth, self_per_cross, weight_tie)
-        if port else _official_layout(num_blocks, self_per_block)
-    )  # fmt: skip
-    frequency = check_number(NAME, "max_freq", 10.0 if max_freq is None else max_freq)
+
+    def reader() -> Block:
+        return Block(
+            width, source, num_heads=cross_heads, qk_channels=keys, v_channels=v_channels or keys,
+            residual=block != "cross_attention" if residual is None else residual,
+            ff_mult=0 if block == "cross_attention" else mult, **shared,
+        )  # fmt: skip
+
+    def attention() -> Block:
+        return Block(
+            width, num_heads=latent_heads, qk_channels=inner, v_channels=inner, ff_mult=ff_mult,
+            **shared,
+        )  # fmt: skip
+
+    if block != "encoder":
+        return reader()
+    tied = form.weight_tie if weight_tie is None else weight_tie
+    schedule = _schedule(form, num_blocks or form.num_blocks, tied)
+    stacks = 1 + max(stack for _, stack in schedule)
     return Perceiver(
-        [Block(width, source, ff_mult=mult, **reading, **shared) for _ in range(layout.stacks)],
-        [
-            [Block(width, ff_mult=ff_mult, **running, **shared) for _ in range(layout.depth)]
-            for _ in range(layout.stacks)
-        ],
-        layout.schedule, axes=axes,
-        features=Fourier(bands, frequency if port else None, feat_size) if axes else None,
-        num_latents=check_int(NAME, "num_latents", num_latents), dim=width,
-        num_classes=num_classes, norm=port, std=1.0 if port else 0.02, device=device, dtype=dtype,
+        [reader() for _ in range(stacks if form.reads else 1)],
+        [[attention() for _ in range(self_per_block)] for _ in range(stacks)],
+        schedule,
+        axes=axes,
+        features=_features(form, axes, num_freq_bands, max_freq, feat_size),
+        num_latents=num_latents, dim=width, num_classes=num_classes,
+        norm=form.reads, std=form.std, **dd,
     )  # fmt: skip
 
 
-def _variant(variant: str | None, given: dict[str, Any]) -> str:
-    if variant is not None:
-        return check_choice(NAME, "variant", variant, VARIANTS)
-    port = [name for name in PORT_ONLY if name in given]
-    official = [name for name in OFFICIAL_ONLY if name in given]
-    if port and official:
-        refuse(NAME, f"{port[0]} is of lucidrains' Perceiver, {official[0]} of the official one")
-    return "lucidrains" if port else "official"
+def _axes(input_axis: int | None, feat_size: Sequence[int] | None) -> int:
+    if feat_size is None:
+        return input_axis or 0
+    if input_axis not in (None, len(feat_size)):
+        what = f"input_axis={input_axis} and feat_size={tuple(feat_size)} contradict each other"
+        refuse(NAME, what, f"input_axis={len(feat_size)}")
+    return len(feat_size)
 
 
-def _key_width(heads: int, head_dim: int | None, qk_channels: int | None, default: int) -> int:
-    """Width of q and k, of all heads: 64 in each, or `default`."""
-    inner = None if head_dim is None else (head_dim, heads * head_dim)
-    width = agree(NAME, qk_channels=qk_channels, head_dim=inner)
-    return width or default or heads * 64
+def _heads_width(form: Form, heads: int, width: int) -> int:
+    """The width of all heads together."""
+    return width if form.head_dim is None else heads * form.head_dim
 
 
-def _axes(input_axis: int | None, feat_size: Any) -> int:
-    implied = None if feat_size is None else (feat_size, len(feat_size))
-    return check_int(
-        NAME, "input_axis", agree(NAME, input_axis=input_axis, feat_size=implied) or 0, 0
-    )
+def _schedule(form: Form, runs: int, tied: bool) -> tuple[tuple[int | None, int], ...]:
+    """For each run the reader, or None, and the stack."""
+    own = min(runs, 2 if form.reads else 1) if tied else runs
+    stacks = [min(run, own - 1) for run in range(runs)]
+    return tuple((k if form.reads or not run else None, k) for run, k in enumerate(stacks))
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """`stacks` of a reading block and `depth` blocks among latents, and the order they run in."""
-
-    stacks: int
-    depth: int
-    schedule: tuple[tuple[int | None, int], ...]
-
-
-def _official_layout(num_blocks: int | None, self_per_block: int | None) -> _Layout:
-    blocks = check_int(NAME, "num_blocks", 1 if num_blocks is None else num_blocks)
-    depth = check_int(NAME, "self_per_block", 1 if self_per_block is None else self_per_block)
-    return _Layout(1, depth, ((0, 0), *((None, 0) for _ in range(blocks - 1))))
-
-
-def _port_layout(depth: int | None, self_per_cross: int | None, weight_tie: bool | None) -> _Layout:
-    layers = check_int(NAME, "depth", 2 if depth is None else depth)
-    each = check_int(NAME, "self_per_cross", 1 if self_per_cross is None else self_per_cross, 0)
-    tied = check_bool(NAME, "weight_tie", weight_tie or False)
-    own = min(layers, 2) if tied else layers
-    return _Layout(own, each, tuple((min(i, own - 1), min(i, own - 1)) for i in range(layers)))
+def _features(
+    form: Form,
+    axes: int,
+    bands: int,
+    max_freq: float | None,
+    feat_size: Sequence[int] | None,
+) -> Fourier | None:
+    if not axes:
+        return None
+    if form.reads:
+        return Fourier(bands, 10.0 if max_freq is None else max_freq, None)
+    return Fourier(bands, None, feat_size if max_freq is None else [max_freq] * axes)
 
 
 def reference_call(module: nn.Module, *inputs: Tensor) -> Any:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import check_divisible
 from zoo.sdk.attend import attend, check_mask, check_tokens
-from zoo.sdk.options import check_bool, check_choice, check_divisible, check_int
 
 NAME = "perceiver"
-ACTIVATIONS = ("geglu", "gelu", "gelu_tanh")
+Activation = Literal["geglu", "gelu", "gelu_tanh"]
 
 
 class Block(nn.Module):
@@ -42,27 +42,24 @@ class Block(nn.Module):
         bias: bool = True,
         residual: bool = True,
         ff_mult: int,
-        ff_activation: str,
+        ff_activation: Activation,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        dim, self.num_heads = check_int(NAME, "dim", dim), check_int(NAME, "heads", num_heads)
-        widths = {"qk_channels": qk_channels, "v_channels": v_channels}
-        for key, width in widths.items():
-            check_divisible(NAME, key, check_int(NAME, key, width), "the heads", self.num_heads)
-        self.residual = check_bool(NAME, "residual", residual)
+        for key, width in (("qk_channels", qk_channels), ("v_channels", v_channels)):
+            check_divisible(NAME, key, width, "the heads", num_heads)
+        self.num_heads, self.residual, self.activation = num_heads, residual, ff_activation
         dd: Any = {"device": device, "dtype": dtype}
-        biased = {"bias": check_bool(NAME, "qkv_bias", qkv_bias), **dd}
-        source = dim if context_dim is None else check_int(NAME, "context_dim", context_dim)
+        biased = {"bias": qkv_bias, **dd}
+        source = dim if context_dim is None else context_dim
         self.norm_q = nn.LayerNorm(dim, **dd)
         self.norm_kv = None if context_dim is None else nn.LayerNorm(source, **dd)
         self.q = nn.Linear(dim, qk_channels, **biased)
         self.k = nn.Linear(source, qk_channels, **biased)
         self.v = nn.Linear(source, v_channels, **biased)
-        self.out = nn.Linear(v_channels, dim, bias=check_bool(NAME, "bias", bias), **dd)
-        hidden = dim * check_int(NAME, "ff_mult", ff_mult, 0)
-        self.activation = check_choice(NAME, "ff_activation", ff_activation, ACTIVATIONS)
+        self.out = nn.Linear(v_channels, dim, bias=bias, **dd)
+        hidden = dim * ff_mult
         self.norm_mlp = self.fc1 = self.fc2 = None
         if hidden:
             self.norm_mlp = nn.LayerNorm(dim, **dd)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from zoo.errors import UsageError
 from zoo.sdk.attend import check_mask
-from zoo.sdk.options import check_int
 from zoo_plugins.mechanisms.multimodal.fourier import interleaved_features, stacked_features
 from zoo_plugins.mechanisms.multimodal.perceiver_block import NAME, Block
 
@@ -49,9 +48,8 @@ class Perceiver(nn.Module):
         nn.init.trunc_normal_(self.latents, std=std)
         self.cross = nn.ModuleList(crosses)
         self.selfs = nn.ModuleList(nn.ModuleList(stack) for stack in stacks)
-        classes = check_int(NAME, "num_classes", num_classes, 0)
-        self.norm = nn.LayerNorm(dim, **dd) if norm and classes else nn.Identity()
-        self.head = nn.Linear(dim, classes, **dd) if classes else nn.Identity()
+        self.norm = nn.LayerNorm(dim, **dd) if norm and num_classes else nn.Identity()
+        self.head = nn.Linear(dim, num_classes, **dd) if num_classes else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask`: (B, N) of the tokens, in row-major order where there are several axes."""
@@ -85,7 +83,7 @@ class Perceiver(nn.Module):
 class Fourier:
     """Fourier features of positions in the order of a variant; a class, so that it pickles."""
 
-    def __init__(self, bands: int, max_freq: float | None, resolution: Sequence[int] | None):
+    def __init__(self, bands: int, max_freq: float | None, resolution: Sequence[float] | None):
         self.bands, self.max_freq, self.resolution = bands, max_freq, resolution
 
     def __call__(self, size: Sequence[int], like: Tensor) -> Tensor:

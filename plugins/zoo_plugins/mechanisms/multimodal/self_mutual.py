@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, hidden_width
 
 NAME = "self_mutual"
 SMALL = 1024  # keys up to which, on a CPU, the plain products are faster than the fused kernel
@@ -32,38 +32,32 @@ class SelfMutual(nn.Module):
 
     Args:
         channels: C.
-        reduced_channels: of theta, phi and g, C / 2. reduction: C over it.
-        bias: of the 1x1 convolutions, True.
+        reduction: theta, phi and g have C / reduction channels.
+        reduced_channels: their number itself.
+        bias: of the 1x1 convolutions.
         selection: weigh the other's affinity by w, else by 1.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
+        reduction: PositiveFloat = 2,
+        reduced_channels: PositiveInt | None = None,
         bias: bool = True,
         selection: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            self.channels,
-            default=self.channels // 2,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        self.channels = channels
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"device": device, "dtype": dtype}
-        bias = check_bool(NAME, "bias", bias)
-        self.image = Branch(self.channels, width, bias, dd)
-        self.depth = Branch(self.channels, width, bias, dd)
+        self.image = Branch(channels, width, bias, dd)
+        self.depth = Branch(channels, width, bias, dd)
         self.select = None
-        if check_bool(NAME, "selection", selection):
-            conv = nn.Conv2d(2 * self.channels, 2, 1, bias=bias, **dd)
+        if selection:
+            conv = nn.Conv2d(2 * channels, 2, 1, bias=bias, **dd)
             self.select = nn.Sequential(conv, nn.BatchNorm2d(2, **dd), nn.ReLU(inplace=True))
 
     def forward(self, image: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:

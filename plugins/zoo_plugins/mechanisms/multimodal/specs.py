@@ -1,6 +1,6 @@
 """Attention between two inputs. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.multimodal"
@@ -13,6 +13,7 @@ ATTENTIONS = (
         family="multimodal",
         contract="map_pair",
         insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(read=f"{PACKAGE}.authors:cross_attention_network"),
         provenance=Provenance(
             paper=papers.CROSS_ATTENTION_NETWORK,
             license="none stated in the repository",
@@ -37,6 +38,7 @@ ATTENTIONS = (
         family="multimodal",
         contract="map_pair",
         insertion=Insertion(role="none"),
+        options=OptionNames(width=Width()),
         provenance=Provenance(
             paper=papers.CO_EXCITATION,
             license="MIT",
@@ -85,6 +87,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.boosted:Boosted",
         family="multimodal",
         insertion=Insertion(placement="stage"),
+        options=OptionNames(ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.BOOSTED,
             license="n/a",
@@ -104,7 +107,11 @@ ATTENTIONS = (
         contract="context",
         masked=True,
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("dim",)),
+        options=OptionNames(
+            channels=("dim",),
+            aliases={"layers": "num_layers"},
+            read=f"{PACKAGE}.authors:x_linear",
+        ),
         provenance=Provenance(
             paper=papers.X_LINEAR,
             license="none stated in the repository",
@@ -133,6 +140,7 @@ ATTENTIONS = (
         family="multimodal",
         contract="map_pair",
         insertion=Insertion(role="none", quadratic=True),
+        options=OptionNames(width=Width()),
         provenance=Provenance(
             paper=papers.SELF_MUTUAL,
             license="none stated in the repository",
@@ -157,6 +165,10 @@ ATTENTIONS = (
         contract="set",
         masked=True,
         insertion=Insertion(role="none"),
+        options=OptionNames(
+            aliases={"context_dim": "channels", "num_heads": "cross_heads"},
+            read=f"{PACKAGE}.authors:perceiver",
+        ),
         provenance=Provenance(
             paper=papers.PERCEIVER,
             license="Apache-2.0",

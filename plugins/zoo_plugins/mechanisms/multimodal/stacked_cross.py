@@ -18,66 +18,58 @@ with the regions' inner products: M N pairs hold M N L K numbers rather than M N
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt
 from zoo.sdk.attend import check_mask, mask_of_lengths
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, check_number
 from zoo.sdk.precision import full_range, widened
 
 NAME = "stacked_cross"
 DIRECTIONS = {"t2i": (9.0, 6.0), "i2t": (4.0, 5.0)}  # lambda_softmax, lambda_lse on Flickr30K
-POOLINGS = ("LogSumExp", "Mean", "Max", "Sum")
-NORMS = (
-    "clipped_l2norm", "l2norm", "clipped_l1norm", "l1norm", "clipped", "softmax", "no_norm",
-)  # fmt: skip
+Norm = Literal[
+    "clipped_l2norm", "l2norm", "clipped_l1norm", "l1norm", "clipped", "softmax", "no_norm"
+]
 
 
 class StackedCross(nn.Module):
     """(regions, words, mask) -> the score of every image with every caption.
 
     Args:
-        dim: D; checked at the call if given.
+        dim: D, which the inputs are checked for if it is given.
         direction: `t2i` or `i2t`.
-        pooling: `LogSumExp`, `Mean`, `Max` or `Sum`.
-        feature_norm: norm above: `clipped_l2norm`, `l2norm`, `clipped_l1norm`, `l1norm`, `clipped`,
-            `softmax` (over the attending positions) or `no_norm`.
-        lambda_softmax: 9 for t2i, 4 for i2t. lambda_lse: 6 and 5.
-        leaky_slope: of the clipping, 0.1.
-        eps: of the divisions.
-        device, dtype: not used; there are no parameters.
+        pooling: of the relevances.
+        feature_norm: norm in the equation; `softmax` is over the attending positions.
+        lambda_softmax: lambda1, by default 9 for t2i and 4 for i2t.
+        lambda_lse: lambda2, by default 6 for t2i and 5 for i2t.
+        leaky_slope: of the clipping.
+        eps: keeps the divisions from dividing by zero.
     """
 
     def __init__(
         self,
-        dim: int | None = None,
+        dim: PositiveInt | None = None,
         *,
-        direction: str = "t2i",
-        pooling: str = "LogSumExp",
-        feature_norm: str = "clipped_l2norm",
-        lambda_softmax: float | None = None,
-        lambda_lse: float | None = None,
+        direction: Literal["t2i", "i2t"] = "t2i",
+        pooling: Literal["LogSumExp", "Mean", "Max", "Sum"] = "LogSumExp",
+        feature_norm: Norm = "clipped_l2norm",
+        lambda_softmax: PositiveFloat | None = None,
+        lambda_lse: PositiveFloat | None = None,
         leaky_slope: float = 0.1,
-        eps: float = 1e-8,
+        eps: PositiveFloat = 1e-8,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = None if dim is None else check_int(NAME, "dim", dim)
-        self.direction = check_choice(NAME, "direction", direction, tuple(DIRECTIONS))
-        self.pooling = check_choice(NAME, "pooling", pooling, POOLINGS)
-        self.feature_norm = check_choice(NAME, "feature_norm", feature_norm, NORMS)
+        self.dim, self.direction, self.pooling = dim, direction, pooling
+        self.feature_norm, self.leaky_slope, self.eps = feature_norm, leaky_slope, eps
         sharp, soft = DIRECTIONS[direction]
-        sharp = sharp if lambda_softmax is None else lambda_softmax
-        self.lambda_softmax = check_number(NAME, "lambda_softmax", sharp)
-        soft = soft if lambda_lse is None else lambda_lse
-        self.lambda_lse = check_number(NAME, "lambda_lse", soft)
-        self.leaky_slope = check_number(NAME, "leaky_slope", leaky_slope, above=-float("inf"))
-        self.eps = check_number(NAME, "eps", eps)
+        self.lambda_softmax = sharp if lambda_softmax is None else lambda_softmax
+        self.lambda_lse = soft if lambda_lse is None else lambda_lse
 
     def forward(self, regions: Tensor, words: Tensor, mask: Tensor | None = None) -> Tensor:
         """mask: (N, L), True where a word is present; a caption without words scores 0."""

@@ -18,76 +18,63 @@ W_B diag(q) is formed rather than b, since it is smaller. W_B and W_s, W_e are s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import DropRate, PositiveFloat, PositiveInt, check_divisible
 from zoo.sdk.attend import masked_softmax, over_keys
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    check_share,
-)
-from zoo_plugins.mechanisms.self_attention.heads import split_heads
+from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 NAME = "x_linear"
-ACTIVATIONS = ("relu", "celu", "elu", "tanh", "glu", "none")
-BLOCKS = ("xlinear", "encoder")
 
 
 def x_linear(
-    dim: int,
+    dim: PositiveInt,
     *,
-    block: str = "xlinear",
-    num_heads: int | None = None,
-    head_dim: int | None = None,
-    mid_dim: int | None = None,
-    activation: str = "relu",
-    activation_alpha: float = 1.3,
+    block: Literal["xlinear", "encoder"] = "xlinear",
+    num_heads: PositiveInt | None = None,
+    mid_dim: PositiveInt | None = None,
+    activation: Literal["relu", "celu", "elu", "tanh", "glu", "none"] = "relu",
+    activation_alpha: PositiveFloat = 1.3,
     bias: bool = True,
-    layers: int = 4,
-    bifeat_activation: str = "relu",
-    mid_dropout: float = 0.0,
-    dropout: float = 0.0,
+    num_layers: PositiveInt = 4,
+    bifeat_activation: Literal["relu", "celu", "elu", "tanh", "none"] = "relu",
+    mid_dropout: DropRate = 0.0,
+    dropout: DropRate = 0.0,
     device: Any = None,
     dtype: Any = None,
 ) -> nn.Module:
-    """The block, or the encoder of `layers` blocks.
+    """The block, or the encoder of `num_layers` blocks.
 
     Args:
         dim: C.
         block: `xlinear` or `encoder`.
-        num_heads: 8, or fewer if that does not divide C. head_dim: C over it.
-        mid_dim: width of b', half a head.
-        activation: sigma: `relu`, `celu`, `elu`, `tanh`, `glu` or `none`.
-        activation_alpha: of celu and elu.
-        bias: of the projections to heads, True.
-        layers, bifeat_activation: of the encoder: L, and the activation in X_l.
-        mid_dropout, dropout: of b', and (in the encoder) of each block's output and of the term
-            added to X; 0.1 and 0.5 or 0.3 in the authors' training.
+        num_heads: by default the largest divisor of C that is not above 8.
+        mid_dim: the width of b', by default half that of a head.
+        activation: sigma. activation_alpha: of `celu` and `elu`.
+        bias: of the projections to heads.
+        num_layers, bifeat_activation: of the encoder: L, and the activation in X_l.
+        mid_dropout: of b'; 0.1 in the authors' training.
+        dropout: of the encoder: of each block's output and of the term added to X; 0.5 or 0.3 in
+            the authors' training.
     """
-    check_choice(NAME, "block", block, BLOCKS)
-    dim = check_int(NAME, "dim", dim)
+    heads = largest_divisor(dim, 8) if num_heads is None else num_heads
+    check_divisible(NAME, "dim", dim, "num_heads", heads)
     options: dict[str, Any] = {
-        "heads": split_heads(NAME, dim, num_heads=num_heads, head_dim=head_dim, default=8),
-        "mid_dim": None if mid_dim is None else check_int(NAME, "mid_dim", mid_dim),
-        "activation": check_choice(NAME, "activation", activation, ACTIVATIONS),
-        "alpha": check_number(NAME, "activation_alpha", activation_alpha),
-        "bias": check_bool(NAME, "bias", bias),
-        "dropout": check_share(NAME, "mid_dropout", mid_dropout),
+        "num_heads": heads,
+        "mid_dim": mid_dim,
+        "activation": activation,
+        "alpha": activation_alpha,
+        "bias": bias,
+        "dropout": mid_dropout,
         "dd": {"device": device, "dtype": dtype},
     }
     if block == "xlinear":
         return XLinearBlock(dim, **options)
-    without_glu = tuple(name for name in ACTIVATIONS if name != "glu")
-    check_choice(NAME, "bifeat_activation", bifeat_activation, without_glu)
-    layers = check_int(NAME, "layers", layers)
-    dropout = check_share(NAME, "dropout", dropout)
-    return XLinearEncoder(dim, layers, bifeat_activation, dropout, options)
+    return XLinearEncoder(dim, num_layers, bifeat_activation, dropout, options)
 
 
 class XLinearBlock(nn.Module):
@@ -97,7 +84,7 @@ class XLinearBlock(nn.Module):
         self,
         dim: int,
         *,
-        heads: tuple[int, int],
+        num_heads: int,
         mid_dim: int | None,
         activation: str,
         alpha: float,
@@ -106,7 +93,7 @@ class XLinearBlock(nn.Module):
         dd: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.dim, (self.num_heads, width) = dim, heads
+        self.dim, self.num_heads, width = dim, num_heads, dim // num_heads
         mid = max(1, width // 2) if mid_dim is None else mid_dim
         self.q, self.k, self.v1, self.v2 = (
             Projection(dim, self.num_heads, activation, alpha, bias, dd) for _ in range(4)

@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveInt, Size
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_int
+from zoo.sdk.map_size import as_pair
 
 NAME = "dvan"
 
@@ -44,37 +44,37 @@ class DiversifiedAttention(nn.Module):
     """x (B, T, C, H, W), or one map (B, C, H, W) for all T -> log of the mean p_t, (B, K).
 
     Args:
-        channels: C. feat_size: (H, W), (7, 7).
-        num_classes: K, 1000; 0 gives the last hidden state (B, D).
-        hidden_size: D, 512. num_steps: T where x is one map, 5.
+        channels: C.
+        feat_size: (H, W), or one number for both.
+        num_classes: K; 0 gives the last hidden state (B, D).
+        hidden_size: D.
+        num_steps: T where x is one map.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        feat_size: int | tuple[int, int] = 7,
-        num_classes: int = 1000,
-        hidden_size: int = 512,
-        num_steps: int = 5,
+        feat_size: Size = 7,
+        num_classes: Count = 1000,
+        hidden_size: PositiveInt = 512,
+        num_steps: PositiveInt = 5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.channels = check_int(NAME, "channels", channels)
-        self.feat_size = size_pair(NAME, "feat_size", feat_size)
-        self.hidden_size = check_int(NAME, "hidden_size", hidden_size)
-        self.num_steps = check_int(NAME, "num_steps", num_steps)
-        self.init_h = nn.Linear(self.channels, self.hidden_size, **dd)
-        self.init_c = nn.Linear(self.channels, self.hidden_size, **dd)
-        self.where = nn.Linear(self.hidden_size, math.prod(self.feat_size), **dd)
-        self.lstm = nn.LSTMCell(self.channels, self.hidden_size, **dd)
+        self.channels, self.hidden_size, self.num_steps = channels, hidden_size, num_steps
+        self.feat_size = as_pair(feat_size)
+        self.init_h = nn.Linear(channels, hidden_size, **dd)
+        self.init_c = nn.Linear(channels, hidden_size, **dd)
+        self.where = nn.Linear(hidden_size, math.prod(self.feat_size), **dd)
+        self.lstm = nn.LSTMCell(channels, hidden_size, **dd)
         self.reset_classifier(num_classes, **dd)
 
     def reset_classifier(self, num_classes: int, **dd: Any) -> None:
         """A new classifier; 0 removes it."""
-        self.num_classes = check_int(NAME, "num_classes", num_classes, 0)
+        self.num_classes = num_classes
         self.classifier: nn.Module = nn.Identity()
         if num_classes:
             self.classifier = nn.Linear(self.hidden_size, num_classes, **dd)

@@ -15,14 +15,14 @@ could be read; that observation and action are of all gated maps, and of nothing
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.sdk import AtLeast, PositiveFloat, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_int, refuse
 from zoo_plugins.mechanisms.reinforcement.dasnet_snes import NAME, Generation, Snes
 
 
@@ -31,7 +31,7 @@ class FilterPolicy(nn.Module):
 
     def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
+        self.channels = channels
         self.theta = nn.Parameter(torch.zeros(channels, channels, device=device, dtype=dtype))
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -46,18 +46,17 @@ class DasNet(nn.Module):
     Args:
         channels: C. None leaves only the search, over `num_params` parameters.
         num_params: D of the search; C^2 where channels are given.
-        population, default_population, center_lr, sigma_lr: see `Snes`.
+        population, center_lr, sigma_lr: see `Snes`.
     """
 
     def __init__(
         self,
-        channels: int | None = None,
+        channels: PositiveInt | None = None,
         *,
-        num_params: int | None = None,
-        population: int | None = None,
-        default_population: int | None = None,
-        center_lr: float = 1.0,
-        sigma_lr: float | None = None,
+        num_params: PositiveInt | None = None,
+        population: Annotated[int, AtLeast(2)] | None = None,
+        center_lr: PositiveFloat = 1.0,
+        sigma_lr: PositiveFloat | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -73,9 +72,8 @@ class DasNet(nn.Module):
             num_params = size
         assert num_params is not None
         self.search = Snes(
-            num_params, population=population, default_population=default_population,
-            center_lr=center_lr, sigma_lr=sigma_lr,
-        )  # fmt: skip
+            num_params, population=population, center_lr=center_lr, sigma_lr=sigma_lr
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.policy is None:

@@ -12,13 +12,13 @@ All by element; mean' uses the old sigma, and fitness is maximised. As in the au
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from zoo.sdk import AtLeast, PositiveFloat, PositiveInt
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import agree, check_int, check_number
 
 NAME = "dasnet"
 
@@ -37,29 +37,24 @@ class Snes:
 
     Args:
         num_params: D.
-        population: P; None is 4 + floor(3 ln D). default_population: the same rule's value, which
-            must be that.
-        center_lr: 1. sigma_lr: None is (3 + ln D) / (5 sqrt D).
+        population: P, by default 4 + floor(3 ln D).
+        center_lr: of the mean.
+        sigma_lr: of sigma, by default (3 + ln D) / (5 sqrt D).
     """
 
     def __init__(
         self,
-        num_params: int,
+        num_params: PositiveInt,
         *,
-        population: int | None = None,
-        default_population: int | None = None,
-        center_lr: float = 1.0,
-        sigma_lr: float | None = None,
+        population: Annotated[int, AtLeast(2)] | None = None,
+        center_lr: PositiveFloat = 1.0,
+        sigma_lr: PositiveFloat | None = None,
     ) -> None:
-        self.num_params = count = check_int(NAME, "num_params", num_params)
-        rule = 4 + math.floor(3 * math.log(count))
-        agree(NAME, default_population=default_population, num_params=(count, rule))
-        self.population = check_int(
-            NAME, "population", rule if population is None else population, 2
-        )
-        self.center_lr = check_number(NAME, "center_lr", center_lr)
-        rate = (3 + math.log(count)) / (5 * math.sqrt(count))
-        self.sigma_lr = check_number(NAME, "sigma_lr", rate if sigma_lr is None else sigma_lr)
+        self.num_params, self.center_lr = num_params, center_lr
+        size = 4 + math.floor(3 * math.log(num_params))
+        self.population = size if population is None else population
+        rate = (3 + math.log(num_params)) / (5 * math.sqrt(num_params))
+        self.sigma_lr = rate if sigma_lr is None else sigma_lr
 
     def sample(self, mean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
         """theta, (P, D)."""

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, refuse
 from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.reinforcement.policy import bernoulli_log_prob, choose, policy_loss
 
@@ -45,29 +45,28 @@ class ReinforcedTemporal(nn.Module):
     """(B, T, D) -> the weighted sum over the frames, (B, 1, K).
 
     Args:
-        dim: D. num_frames: the most frames; None for any number.
-        num_classes: K; None for any. bias: of the unit.
+        dim: D.
+        num_frames: the most frames; None for any number.
+        num_classes: K; None for any.
+        bias: of the unit.
         normalize: divide by the sum of the weights.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        num_frames: int | None = None,
-        num_classes: int | None = None,
+        num_frames: PositiveInt | None = None,
+        num_classes: PositiveInt | None = None,
         bias: bool = True,
         normalize: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.num_frames = None if num_frames is None else check_int(NAME, "num_frames", num_frames)
-        self.num_classes = num_classes and check_int(NAME, "num_classes", num_classes)
-        self.normalize = check_bool(NAME, "normalize", normalize)
-        bias = check_bool(NAME, "bias", bias)
-        self.rta = nn.Linear(self.dim, 1, bias=bias, device=device, dtype=dtype)
+        self.dim, self.num_frames, self.num_classes = dim, num_frames, num_classes
+        self.normalize = normalize
+        self.rta = nn.Linear(dim, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(
         self,

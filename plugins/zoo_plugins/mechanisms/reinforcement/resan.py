@@ -22,21 +22,15 @@ code packs the chosen tokens; the masked form here is the same sum.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt, refuse
 from zoo.sdk.attend import check_mask, mask_of_lengths, masked_softmax
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    refuse,
-)
 from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.reinforcement.policy import choose
 
@@ -72,38 +66,36 @@ class ReinforcedSelfAttention(nn.Module):
     """(B, N, C) -> the sentence (B, 1, 2 hidden_size).
 
     Args:
-        dim: C. hidden_size: h, by default C.
-        activation: `"relu"`, `"elu"`, `"selu"` or `"tanh"`.
+        dim: C.
+        hidden_size: h, by default C.
+        activation: act in the equations.
         num_tokens: the most tokens; None for any number.
-        logit_scale: c, 5.
+        logit_scale: c.
         keep_unselected: whether tokens that are no heads get the mean, and take part in the
             sentence; else u is 0 there, and they take none.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        hidden_size: int | None = None,
-        activation: str = "relu",
-        num_tokens: int | None = None,
-        logit_scale: float = 5.0,
+        hidden_size: PositiveInt | None = None,
+        activation: Literal["relu", "elu", "selu", "tanh"] = "relu",
+        num_tokens: PositiveInt | None = None,
+        logit_scale: PositiveFloat = 5.0,
         keep_unselected: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        hidden = check_int(NAME, "hidden_size", self.dim if hidden_size is None else hidden_size)
-        self.activation = check_choice(NAME, "activation", activation, ACTIVATIONS)
-        self.num_tokens = None if num_tokens is None else check_int(NAME, "num_tokens", num_tokens)
-        scale = check_number(NAME, "logit_scale", logit_scale)
-        self.keep = check_bool(NAME, "keep_unselected", keep_unselected)
+        self.dim, self.activation = dim, activation
+        self.num_tokens, self.keep = num_tokens, keep_unselected
+        hidden = dim if hidden_size is None else hidden_size
         dd: Any = {"device": device, "dtype": dtype}
-        self.dep = Sampler(self.dim, hidden, activation, dd)
-        self.head = Sampler(self.dim, hidden, activation, dd)
-        self.fw = Directional(self.dim, hidden, activation, scale, self.keep, dd)
-        self.bw = Directional(self.dim, hidden, activation, scale, self.keep, dd)
+        self.dep = Sampler(dim, hidden, activation, dd)
+        self.head = Sampler(dim, hidden, activation, dd)
+        self.fw = Directional(dim, hidden, activation, logit_scale, keep_unselected, dd)
+        self.bw = Directional(dim, hidden, activation, logit_scale, keep_unselected, dd)
         self.s2t1 = nn.Linear(2 * hidden, 2 * hidden, **dd)
         self.s2t2 = nn.Linear(2 * hidden, 2 * hidden, **dd)
 

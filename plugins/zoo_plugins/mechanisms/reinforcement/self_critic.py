@@ -19,7 +19,7 @@ map of x and of y; no gradient of either loss reaches x.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +27,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from zoo.errors import UsageError
-from zoo.sdk.identity import pair_hidden_units_
+from zoo.sdk import PositiveFloat, PositiveInt, Size, bottleneck_width, pair_hidden_units_, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import require_size, size_pair
-from zoo.sdk.options import check_bool, check_choice, check_int, hidden_width, refuse
+from zoo.sdk.map_size import as_pair, require_size
 from zoo.sdk.take_part import take_part
 
 NAME = "self_critic"
@@ -47,52 +46,39 @@ class SelfCritic(nn.Module):
 
     Args:
         channels: C.
-        feat_size: (H, W) of the map; not needed with attention="channel".
-        attention: `"both"`, `"spatial"` or `"channel"`.
-        reduction, reduced_channels: of the channel attention and the critic, C / 16.
-        spatial_reduction: of the spatial attention, HW / 16.
-        bias: of the attention's layers, False.
-        act_layer: not used (timm's builders hand one to every attention).
+        feat_size: (H, W) of the map, or one number for both; not needed with
+            attention="channel".
+        attention: which of A_s and A_c multiply the map.
+        reduction: the hidden width of the channel attention and of the critic is C / reduction.
+        reduced_channels: that width itself.
+        spatial_reduction: the hidden width of the spatial attention is HW / spatial_reduction.
+        bias: of the attention's layers.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        feat_size: Any = None,
-        attention: str = "both",
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        spatial_reduction: float | None = None,
+        feat_size: Size | None = None,
+        attention: Literal["both", "spatial", "channel"] = "both",
+        reduction: PositiveFloat = 16,
+        reduced_channels: PositiveInt | None = None,
+        spatial_reduction: PositiveFloat = 16,
         bias: bool = False,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        kind = check_choice(NAME, "attention", attention, ("both", "spatial", "channel"))
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 16,
-            minimum=1,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        width = bottleneck_width(channels, reduction, reduced_channels)
         dd: Any = {"device": device, "dtype": dtype}
-        bias = check_bool(NAME, "bias", bias)
-        self.size = None if feat_size is None else size_pair(NAME, "feat_size", feat_size)
+        self.size = None if feat_size is None else as_pair(feat_size)
         self.spatial = self.channel = None
-        if kind != "channel":
+        if attention != "channel":
             if self.size is None:
                 refuse(NAME, "the size of the map is not given", "feat_size=(14, 14)")
             area = self.size[0] * self.size[1]
-            hidden = hidden_width(
-                NAME, area, default=area // 16, minimum=1, reduction=spatial_reduction
-            )
-            self.spatial = Gate(area, hidden, bias, dd)
-        if kind != "spatial":
+            self.spatial = Gate(area, bottleneck_width(area, spatial_reduction), bias, dd)
+        if attention != "spatial":
             self.channel = Gate(channels, width, bias, dd)
         self.critic = nn.Sequential(
             nn.Linear(2 * channels, width, **dd), nn.ReLU(), nn.Linear(width, 1, **dd)

@@ -1,6 +1,6 @@
 """Attention that is learned by reinforcement. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.reinforcement"
@@ -56,6 +56,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.self_critic:SelfCritic",
         family="reinforcement",
         insertion=Insertion(identity="exact", needs_size=True, quadratic=True),
+        options=OptionNames(width=Width(minimum=1), ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.SELF_CRITIC,
             license="n/a",
@@ -73,6 +74,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.dasnet:DasNet",
         family="reinforcement",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(read=f"{PACKAGE}.authors:dasnet"),
         provenance=Provenance(
             paper=papers.DASNET,
             license="BSD-3-Clause",

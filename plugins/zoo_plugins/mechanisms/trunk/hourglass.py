@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo.sdk import Count, PositiveInt, check_divisible
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_divisible, check_int
 from zoo.weights.keymaps import rename
 
 NAME = "hourglass"
@@ -62,26 +62,25 @@ class Hourglass(nn.Module):
 
     Args:
         channels: C, even.
-        depth: n, 4: how often the map is halved.
-        increase: channels that the first level below has more, 0.
-        bias: of the convolutions, True.
+        depth: n, how often the map is halved.
+        increase: channels that the first level below has more.
+        bias: of the convolutions.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: PositiveInt,
         *,
-        depth: int = 4,
-        increase: int = 0,
+        depth: PositiveInt = 4,
+        increase: Count = 0,
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        self.depth = check_int(NAME, "depth", depth)
-        inner = channels + check_int(NAME, "increase", increase, 0)
-        more: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
+        self.channels, self.depth = channels, depth
+        inner = channels + increase
+        more: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.up1 = Residual(channels, channels, **more)
         self.low1 = Residual(channels, inner, **more)
         deeper = depth > 1

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zoo.sdk.classifier import Classifier
 from zoo.sdk.options import check_int
+from zoo_plugins.mechanisms.multimodal.authors import perceiver as options_of
 from zoo_plugins.mechanisms.multimodal.perceiver import perceiver
 from zoo_plugins.mechanisms.multimodal.perceiver_encoder import Perceiver
 
@@ -39,7 +40,7 @@ class PerceiverNet(Classifier):
     ) -> None:
         super().__init__()
         self.in_chans = check_int(NAME, "in_chans", in_chans)
-        network = perceiver(in_chans, **{**DEFAULTS, **options})
+        network = perceiver(in_chans, **{**DEFAULTS, **options_of(options)})
         assert isinstance(network, Perceiver)
         self.perceiver = network
         dim = network.latents.shape[1]
