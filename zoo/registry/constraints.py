@@ -83,3 +83,5 @@ PositiveFloat = Annotated[float, Above(0)]
 NonNegativeFloat = Annotated[float, AtLeast(0)]
 Share = Annotated[float, AtLeast(0), AtMost(1)]
 DropRate = Annotated[float, AtLeast(0), Below(1)]
+Size: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
+"""Of a map or a kernel: one number for both sides, or (height, width)."""

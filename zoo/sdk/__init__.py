@@ -1,12 +1,13 @@
 """What the author of a mechanism imports.
 
 - Types of options, said in a constructor's annotations and checked before it is called:
-  `PositiveInt`, `Count`, `OddInt`, `PositiveFloat`, `NonNegativeFloat`, `Share`, `DropRate`, and
-  `typing.Literal` for choices. `refuse` raises the error for what only the mathematics can tell.
+  `PositiveInt`, `Count`, `OddInt`, `PositiveFloat`, `NonNegativeFloat`, `Share`, `DropRate`, `Size`
+  (one number or two), and `typing.Literal` for choices. `refuse` raises the error for what only
+  the mathematics can tell.
 - `bottleneck_width`: the hidden width of a gate, from a reduction.
 - Identity starts: `zero_`, `pair_hidden_units_`.
-- Tokens and masks: `zoo.sdk.attend`. Inputs: `zoo.sdk.inputs`. Maps of one size:
-  `zoo.sdk.map_size`. Draws and divergences: `zoo.sdk.chance`.
+- Tokens and masks: `zoo.sdk.attend`. Inputs: `zoo.sdk.inputs`. Maps of one size, and
+  what a `Size` is as (height, width): `zoo.sdk.map_size`. Draws and divergences: `zoo.sdk.chance`.
 """
 
 from zoo.registry.constraints import (
@@ -22,6 +23,7 @@ from zoo.registry.constraints import (
     PositiveFloat,
     PositiveInt,
     Share,
+    Size,
 )
 from zoo.sdk.identity import pair_hidden_units_, zero_
 from zoo.sdk.options import check_divisible, refuse
@@ -40,6 +42,7 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "Share",
+    "Size",
     "bottleneck_width",
     "check_divisible",
     "pair_hidden_units_",

@@ -1,4 +1,4 @@
-"""Checks of mechanisms that are built for one size of map."""
+"""Sizes of maps and kernels, and checks of mechanisms that are built for one size of map."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import torch
 from timm.layers import register_notrace_function
 from torch import Tensor
 
+from zoo.registry.constraints import Size
 from zoo.sdk.options import check_int, refuse
 
-Size = tuple[int, int]
+
+def as_pair(size: Size) -> tuple[int, int]:
+    """(height, width) of an option annotated as `Size`: one number is both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def size_pair(mechanism: str, name: str, value: Any) -> Size:
+def size_pair(mechanism: str, name: str, value: Any) -> tuple[int, int]:
     """`value` as (height, width): two whole numbers, or one for both."""
     if not isinstance(value, Sequence):
         value = (value, value)
@@ -32,7 +36,7 @@ def only_this_size(x: Tensor) -> Tensor:
 
 
 @register_notrace_function
-def require_size(mechanism: str, x: Tensor, size: Size) -> Tensor:
+def require_size(mechanism: str, x: Tensor, size: tuple[int, int]) -> Tensor:
     """x, refused if its size is not that the module was built for; so does a traced graph."""
     if torch.jit.is_tracing():
         return x.expand(-1, -1, size[0], size[1])
