@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from timm.models.swin_transformer import WindowAttention
 
 import zoo
+from zoo.errors import OptionError
+from zoo.registry import default_registry
+from zoo.registry.options import normalise
+from zoo.registry.targets import resolve
 
 
 def test_window_takes_a_mask_of_each_window() -> None:
@@ -48,3 +55,61 @@ def test_the_authors_ellipse() -> None:
         u, v = (rows - t[0]) / (t[2] + 1e-5), (columns - t[2]) / (t[3] + 1e-5)
         expected = torch.exp(-(u**2 - 2 * r * u * v + v**2) / (2 * 0.5 * (1 - r**2)))
         torch.testing.assert_close(module.attention(x)[0, 0], expected)
+
+
+READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("adl", {"keep_prob": 0.7, "drop_threshold": 0.9}, {"drop_rate": 0.3, "gamma": 0.9}),
+    ("adl", {"keep_prob": 0.25, "drop_rate": 0.75}, {"drop_rate": 0.75}),
+    ("bayesian_attention", {"prior": "constant"}, {"prior": "fixed"}),
+    ("gaussian", {"height": 5, "width": 4}, {"feat_size": (5, 4)}),
+    ("gaussian", {"height": 5, "width": 4, "feat_size": [5, 4]}, {"feat_size": (5, 4)}),
+    ("inverse", {"height": 8, "width": 8}, {}),
+    ("picanet_local", {"padding": 6}, {}),
+    ("picanet_local", {"padding": 3, "kernel_size": 7, "dilation": 1}, {"dilation": 1}),
+    ("region", {"activation": "leaky_relu_0.2"}, {"negative_slope": 0.2}),
+    ("region", {"activation": "relu"}, {"negative_slope": 0.0}),
+    ("region", {"activation": "identity", "num_classes": 3}, {"negative_slope": 1.0}),
+    ("span", {"batch_norm": False}, {}),
+    ("spatial_transformer", {"input_size": 28}, {"feat_size": 28}),
+    ("variational", {"mode": "exact"}, {"mode": "enum"}),
+    ("variational", {"mode": "wsram"}, {"mode": "sample"}),
+]
+
+CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("adl", {"keep_prob": 0.3, "drop_rate": 0.3}),
+    ("adl", {"keep_prob": True}),
+    ("adl", {"keep_prob": 1.5}),
+    ("bayesian_attention", {"prior": "none"}),
+    ("gaussian", {"height": 5}),
+    ("gaussian", {"height": 5, "width": 4, "feat_size": 5}),
+    ("picanet_local", {"padding": 5}),
+    ("picanet_local", {"padding": 6, "kernel_size": "7"}),
+    ("region", {"activation": "gelu"}),
+    ("region", {"activation": ["relu"]}),
+    ("region", {"activation": "relu", "negative_slope": 0.1}),
+    ("span", {"batch_norm": True}),
+    ("spatial_transformer", {"input_size": 28, "feat_size": 14}),
+    ("variational", {"mode": ["enum"]}),
+]
+
+
+def _read(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    spec = default_registry().attentions[name]
+    return normalise(spec, resolve(spec.target, ""), 16, given)
+
+
+@pytest.mark.parametrize(("name", "given", "own"), READ)
+def test_a_setting_of_authors_code_is_an_option(
+    name: str, given: dict[str, Any], own: dict[str, Any]
+) -> None:
+    found = _read(name, given)
+    assert {k: found[k] for k in own} == own
+    assert not (given.keys() - own.keys()) & (found.keys() - {"kernel_size"})
+
+
+@pytest.mark.parametrize(("name", "given"), CONTRADICTIONS)
+def test_a_setting_of_authors_code_that_cannot_be_is_refused(
+    name: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(OptionError, match=name):
+        _read(name, given)

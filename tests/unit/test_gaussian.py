@@ -71,7 +71,7 @@ def test_the_head_sums_what_forward_gives() -> None:
 
 
 def test_the_size_of_the_map_is_needed_and_kept() -> None:
-    with pytest.raises(OptionError, match="size of the map"):
+    with pytest.raises(OptionError, match="feat_size=None is not"):
         build(feat_size=None)
     with pytest.raises(OptionError, match="contradict"):
         build(height=5, width=8)

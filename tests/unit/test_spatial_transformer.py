@@ -35,7 +35,7 @@ def test_a_translation_by_one_is_half_the_map(align_corners: bool, pixels: float
 
 
 def test_the_size_is_needed_and_checked() -> None:
-    with pytest.raises(OptionError, match="size of the map"):
+    with pytest.raises(OptionError, match="needs feat_size"):
         zoo.create_attention("spatial_transformer", 3)
     with pytest.raises(OptionError, match="corners"):
         zoo.create_attention("spatial_transformer", 3, input_size=(1, 4), align_corners=True)

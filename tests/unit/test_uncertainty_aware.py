@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.errors import OptionError, UsageError
+from zoo.errors import UsageError
 
 
 def build(**options: Any) -> Any:
@@ -54,10 +54,8 @@ def test_the_context_is_both_attentions_of_the_embeddings() -> None:
 
 
 def test_a_step_that_is_absent_has_no_weight() -> None:
-    module, x = build(num_tokens=5).eval(), steps()
+    module, x = build().eval(), steps()
     mask = torch.arange(5) < torch.tensor([[3], [0]])
     found = module.attend(x, mask)
     torch.testing.assert_close(found.context[:1], module.attend(x[:1, :3]).context)
     assert not found.alpha[1].any() and not found.context[1].any()
-    with pytest.raises(OptionError, match="num_tokens=5"):
-        module(steps(6))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-from zoo.errors import OptionError
+from zoo.errors import OptionError, ZooError
 from zoo.registry.specs import AttentionSpec, Width
 from zoo.registry.targets import resolve
 from zoo.registry.values import converted, hints_of, phrase
@@ -101,6 +101,8 @@ def _read(spec: AttentionSpec, options: dict[str, Any], owner: str) -> dict[str,
         return options
     try:
         return dict(resolve(spec.options.read, owner)(options))
+    except ZooError:
+        raise
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
         raise _error(spec, f"{spec.name} cannot read {shown}: {error}") from error
@@ -229,8 +231,9 @@ def _require_needed(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) 
     missing = [name for name in needed if name not in given]
     if missing:
         shown = ", ".join(f"{name}=..." for name in missing)
-        if set(missing) <= set(spec.options.channels):
-            shown = "channels=64" + (", feat_size=(14, 14)" if spec.insertion.needs_size else "")
+        if set(missing) <= {*spec.options.channels, "feat_size"}:
+            sized = spec.insertion.needs_size or "feat_size" in missing
+            shown = "channels=64" + (", feat_size=(14, 14)" if sized else "")
         remedy = f'zoo.create_attention("{spec.name}", {shown})'
         raise _error(spec, f"{spec.name} needs {', '.join(missing)}", remedy)
 

@@ -66,10 +66,21 @@ def phrase(annotation: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin in SEQUENCES:
-        return "a sequence" + (f", each item {phrase(arguments[0])}" if arguments else "")
+        return _phrase_of_items(origin, arguments)
     if origin is Mapping:
         return f"a mapping to {phrase(arguments[1])}"
     return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _phrase_of_items(origin: Any, arguments: tuple[Any, ...]) -> str:
+    if not arguments:
+        return "a sequence"
+    if origin is not tuple or arguments[-1] is ...:
+        return f"a sequence, each item {phrase(arguments[0])}"
+    words = [phrase(each) for each in arguments]
+    if len(set(words)) == 1:
+        return f"a sequence of {len(words)}, each item {words[0]}"
+    return f"a sequence of {len(words)}: {', '.join(words)}"
 
 
 def _constrained(value: Any, annotation: Any) -> Any:
@@ -112,7 +123,10 @@ def _items(value: Any, annotation: Any) -> Any:
         if len(items) != len(arguments):
             raise ValueError(f"{len(arguments)} items")
         return tuple(converted(item, kind) for item, kind in zip(items, arguments, strict=True))
-    return type(value)(converted(item, arguments[0]) for item in items)  # pyright: ignore
+    found = [converted(item, arguments[0]) for item in items]
+    if isinstance(value, list):
+        return found
+    return set(found) if isinstance(value, AbstractSet) else tuple(found)
 
 
 def _entries(value: Any, annotation: Any) -> Any:

@@ -135,7 +135,7 @@ def _run_watched(module: nn.Module, inputs: Inputs) -> tuple[Any, float]:
 
     def watch(layer: nn.Module, _: Any, y: Any) -> None:
         if type(layer).__module__.startswith("torch.nn"):
-            sizes = [float(t.abs().amax()) for t in tensors_of(y) if t.numel()]
+            sizes = [float(t.detach().abs().amax()) for t in tensors_of(y) if t.numel()]
             largest[0] = max(largest[0], *sizes) if sizes else largest[0]
 
     handles = [layer.register_forward_hook(watch) for layer in module.modules()]
@@ -144,7 +144,9 @@ def _run_watched(module: nn.Module, inputs: Inputs) -> tuple[Any, float]:
     finally:
         for handle in handles:
             handle.remove()
-    return y, max([largest[0], *(float(t.abs().amax()) for t in tensors_of(y) if t.numel())])
+    return y, max(
+        [largest[0], *(float(t.detach().abs().amax()) for t in tensors_of(y) if t.numel())]
+    )
 
 
 def _near(found: Any, expected: Any, scale: float, spec: AttentionSpec, where: str) -> None:

@@ -13,12 +13,13 @@ the drop mask, as in the authors' TensorFlow code. No parameters.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import agree, check_int, check_number, check_share
+from zoo.sdk import Above, AtMost, Share, refuse
 
 NAME = "adl"
 
@@ -27,36 +28,16 @@ class AttentionDropout(nn.Module):
     """(B, C, H, W) -> the same shape; the identity in eval.
 
     Args:
-        channels: C; nothing depends on it.
-        drop_rate: probability of the drop mask, 0.75. keep_prob: 1 - drop_rate, the authors' name.
+        drop_rate: probability of the drop mask in training, 0.75.
         gamma: threshold of the drop mask, relative to the map's maximum, 0.5.
-            drop_threshold: the same, the authors' name.
-        act_layer, device, dtype: not used (timm's builders hand them to every attention).
     """
 
     def __init__(
-        self,
-        channels: int | None = None,
-        *,
-        drop_rate: float | None = None,
-        keep_prob: float | None = None,
-        gamma: float | None = None,
-        drop_threshold: float | None = None,
-        act_layer: Any = None,
-        device: Any = None,
-        dtype: Any = None,
+        self, *, drop_rate: Share = 0.75, gamma: Annotated[float, Above(0), AtMost(1)] = 0.5
     ) -> None:
         super().__init__()
-        if channels is not None:
-            check_int(NAME, "channels", channels)
-        rate = agree(
-            NAME,
-            drop_rate=_rate("drop_rate", drop_rate),
-            keep_prob=_rate("keep_prob", keep_prob, kept=True),
-        )
-        self.drop_rate = 0.75 if rate is None else float(rate)
-        threshold = agree(NAME, gamma=gamma, drop_threshold=drop_threshold)
-        self.gamma = check_number(NAME, "gamma", 0.5 if threshold is None else threshold, at_most=1)
+        self.drop_rate = drop_rate
+        self.gamma = gamma
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Attend in training; `noise`, one number from [0, 1), decides instead of a new draw."""
@@ -80,12 +61,19 @@ class AttentionDropout(nn.Module):
         return 1.0
 
 
-def _rate(name: str, value: float | None, kept: bool = False) -> tuple[float, float] | None:
-    """The option, and the drop rate that follows from it."""
-    if value is None:
-        return None
-    share = check_share(NAME, name, value)
-    return value, round(1 - share if kept else share, 12)  # 1 - 0.7 is 0.30000000000000004
+def read_keep_prob(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' `keep_prob` is the probability that the mask is not used: 1 - drop_rate."""
+    own = dict(options)
+    kept = own.pop("keep_prob", None)
+    if kept is None:
+        return own
+    if isinstance(kept, bool) or not isinstance(kept, int | float):
+        refuse(NAME, f"keep_prob={kept!r} is not a finite number", "drop_rate=0.75")
+    rate = round(1 - kept, 12)  # 1 - 0.7 is 0.30000000000000004
+    if own.setdefault("drop_rate", rate) != rate:
+        what = f"keep_prob={kept!r} and drop_rate={own['drop_rate']!r} contradict each other"
+        refuse(NAME, what, "give one of keep_prob= and drop_rate=")
+    return own
 
 
 def reference_call(module: AttentionDropout, x: Tensor, noise: Tensor) -> dict[str, Tensor]:

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveInt
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int
 
 NAME = "inverse"
 NORMALIZE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -48,42 +48,30 @@ class Inverse(nn.Module):
         message_length: L, 30.
         encoder_blocks, decoder_blocks: 4 and 7, before the last ones.
         normalize: what g goes through: `sigmoid`, `min_max`, `mean` or `standard`.
-        batch_stats: the norms use the batch's statistics in eval too.
-        height, width: H and W; checked at the call if given.
+        batch_stats: the norms use the batch's statistics in eval too; False.
     """
 
     def __init__(
         self,
         channels: int = 64,
         *,
-        message_length: int = 30,
-        encoder_blocks: int = 4,
-        decoder_blocks: int = 7,
-        normalize: str = "sigmoid",
+        message_length: PositiveInt = 30,
+        encoder_blocks: PositiveInt = 4,
+        decoder_blocks: Count = 7,
+        normalize: Literal["sigmoid", "min_max", "mean", "standard"] = "sigmoid",
         batch_stats: bool = False,
-        height: int | None = None,
-        width: int | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        self.message_length = check_int(NAME, "message_length", message_length)
-        self.normalize = check_choice(NAME, "normalize", normalize, tuple(NORMALIZE))
-        self.size = tuple(
-            side and check_int(NAME, name, side)
-            for name, side in (("height", height), ("width", width))
-        )
-        stats = check_bool(NAME, "batch_stats", batch_stats)
+        self.message_length, self.normalize = message_length, normalize
         dd: Any = {"device": device, "dtype": dtype}
-        deep = check_int(NAME, "encoder_blocks", encoder_blocks)
-        self.encoder = Encoder(channels, self.message_length, deep, stats, dd)
-        deep = check_int(NAME, "decoder_blocks", decoder_blocks, minimum=0)
-        widths = [3, *[channels] * deep, self.message_length]
-        self.decoder = _blocks(widths, stats, dd)
+        self.encoder = Encoder(channels, message_length, encoder_blocks, batch_stats, dd)
+        widths = [3, *[channels] * decoder_blocks, message_length]
+        self.decoder = _blocks(widths, batch_stats, dd)
 
     def forward(self, images: Tensor, messages: Tensor) -> dict[str, Tensor]:
-        check_shape(NAME, "images", images, ("B", 3, self.size[0] or "H", self.size[1] or "W"))
+        check_shape(NAME, "images", images, ("B", 3, "H", "W"))
         check_shape(NAME, "messages", messages, (images.shape[0], self.message_length))
         gradient, decoded, loss = self.gradient(images, messages)
         attention = 1 - NORMALIZE[self.normalize](gradient)

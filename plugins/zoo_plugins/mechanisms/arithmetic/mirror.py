@@ -15,15 +15,15 @@ pixels of the image -> (N, 2C, 1, 1), the mean of y on either side near the line
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, refuse
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.arithmetic.region_pooling import LineRegions
 
 NAME = "mirror"
@@ -38,46 +38,47 @@ class Mirror(nn.Module):
         bias: of the convolutions, False.
         residual: y = x + x a; else x a.
         align_corners: of the sampling, True.
-        region_pooling: see above; the next four belong to it.
-        image_size: (height, width) of the image, in pixels. stride: image over map.
-        gaussian_kernel, gaussian_sigma: of the blur of the line, 5 and 5 pixels of the map.
+        region_pooling: see above; False. The next four belong to it.
+        image_size: (height, width) of the image in pixels, or one number; needed to pool regions.
+        stride: pixels of the image for one of the map; by default the ratio of their sizes.
+        gaussian_kernel, gaussian_sigma: of the blur of the line, 5 and 5 pixels of the map; the
+            kernel is odd.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        kernel_size: int = 3,
-        hidden_kernel_size: int = 7,
+        kernel_size: OddInt = 3,
+        hidden_kernel_size: OddInt = 7,
         bias: bool = False,
         residual: bool = True,
         align_corners: bool = True,
         region_pooling: bool = False,
-        image_size: int | Sequence[int] | None = None,
-        stride: int | None = None,
-        gaussian_kernel: int = 5,
-        gaussian_sigma: float = 5,
+        image_size: Size | None = None,
+        stride: PositiveInt | None = None,
+        gaussian_kernel: OddInt = 5,
+        gaussian_sigma: PositiveFloat = 5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        self.residual = check_bool(NAME, "residual", residual)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
-        dd: Any = {"device": device, "dtype": dtype, "bias": check_bool(NAME, "bias", bias)}
-        first = _odd("kernel_size", kernel_size)
-        hidden = _odd("hidden_kernel_size", hidden_kernel_size)
+        self.channels, self.residual, self.align_corners = channels, residual, align_corners
+        dd: Any = {"bias": bias, "padding": "same", "device": device, "dtype": dtype}
         self.process = nn.Sequential(
-            nn.Conv2d(2 * self.channels, 1, first, padding=first // 2, **dd),
+            nn.Conv2d(2 * channels, 1, kernel_size, **dd),
             nn.ReLU(inplace=True),
-            nn.Conv2d(1, 1, hidden, padding=hidden // 2, **dd),
+            nn.Conv2d(1, 1, hidden_kernel_size, **dd),
             nn.ReLU(inplace=True),
-            nn.Conv2d(1, 1, hidden, padding=hidden // 2, **dd),
+            nn.Conv2d(1, 1, hidden_kernel_size, **dd),
             nn.Sigmoid(),
         )
         self.regions = None
-        if check_bool(NAME, "region_pooling", region_pooling):
-            self.regions = LineRegions(image_size, stride, gaussian_kernel, gaussian_sigma)
+        if region_pooling:
+            if image_size is None:
+                refuse(NAME, "region_pooling needs the size of the image", "image_size=(96, 96)")
+            size = as_pair(image_size)
+            self.regions = LineRegions(size, stride, gaussian_kernel, gaussian_sigma)
 
     def forward(self, x: Tensor, line: Tensor) -> Tensor:
         check_shape(NAME, "x", x, ("B", self.channels, "H", "W"))
@@ -114,12 +115,6 @@ def mirror_grid(x: Tensor, line: Tensor) -> Tensor:
     xs = torch.linspace(-1, 1, x.shape[3], device=x.device, dtype=x.dtype)
     points = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), 2)
     return points - 2 * normal * ((points - start) * normal).sum(3, keepdim=True)
-
-
-def _odd(name: str, value: int) -> int:
-    if check_int(NAME, name, value) % 2 == 0:
-        refuse(NAME, f"{name}={value} is not odd")
-    return int(value)
 
 
 def reference_call(module: Mirror, x: Tensor, line: Tensor) -> dict[str, Tensor]:

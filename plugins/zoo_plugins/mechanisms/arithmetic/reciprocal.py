@@ -26,11 +26,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, zero_
 from zoo_plugins.mechanisms.self_attention.non_local import attend, to_map
-
-NAME = "reciprocal"
 
 
 class Reciprocal(nn.Module):
@@ -38,29 +35,21 @@ class Reciprocal(nn.Module):
 
     Args:
         channels: C.
-        reduction: C over d, 2. reduced_channels: d.
-        act_layer: not used (timm's builders hand one to every attention).
+        reduction: C over d, 2.
+        reduced_channels: d itself, instead of C / 2.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        act_layer: Any = None,
+        reduction: PositiveFloat = 2,
+        reduced_channels: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 2,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
+        width = bottleneck_width(channels, reduction, reduced_channels)
         self.scale = width**-0.5
         dd: Any = {"device": device, "dtype": dtype}
         self.foreground = nn.Conv2d(channels, width, 1, **dd)

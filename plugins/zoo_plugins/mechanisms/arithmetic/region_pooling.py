@@ -7,42 +7,26 @@ arithmetic that decides on which side a position lies is the authors', since rou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_int, check_number, refuse
-
-NAME = "mirror"
 
 
 class LineRegions(nn.Module):
     """(map (1, C, H, W), N lines in pixels of the image) -> weights near each line, and its sides.
 
     Args:
-        image_size: (height, width) in pixels. stride: image over map, by default their ratio.
+        image_size: (height, width) in pixels.
+        stride: pixels of the image for one of the map; None for the ratio of their sizes.
         kernel_size, sigma: of the blur, in pixels of the map; the kernel is odd.
     """
 
     def __init__(
-        self,
-        image_size: int | Sequence[int] | None,
-        stride: int | None,
-        kernel_size: int,
-        sigma: float,
+        self, image_size: tuple[int, int], stride: int | None, kernel_size: int, sigma: float
     ) -> None:
         super().__init__()
-        if image_size is None:
-            refuse(NAME, "region_pooling needs the size of the image", "image_size=(height, width)")
-        self.height, self.width = size_pair(NAME, "image_size", image_size)
-        self.stride = None if stride is None else check_int(NAME, "stride", stride)
-        self.kernel_size = check_int(NAME, "gaussian_kernel", kernel_size)
-        if self.kernel_size % 2 == 0:
-            refuse(NAME, f"gaussian_kernel={kernel_size} is not odd")
-        self.sigma = check_number(NAME, "gaussian_sigma", sigma)
+        self.height, self.width = image_size
+        self.stride, self.kernel_size, self.sigma = stride, kernel_size, sigma
 
     def forward(self, x: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
         """Weights in [0, 1], (N, 1, H, W); and the two sides, 1 or 0, (N, 2, H, W)."""

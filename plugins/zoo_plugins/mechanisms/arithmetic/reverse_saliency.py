@@ -12,13 +12,13 @@ W, and there is one more convolution. The deepest stage of the network has no at
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int
 
 NAME = "reverse_saliency"
 HIDDEN_CONVS = {"eccv2018": 2, "tip2020": 3}  # 3x3 convolutions with a ReLU, by variant
@@ -29,25 +29,25 @@ class ReverseSaliency(nn.Module):
 
     Args:
         channels: C.
-        hidden_channels: 64.
-        variant: `eccv2018` or `tip2020`.
+        hidden_channels: of the convolutions, 64.
+        variant: `eccv2018` (the conference paper) or `tip2020` (the journal's version).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        hidden_channels: int = 64,
-        variant: str = "eccv2018",
+        hidden_channels: PositiveInt = 64,
+        variant: Literal["eccv2018", "tip2020"] = "eccv2018",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        hidden = check_int(NAME, "hidden_channels", hidden_channels)
-        self.variant = check_choice(NAME, "variant", variant, tuple(HIDDEN_CONVS))
+        self.channels = channels
+        hidden = hidden_channels
+        self.variant = variant
         dd: Any = {"device": device, "dtype": dtype}
-        self.convert = nn.Conv2d(self.channels, hidden, 1, **dd)
+        self.convert = nn.Conv2d(channels, hidden, 1, **dd)
         layers: list[nn.Module] = []
         for _ in range(HIDDEN_CONVS[variant]):
             layers += [nn.Conv2d(hidden, hidden, 3, padding=1, **dd), nn.ReLU(inplace=True)]

@@ -11,44 +11,36 @@ fused with F (the paper's network subtracts them) is left to the network.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, check_number
 
 NAME = "reverse_segmentation"
-VARIANTS = ("paper", "sigmoid")
 
 
 class ReverseSegmentation(nn.Module):
     """(scores, reverse scores) -> the reverse scores, masked; all (B, K, H, W).
 
     Args:
-        num_classes: K; nothing depends on it.
         epsilon, shift: 1/8 and 4 in the equation.
-        variant: `paper` or `sigmoid`.
-        device, dtype: not used; there are no parameters.
+        variant: `paper` (the equation above), or `sigmoid`.
     """
 
     def __init__(
         self,
-        num_classes: int | None = None,
         *,
-        epsilon: float = 0.125,
+        epsilon: PositiveFloat = 0.125,
         shift: float = 4.0,
-        variant: str = "paper",
-        device: Any = None,
-        dtype: Any = None,
+        variant: Literal["paper", "sigmoid"] = "paper",
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            check_int(NAME, "num_classes", num_classes)
-        self.epsilon = check_number(NAME, "epsilon", epsilon)
-        self.shift = check_number(NAME, "shift", shift, above=-float("inf"))
-        self.variant = check_choice(NAME, "variant", variant, VARIANTS)
+        self.epsilon = epsilon
+        self.shift = shift
+        self.variant = variant
 
     def forward(self, scores: Tensor, reverse: Tensor) -> Tensor:
         check_shape(NAME, "reverse", reverse, tuple(scores.shape))

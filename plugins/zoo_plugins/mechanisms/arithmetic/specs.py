@@ -3,7 +3,7 @@
 What is stated of each mechanism, without torch.
 """
 
-from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.arithmetic"
@@ -16,6 +16,12 @@ ATTENTIONS = (
         family="arithmetic",
         contract="regulariser",
         insertion=Insertion(placement="stage", identity="exact"),
+        options=OptionNames(
+            channels=(),
+            aliases={"drop_threshold": "gamma"},
+            ignored=("act_layer", "device", "dtype"),
+            read=f"{PACKAGE}.adl:read_keep_prob",
+        ),
         provenance=Provenance(
             paper=papers.ADL,
             license="MIT",
@@ -32,7 +38,7 @@ ATTENTIONS = (
         family="arithmetic",
         contract="map_pair",
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("num_classes",)),
+        options=OptionNames(channels=(), ignored=("num_classes", "device", "dtype")),
         provenance=Provenance(
             paper=papers.REVERSE_SEGMENTATION,
             license="n/a",
@@ -94,6 +100,7 @@ ATTENTIONS = (
         family="arithmetic",
         contract="map_pair",
         insertion=Insertion(role="none"),
+        options=OptionNames(ignored=("height", "width")),
         provenance=Provenance(
             paper=papers.INVERSE,
             license="MIT",
@@ -115,6 +122,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.reciprocal:Reciprocal",
         family="arithmetic",
         insertion=Insertion(identity="exact", quadratic=True),
+        options=OptionNames(width=Width(), ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.RECIPROCAL,
             license="n/a",

@@ -25,12 +25,13 @@ mean of the lognormal prior is log p, without - sigma_prior^2 / 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt, check_divisible, refuse
 from zoo.sdk.attend import attend, check_mask, masked_softmax
 from zoo.sdk.chance import (
     EULER_GAMMA,
@@ -42,18 +43,11 @@ from zoo.sdk.chance import (
     weibull_gamma_kl,
 )
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, check_number
 from zoo.sdk.take_part import take_part
-from zoo_plugins.mechanisms.self_attention.heads import split_heads
+from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 NAME = "bayesian_attention"
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "lrelu": nn.LeakyReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
-PARAMETER = {"weibull": "alpha", "lognormal": "sigma_prior"}
+Activation = Literal["relu", "lrelu", "tanh", "sigmoid", "none"]
 
 
 class BayesianAttended(NamedTuple):
@@ -72,70 +66,61 @@ class BayesianAttention(nn.Module):
     of it to the loss.
 
     Args:
-        dim: C. num_heads: 8, or fewer if that does not divide C.
+        dim: C.
+        num_heads: by default 8, or the greatest smaller number that divides C.
         distribution: `"weibull"` or `"lognormal"`.
-        prior: `"contextual"`, `"fixed"` (`"constant"` in the authors' code), or `"parameter"`,
-            where alpha or sigma_prior is learned.
-        prior_hidden: width of w1. prior_activation: `"relu"`, `"lrelu"` (slope 0.1), `"tanh"`,
-            `"sigmoid"`, or `"none"`: p = softmax(w1 key), with prior_hidden=1.
-        sampling: draw in training.
-        k: shape of the Weibull, 10. beta, alpha: rate and (fixed) shape of the Gamma prior, 1.
+        prior: `"contextual"`, `"fixed"`, or `"parameter"`, where alpha or sigma_prior is learned.
+        prior_hidden: width of w1; by default 10, and 1 without an activation.
+        prior_activation: `"relu"`, `"lrelu"` (slope 0.1), `"tanh"`, `"sigmoid"`, or `"none"`:
+            p = softmax(w1 key), with prior_hidden=1.
+        sampling: draw in training, True.
+        k: shape of the Weibull, 10.
+        beta, alpha: rate and (fixed) shape of the Gamma prior, 1.
         sigma_posterior, sigma_prior: of the lognormals, 0.4 and 1.
         eps: inside the logarithms, 1e-20.
-        residual: add x and norm, as the authors' block; else y = dense(attention v).
-        norm_eps: of the layer norm. variant: see above.
+        residual: add x and norm, as the authors' block, True; else y = dense(attention v).
+        norm_eps: of the layer norm, 1e-12.
+        variant: `"official"` or `"paper"`, see above.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        num_heads: int | None = None,
-        distribution: str = "weibull",
-        prior: str = "contextual",
-        prior_hidden: int | None = None,
-        prior_activation: str = "relu",
+        num_heads: PositiveInt | None = None,
+        distribution: Literal["weibull", "lognormal"] = "weibull",
+        prior: Literal["contextual", "fixed", "parameter"] = "contextual",
+        prior_hidden: PositiveInt | None = None,
+        prior_activation: Activation = "relu",
         sampling: bool = True,
-        k: float = 10.0,
-        beta: float = 1.0,
-        alpha: float = 1.0,
-        sigma_posterior: float = 0.4,
-        sigma_prior: float = 1.0,
-        eps: float = 1e-20,
+        k: PositiveFloat = 10.0,
+        beta: PositiveFloat = 1.0,
+        alpha: PositiveFloat = 1.0,
+        sigma_posterior: PositiveFloat = 0.4,
+        sigma_prior: PositiveFloat = 1.0,
+        eps: PositiveFloat = 1e-20,
         residual: bool = True,
-        norm_eps: float = 1e-12,
-        variant: str = "official",
+        norm_eps: PositiveFloat = 1e-12,
+        variant: Literal["official", "paper"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.num_heads, width = split_heads(
-            NAME, self.dim, num_heads=num_heads, head_dim=None, default=8
-        )
-        self.distribution = check_choice(
-            NAME, "distribution", distribution, ("weibull", "lognormal")
-        )
-        prior = check_choice(NAME, "prior", prior, ("contextual", "fixed", "constant", "parameter"))
-        self.sampling = check_bool(NAME, "sampling", sampling)
-        self.k, self.beta = check_number(NAME, "k", k), check_number(NAME, "beta", beta)
-        self.sigma_posterior = check_number(NAME, "sigma_posterior", sigma_posterior)
-        self.eps = check_number(NAME, "eps", eps)
-        self.variant = check_choice(NAME, "variant", variant, ("official", "paper"))
+        self.dim, self.distribution, self.variant = dim, distribution, variant
+        self.num_heads = largest_divisor(dim, 8) if num_heads is None else num_heads
+        check_divisible(NAME, "dim", dim, "num_heads", self.num_heads)
+        self.sampling, self.eps = sampling, eps
+        self.k, self.beta, self.sigma_posterior = k, beta, sigma_posterior
         dd: Any = {"device": device, "dtype": dtype}
-        self.query, self.key, self.value, self.dense = (
-            nn.Linear(self.dim, self.dim, **dd) for _ in range(4)
-        )
-        self.LayerNorm = None
-        if check_bool(NAME, "residual", residual):
-            self.LayerNorm = nn.LayerNorm(self.dim, check_number(NAME, "norm_eps", norm_eps), **dd)
+        self.query, self.key, self.value, self.dense = (nn.Linear(dim, dim, **dd) for _ in range(4))
+        self.LayerNorm = nn.LayerNorm(dim, norm_eps, **dd) if residual else None
         self.prior_net = None
         if prior == "contextual":
-            hidden = 10 if prior_hidden is None and prior_activation != "none" else prior_hidden
-            self.prior_net = PriorNet(width, hidden or 1, prior_activation, dd)
-        learned = "" if prior != "parameter" else PARAMETER[self.distribution]
-        self.alpha = _number("alpha", alpha, learned, dd)
-        self.sigma_prior = _number("sigma_prior", sigma_prior, learned, dd)
+            width = dim // self.num_heads
+            self.prior_net = PriorNet(width, prior_hidden, prior_activation, dd)
+        learned, weibull = prior == "parameter", distribution == "weibull"
+        self.alpha = _number(alpha, learned and weibull, dd)
+        self.sigma_prior = _number(sigma_prior, learned and not weibull, dd)
         self.kl: Tensor | None = None
 
     def forward(
@@ -236,25 +221,40 @@ class BayesianAttention(nn.Module):
 class PriorNet(nn.Module):
     """Keys (B, heads, N, d) -> the logits of the prior (B, heads, 1, N)."""
 
-    def __init__(self, width: int, hidden: int, activation: str, dd: Any) -> None:
+    def __init__(self, width: int, hidden: int | None, activation: Activation, dd: Any) -> None:
         super().__init__()
-        hidden = check_int(NAME, "prior_hidden", hidden)
-        check_choice(NAME, "prior_activation", activation, (*ACTIVATIONS, "none"))
         if activation == "none":
-            check_choice(NAME, "prior_hidden (without an activation)", hidden, (1,))
+            if hidden not in (None, 1):
+                what = f"prior_hidden={hidden} without an activation after it is not 1"
+                refuse(NAME, what, "leave prior_hidden= out")
+            self.se_linear1 = nn.Linear(width, 1, **dd)
+            self.act, self.se_linear2 = nn.Identity(), nn.Identity()
+            return
+        hidden = hidden or 10
         self.se_linear1 = nn.Linear(width, hidden, **dd)
-        self.act, self.se_linear2 = nn.Identity(), nn.Identity()
-        if activation != "none":
-            self.act = nn.LeakyReLU(0.1) if activation == "lrelu" else ACTIVATIONS[activation]()
-            self.se_linear2 = nn.Linear(hidden, 1, **dd)
+        self.act = _activation(activation)
+        self.se_linear2 = nn.Linear(hidden, 1, **dd)
 
     def forward(self, keys: Tensor) -> Tensor:
         return self.se_linear2(self.act(self.se_linear1(keys))).transpose(2, 3)
 
 
-def _number(name: str, value: float, learned: str, dd: Any) -> float | nn.Parameter:
-    number = check_number(NAME, name, value)
-    return nn.Parameter(torch.full((1,), number, **dd)) if name == learned else number
+def _activation(name: Activation) -> nn.Module:
+    if name == "lrelu":
+        return nn.LeakyReLU(0.1)
+    return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[name]()
+
+
+def _number(value: float, learned: bool, dd: Any) -> float | nn.Parameter:
+    return nn.Parameter(torch.full((1,), value, **dd)) if learned else value
+
+
+def read_prior(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' code has a prior "constant", which is "fixed" here."""
+    own = dict(options)
+    if own.get("prior") == "constant":
+        own["prior"] = "fixed"
+    return own
 
 
 def reference_keys(state: dict[str, Tensor], module: BayesianAttention) -> dict[str, Tensor]:

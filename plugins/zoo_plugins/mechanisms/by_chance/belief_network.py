@@ -25,25 +25,18 @@ Their code lets masked tokens take part in h and S; here they take none.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt, Share, check_divisible, refuse
 from zoo.sdk.attend import check_mask, masked_softmax
 from zoo.sdk.chance import masked_mean, uniform, weibull_gamma_kl
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    check_share,
-    refuse,
-)
 from zoo.sdk.take_part import take_part
-from zoo_plugins.mechanisms.self_attention.heads import split_heads
+from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 NAME = "belief_network"
 
@@ -59,6 +52,16 @@ class Layer(NamedTuple):
     kl: Tensor
 
 
+class Rule(NamedTuple):
+    """The numbers of the equations that all layers share."""
+
+    beta: float
+    prior_gamma: float
+    k_offset: float
+    eps: float
+    official: bool
+
+
 class BeliefNetwork(nn.Module):
     """(B, N, C) -> the same shape.
 
@@ -66,53 +69,48 @@ class BeliefNetwork(nn.Module):
     a (growing) multiple of it to the loss.
 
     Args:
-        dim: C. num_heads: 8, or fewer if that does not divide C.
-        num_tokens: the most tokens, 100. num_layers: 1.
-        beta: rate of the Gamma prior, 1. prior_gamma: g, 1. k_offset: 0.05.
+        dim: C.
+        num_heads: by default 8, or the greatest smaller number that divides C.
+        num_tokens: the most tokens, 100.
+        num_layers: 1.
+        beta: rate of the Gamma prior, 1.
+        prior_gamma: g, 1.
         noise_low, noise_high: the range of u, 0.1 to 0.9.
-        sampling: draw in training. eps: in the logarithms, 1e-20. variant: see above.
+        k_offset: 0.05.
+        sampling: draw in training, True.
+        eps: in the logarithms, 1e-20.
+        variant: `"official"` or `"paper"`, see above.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        num_heads: int | None = None,
-        num_tokens: int = 100,
-        num_layers: int = 1,
-        beta: float = 1.0,
-        prior_gamma: float = 1.0,
-        noise_low: float = 0.1,
-        noise_high: float = 0.9,
-        k_offset: float = 0.05,
+        num_heads: PositiveInt | None = None,
+        num_tokens: PositiveInt = 100,
+        num_layers: PositiveInt = 1,
+        beta: PositiveFloat = 1.0,
+        prior_gamma: PositiveFloat = 1.0,
+        noise_low: Share = 0.1,
+        noise_high: Share = 0.9,
+        k_offset: Share = 0.05,
         sampling: bool = True,
-        eps: float = 1e-20,
-        variant: str = "official",
+        eps: PositiveFloat = 1e-20,
+        variant: Literal["official", "paper"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.num_heads, _ = split_heads(
-            NAME, self.dim, num_heads=num_heads, head_dim=None, default=8
-        )
-        self.num_tokens = check_int(NAME, "num_tokens", num_tokens)
-        self.noise_low = check_share(NAME, "noise_low", noise_low)
-        self.noise_high = check_share(NAME, "noise_high", noise_high)
-        if not self.noise_low < self.noise_high:
+        if not noise_low < noise_high:
             refuse(NAME, f"noise_low={noise_low} is not below noise_high={noise_high}")
-        self.sampling = check_bool(NAME, "sampling", sampling)
-        options: dict[str, Any] = {
-            "beta": check_number(NAME, "beta", beta),
-            "prior_gamma": check_number(NAME, "prior_gamma", prior_gamma),
-            "k_offset": check_share(NAME, "k_offset", k_offset),
-            "eps": check_number(NAME, "eps", eps),
-            "official": check_choice(NAME, "variant", variant, ("official", "paper")) == "official",
-        }
+        self.dim, self.num_tokens, self.sampling = dim, num_tokens, sampling
+        self.noise_low, self.noise_high = noise_low, noise_high
+        heads = self.num_heads = largest_divisor(dim, 8) if num_heads is None else num_heads
+        check_divisible(NAME, "dim", dim, "num_heads", heads)
+        rule = Rule(beta, prior_gamma, k_offset, eps, variant == "official")
         dd: Any = {"device": device, "dtype": dtype}
         self.layers = nn.ModuleList(
-            BeliefLayer(self.dim, self.num_heads, self.num_tokens, options, dd)
-            for _ in range(check_int(NAME, "num_layers", num_layers))
+            BeliefLayer(dim, heads, num_tokens, rule, dd) for _ in range(num_layers)
         )
         self.kl: Tensor | None = None
 
@@ -174,16 +172,10 @@ class BeliefNetwork(nn.Module):
 class BeliefLayer(nn.Module):
     """One layer; parameter names are the authors'."""
 
-    def __init__(
-        self, dim: int, heads: int, tokens: int, options: dict[str, Any], dd: dict[str, Any]
-    ) -> None:
+    def __init__(self, dim: int, heads: int, tokens: int, rule: Rule, dd: dict[str, Any]) -> None:
         super().__init__()
         self.heads = heads
-        self.beta: float = options["beta"]
-        self.prior_gamma: float = options["prior_gamma"]
-        self.k_offset: float = options["k_offset"]
-        self.eps: float = options["eps"]
-        self.official: bool = options["official"]
+        self.beta, self.prior_gamma, self.k_offset, self.eps, self.official = rule
         for name in ("v", "k", "k2", "q", "q2"):
             setattr(self, f"linear_{name}", nn.Linear(dim, dim, **dd))
         self.linear_merge = nn.Linear(dim, dim, **dd)

@@ -23,22 +23,15 @@ Its grid is wrong on maps that are not square; ours is right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import require_size, size_pair
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    refuse,
-)
+from zoo.sdk import PositiveFloat, PositiveInt, Size, refuse
+from zoo.sdk.map_size import as_pair, require_size
 from zoo.sdk.precision import widened
 
 NAME = "gaussian"
@@ -58,53 +51,48 @@ class Gaussian(nn.Module):
     """(B, C, H, W) -> (B, F, H, W): features under a Gaussian.
 
     Args:
-        channels: C. feature_dim: F, by default C.
-        feat_size: (H, W) of the map; or height and width.
-        num_clusters: of the head; None for no head.
-        lamda: width of the Gaussian, 0.05. eps: 1e-5.
-        correlated, theta (`"paper"` or `"code"`): see above.
+        channels: C.
+        feat_size: (H, W) of the map, or one number for both.
+        feature_dim: F, by default C.
+        num_clusters: of the head; by default there is no head.
+        lamda: width of the Gaussian, 0.05.
+        correlated: the full covariance, see above; False.
         num_maps: Gaussians that are summed, 1.
-        act_layer: not used (timm's builders hand one to every attention).
+        theta: `"paper"`, or `"code"` as the authors' code reads it, see above.
+        eps: 1e-5.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        feat_size: Sequence[int] | int | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        feature_dim: int | None = None,
-        num_clusters: int | None = None,
-        lamda: float = 0.05,
+        feat_size: Size,
+        feature_dim: PositiveInt | None = None,
+        num_clusters: PositiveInt | None = None,
+        lamda: PositiveFloat = 0.05,
         correlated: bool = False,
-        num_maps: int = 1,
-        theta: str = "paper",
-        eps: float = 1e-5,
-        act_layer: Any = None,
+        num_maps: PositiveInt = 1,
+        theta: Literal["paper", "code"] = "paper",
+        eps: PositiveFloat = 1e-5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
         features = channels if feature_dim is None else feature_dim
-        features = check_int(NAME, "feature_dim", features)
-        self.size = _size(feat_size, height, width)
-        self.lamda, self.eps = check_number(NAME, "lamda", lamda), check_number(NAME, "eps", eps)
-        self.paper = check_choice(NAME, "theta", theta, ("paper", "code")) == "paper"
-        self.correlated = check_bool(NAME, "correlated", correlated)
+        self.size = as_pair(feat_size)
+        self.lamda, self.eps, self.correlated = lamda, eps, correlated
+        self.paper = theta == "paper"
         dd: Any = {"device": device, "dtype": dtype}
         self.feature_conv = ConvNorm(channels, features, dd)
         self.att_conv = ConvNorm(channels, features, dd)
         flat = features * self.size[0] * self.size[1]
-        maps = range(check_int(NAME, "num_maps", num_maps))
+        maps = range(num_maps)
         self.theta = nn.ModuleList(nn.Linear(flat, 4 if correlated else 3, **dd) for _ in maps)
         self.ro = nn.ModuleList(nn.Linear(flat, 1, **dd) for _ in (maps if correlated else ()))
         self.classifier_att = self.classifier_ori = None
         if num_clusters is not None:
-            clusters = check_int(NAME, "num_clusters", num_clusters)
-            self.classifier_att = Classifier(features, clusters, dd)
-            self.classifier_ori = Classifier(features, clusters, dd)
+            self.classifier_att = Classifier(features, num_clusters, dd)
+            self.classifier_ori = Classifier(features, num_clusters, dd)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.feature_conv(x) * self.attention(x)
@@ -172,18 +160,21 @@ class Classifier(nn.Module):
         return self.fc2(F.relu(self.fc1(x))).softmax(1)
 
 
-def _size(feat_size: Any, height: int | None, width: int | None) -> tuple[int, int]:
-    given = None if feat_size is None else size_pair(NAME, "feat_size", feat_size)
-    if (height is None) != (width is None):
-        refuse(NAME, f"height={height!r} without width={width!r}", "height=14, width=14")
-    other = None
-    if height is not None and width is not None:
-        other = check_int(NAME, "height", height), check_int(NAME, "width", width)
-    claims = {"feat_size": given and (given, given), "height, width": other and (other, other)}
-    size = agree(NAME, **claims)
-    if size is None:
-        refuse(NAME, "the size of the map is not given", "feat_size=(14, 14)")
-    return size
+def read_size(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' height and width are feat_size."""
+    own = dict(options)
+    height, width = own.pop("height", None), own.pop("width", None)
+    if height is None and width is None:
+        return own
+    if height is None or width is None:
+        refuse(NAME, f"height={height!r} without width={width!r}", "feat_size=(14, 14)")
+    if own.get("feat_size") is None:
+        return {**own, "feat_size": (height, width)}
+    given = own["feat_size"]
+    if (height, width) != (tuple(given) if isinstance(given, list | tuple) else (given, given)):
+        what = f"feat_size={given!r} and height={height!r}, width={width!r} contradict each other"
+        refuse(NAME, what, "leave height= and width= out")
+    return own
 
 
 def reference_call(module: Gaussian, x: Tensor) -> dict[str, Tensor]:

@@ -22,15 +22,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import NonNegativeFloat, PositiveFloat, PositiveInt, check_divisible
 from zoo.sdk.chance import normal
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, check_number, refuse
-from zoo_plugins.mechanisms.self_attention.heads import split_heads
+from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 NAME = "repulsive"
 
@@ -53,42 +53,33 @@ class Repulsive(nn.Module):
         optimiser.step()
 
     Args:
-        hidden: width of the projection's input. num_heads: M, 8, or fewer if that does not divide.
-        head_dim: width of a head, hidden // num_heads.
-        stepsize: step, 1. repulsive_weight: w, 1.
+        hidden: width of the projection's input.
+        num_heads: M; by default hidden / head_dim, and without that 8, or the greatest smaller
+            number that divides hidden.
+        head_dim: width of a head, by default hidden / num_heads.
+        stepsize: step, 1.
+        repulsive_weight: w, 1.
         split: `"heads"` or `"comb"`, see above.
-        method: `"svgd"` or `"spos"`. beta: of spos, 1.
-        device, dtype: not used: the result is where the gradient is.
+        method: `"svgd"` or `"spos"`.
+        beta: of spos, 1.
     """
 
     def __init__(
         self,
-        hidden: int,
+        hidden: PositiveInt,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        stepsize: float = 1.0,
-        repulsive_weight: float = 1.0,
-        split: str = "heads",
-        method: str = "svgd",
-        beta: float = 1.0,
-        device: Any = None,
-        dtype: Any = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        stepsize: PositiveFloat = 1.0,
+        repulsive_weight: NonNegativeFloat = 1.0,
+        split: Literal["heads", "comb"] = "heads",
+        method: Literal["svgd", "spos"] = "svgd",
+        beta: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
-        self.hidden = check_int(NAME, "hidden", hidden)
-        if num_heads is not None and head_dim is not None:
-            self.num_heads = check_int(NAME, "num_heads", num_heads)
-            self.head_dim = check_int(NAME, "head_dim", head_dim)
-        else:
-            self.num_heads, self.head_dim = split_heads(
-                NAME, self.hidden, num_heads=num_heads, head_dim=head_dim, default=8
-            )
-        self.stepsize = check_number(NAME, "stepsize", stepsize)
-        self.repulsive_weight = _weight(repulsive_weight)
-        self.split = check_choice(NAME, "split", split, ("heads", "comb"))
-        self.method = check_choice(NAME, "method", method, ("svgd", "spos"))
-        self.beta = check_number(NAME, "beta", beta)
+        self.hidden, self.split, self.method = hidden, split, method
+        self.num_heads, self.head_dim = _heads(hidden, num_heads, head_dim)
+        self.stepsize, self.repulsive_weight, self.beta = stepsize, repulsive_weight, beta
 
     def forward(
         self,
@@ -175,15 +166,21 @@ def _rbf(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return kernel, repulsion, square.sqrt().reshape(1)
 
 
-def _weight(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        refuse(NAME, f"repulsive_weight={value!r} is not a number of at least 0")
-    return float(value)
+def _heads(hidden: int, count: int | None, width: int | None) -> tuple[int, int]:
+    """How many heads there are, and how wide each is."""
+    if count is not None and width is not None:
+        return count, width
+    if width is not None:
+        check_divisible(NAME, "hidden", hidden, "head_dim", width)
+        return hidden // width, width
+    count = largest_divisor(hidden, 8) if count is None else count
+    check_divisible(NAME, "hidden", hidden, "num_heads", count)
+    return count, hidden // count
 
 
 def example(
     channels: int, batch: int, generator: torch.Generator
-) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
+) -> tuple[dict[str, object], tuple[Tensor, ...]]:
     """A weight and its gradient: there is no batch."""
     weight, gradient = torch.randn(2, channels, channels, generator=generator).unbind()
     return {}, (weight, gradient)

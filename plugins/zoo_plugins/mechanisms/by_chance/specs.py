@@ -14,7 +14,7 @@ ATTENTIONS = (
         contract="tokens",
         masked=True,
         insertion=Insertion(role="none", quadratic=True),
-        options=OptionNames(channels=("dim",)),
+        options=OptionNames(channels=("dim",), read=f"{PACKAGE}.bayesian_attention:read_prior"),
         provenance=Provenance(
             paper=papers.BAYESIAN_ATTENTION,
             license="MIT",
@@ -64,7 +64,7 @@ ATTENTIONS = (
         family="by_chance",
         contract="gradient",
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("hidden",)),
+        options=OptionNames(channels=("hidden",), ignored=("device", "dtype")),
         provenance=Provenance(
             paper=papers.REPULSIVE,
             license="Apache-2.0",
@@ -86,7 +86,7 @@ ATTENTIONS = (
         contract="context",
         masked=True,
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("dim", "query_dim")),
+        options=OptionNames(channels=("dim", "query_dim"), read=f"{PACKAGE}.variational:read_mode"),
         provenance=Provenance(
             paper=papers.VARIATIONAL,
             license="MIT",
@@ -123,6 +123,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.gaussian:Gaussian",
         family="by_chance",
         insertion=Insertion(needs_size=True, quadratic=True),
+        options=OptionNames(ignored=("act_layer",), read=f"{PACKAGE}.gaussian:read_size"),
         provenance=Provenance(
             paper=papers.GAUSSIAN,
             license="none stated",
@@ -150,7 +151,7 @@ ATTENTIONS = (
         contract="set",
         masked=True,
         insertion=Insertion(role="none"),
-        options=OptionNames(channels=("dim", "state_dim")),
+        options=OptionNames(channels=("dim", "state_dim"), ignored=("num_tokens",)),
         provenance=Provenance(
             paper=papers.UNCERTAINTY_AWARE,
             license="none stated",

@@ -18,16 +18,16 @@ decay and dropout for it. Their UA+ (a variance of the output) is not covered.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask, masked_softmax
 from zoo.sdk.chance import normal
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, refuse
 
 NAME = "uncertainty_aware"
 
@@ -50,37 +50,36 @@ class UncertaintyAware(nn.Module):
     """(B, N, C) -> (context (B, 1, C), logits (B, num_classes)).
 
     Args:
-        dim: C. state_dim: width of the states, by default C.
-        num_tokens: the most steps; None for any number.
-        alpha_dim: of alpha, 1, or C. beta_dim: of beta, C, or 1.
+        dim: C.
+        state_dim: width of the states, by default C.
+        alpha_dim: width of alpha, 1 or C; 1 by default.
+        beta_dim: width of beta, 1 or C; C by default.
         sigma: what makes the spread positive, `"softplus"` or `"exp"`.
         num_classes: of the logits, 1.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        state_dim: int | None = None,
-        num_tokens: int | None = None,
-        alpha_dim: int = 1,
-        beta_dim: int | None = None,
-        sigma: str = "softplus",
-        num_classes: int = 1,
+        state_dim: PositiveInt | None = None,
+        alpha_dim: PositiveInt = 1,
+        beta_dim: PositiveInt | None = None,
+        sigma: Literal["softplus", "exp"] = "softplus",
+        num_classes: PositiveInt = 1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.state_dim = check_int(NAME, "state_dim", self.dim if state_dim is None else state_dim)
-        self.num_tokens = None if num_tokens is None else check_int(NAME, "num_tokens", num_tokens)
-        sizes = {"alpha": alpha_dim, "beta": self.dim if beta_dim is None else beta_dim}
-        for name, size in sizes.items():
-            check_choice(NAME, f"{name}_dim", size, (1, self.dim))
+        self.dim, self.state_dim = dim, dim if state_dim is None else state_dim
+        beta_dim = dim if beta_dim is None else beta_dim
+        for name, width in (("alpha_dim", alpha_dim), ("beta_dim", beta_dim)):
+            if width not in (1, dim):
+                refuse(NAME, f"{name}={width} is neither 1 nor dim={dim}", f"{name}={dim}")
         dd: Any = {"device": device, "dtype": dtype}
-        self.alpha = GaussianLayer(self.state_dim, sizes["alpha"], sigma, dd)
-        self.beta = GaussianLayer(self.state_dim, sizes["beta"], sigma, dd)
-        self.out = nn.Linear(self.dim, check_int(NAME, "num_classes", num_classes), **dd)
+        self.alpha = GaussianLayer(self.state_dim, alpha_dim, sigma, dd)
+        self.beta = GaussianLayer(self.state_dim, beta_dim, sigma, dd)
+        self.out = nn.Linear(dim, num_classes, **dd)
 
     def forward(
         self,
@@ -118,8 +117,6 @@ class UncertaintyAware(nn.Module):
         """
         check_shape(NAME, "x", x, ("B", "N", self.dim))
         check_mask(NAME, mask, x)
-        if self.num_tokens is not None and x.shape[1] > self.num_tokens:
-            refuse(NAME, f"{x.shape[1]} steps, but num_tokens={self.num_tokens}")
         states = [x if s is None else s for s in (alpha_states, beta_states)]
         for name, state in zip(("alpha_states", "beta_states"), states, strict=True):
             check_shape(NAME, name, state, (*x.shape[:2], self.state_dim))
@@ -140,7 +137,7 @@ class GaussianLayer(nn.Module):
         super().__init__()
         self.mu = nn.Linear(inputs, outputs, **dd)
         self.sigma = nn.Linear(inputs, outputs, **dd)
-        self.positive = check_choice(NAME, "sigma", sigma, ("softplus", "exp"))
+        self.positive = sigma
 
     def forward(
         self, states: Tensor, noise: Tensor | None, generator: torch.Generator | None

@@ -11,9 +11,9 @@ inference network's posterior q:
 
 and the outputs h(c) are those of
 
-    enum (or exact):  every position, c = m_s                                (S, B, ...)
-    sample, wsram:    K draws of z from q, c = m_z, with log q(z), log p(z)  (K, B, ...)
-    gumbel:           K relaxed draws z = softmax((log q + G) / temperature), c = sum_s z_s m_s
+    enum:    every position, c = m_s                                         (S, B, ...)
+    sample:  K draws of z from q, c = m_z, with log q(z) and log p(z)        (K, B, ...)
+    gumbel:  K relaxed draws z = softmax((log q + G) / temperature), c = sum_s z_s m_s
 
 G is standard Gumbel noise. Without inference scores, or with use_prior, p stands for q.
 query: (B, T, Q), or (B, Q) for one step; memory: (B, S, C). Parameter names are the authors'.
@@ -24,26 +24,21 @@ have we. Their reshape of it allows K = 1 only.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.sdk import PositiveFloat, PositiveInt, refuse
 from zoo.sdk.attend import check_mask, mask_of_lengths
 from zoo.sdk.chance import categorical_kl, gumbel, uniform
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    refuse,
-)
 
 NAME = "variational"
-MODES = ("enum", "exact", "sample", "gumbel", "wsram")
+MODES = {"exact": "enum", "wsram": "sample"}  # names of the authors' code for one computation
 TINY = 1e-20
 
 
@@ -66,7 +61,7 @@ class Alignment(NamedTuple):
 
     @property
     def log_p_over_q(self) -> Tensor | None:
-        """log p(z) - log q(z), (K, B, T): what `wsram` weighs a draw from q by."""
+        """log p(z) - log q(z), (K, B, T): what the authors' `wsram` weighs a draw from q by."""
         if self.log_prob is None or self.log_prior is None:
             return None
         return self.log_prior - self.log_prob
@@ -75,51 +70,49 @@ class Alignment(NamedTuple):
 class Variational(nn.Module):
     """(query, memory, mask) -> h (B, T, Q).
 
-    Forward gives h of the expected context; in training with `sample`, `wsram` or `gumbel`, the
-    mean of h over the draws. `attend` gives every draw, and what a training objective needs.
+    Forward gives h of the expected context; in training with `sample` or `gumbel`, the mean of h
+    over the draws. `attend` gives every draw, and what a training objective needs.
 
     Args:
-        dim: C. query_dim: Q, by default C. attention_dim: width of the mlp score, by default Q.
+        dim: C.
+        query_dim: Q, by default C.
+        attention_dim: width of the mlp score, by default Q.
         score: `"mlp"`, `"general"` or `"dot"` (Q = C).
-        mode: see above. num_samples: K. temperature: of gumbel, 1.
-        use_prior: draw from p even where q is given.
+        mode: `"enum"`, `"sample"` or `"gumbel"`, see above.
+        num_samples: K, 1.
+        temperature: of gumbel, 1.
+        use_prior: draw from p even where q is given; False.
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        query_dim: int | None = None,
-        attention_dim: int | None = None,
-        score: str = "mlp",
-        mode: str = "enum",
-        num_samples: int = 1,
-        temperature: float = 1.0,
+        query_dim: PositiveInt | None = None,
+        attention_dim: PositiveInt | None = None,
+        score: Literal["mlp", "general", "dot"] = "mlp",
+        mode: Literal["enum", "sample", "gumbel"] = "enum",
+        num_samples: PositiveInt = 1,
+        temperature: PositiveFloat = 1.0,
         use_prior: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.query_dim = check_int(NAME, "query_dim", self.dim if query_dim is None else query_dim)
-        width = self.query_dim if attention_dim is None else attention_dim
-        width = check_int(NAME, "attention_dim", width)
-        self.score = check_choice(NAME, "score", score, ("mlp", "general", "dot"))
-        self.mode = check_choice(NAME, "mode", mode, MODES)
-        self.num_samples = check_int(NAME, "num_samples", num_samples)
-        self.temperature = check_number(NAME, "temperature", temperature)
-        self.use_prior = check_bool(NAME, "use_prior", use_prior)
+        query_dim = dim if query_dim is None else query_dim
+        self.dim, self.query_dim, self.score, self.mode = dim, query_dim, score, mode
+        self.num_samples, self.temperature, self.use_prior = num_samples, temperature, use_prior
         dd: Any = {"device": device, "dtype": dtype}
         if score == "mlp":
-            self.linear_context = nn.Linear(self.dim, width, bias=False, **dd)
-            self.linear_query = nn.Linear(self.query_dim, width, bias=False, **dd)
+            width = query_dim if attention_dim is None else attention_dim
+            self.linear_context = nn.Linear(dim, width, bias=False, **dd)
+            self.linear_query = nn.Linear(query_dim, width, bias=False, **dd)
             self.v = nn.Linear(width, 1, bias=False, **dd)
         elif score == "general":
-            self.linear_in = nn.Linear(self.query_dim, self.dim, bias=False, **dd)
-        elif self.query_dim != self.dim:
+            self.linear_in = nn.Linear(query_dim, dim, bias=False, **dd)
+        elif query_dim != dim:
             refuse(NAME, f"score='dot' with dim={dim} and query_dim={query_dim}", "score='general'")
-        inputs = self.dim + self.query_dim
-        self.linear_out = nn.Linear(inputs, self.query_dim, bias=score == "mlp", **dd)
+        self.linear_out = nn.Linear(dim + query_dim, query_dim, bias=score == "mlp", **dd)
 
     def forward(
         self,
@@ -172,7 +165,7 @@ class Variational(nn.Module):
         kl = categorical_kl(log_q, log_p)
         chosen = log_p if self.use_prior else log_q
         parts: tuple[Tensor | None, ...] = (None, None, None)
-        if self.mode in ("enum", "exact"):
+        if self.mode == "enum":
             positions = memory.transpose(0, 1).unsqueeze(2).expand(-1, -1, query.shape[1], -1)
             output = self._output(query, positions) if draw else soft[None]
         elif not draw:
@@ -244,6 +237,14 @@ class Variational(nn.Module):
             for log in (log_q, log_p)
         )
         return sample, log_prob, log_prior
+
+
+def read_mode(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' code has two modes by two names each."""
+    own = dict(options)
+    if "mode" in own:
+        own["mode"] = MODES.get(own["mode"], own["mode"])
+    return own
 
 
 def _log_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

@@ -16,15 +16,15 @@ rows that sum to zero; ours leaves out what the mask does.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt
 from zoo.sdk.attend import check_mask, mask_of_lengths, masked_softmax
 from zoo.sdk.chance import normal, normal_kl
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_choice, check_int, check_number
 from zoo.sdk.precision import wide_matmul
 
 NAME = "variational_gaussian"
@@ -45,7 +45,9 @@ class VariationalGaussian(nn.Module):
     """(query, memory, mask) -> h (B, T, out_dim).
 
     Args:
-        dim: C. query_dim: Q, by default C. out_dim: by default Q.
+        dim: C.
+        query_dim: Q, by default C.
+        out_dim: width of h, by default Q.
         temperature: of the noise, 1.
         prior: `"mean"` of the memory, or `"zero"`.
         score: `"multiplicative"` or `"additive"`, of width query_dim.
@@ -53,31 +55,29 @@ class VariationalGaussian(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        dim: PositiveInt,
         *,
-        query_dim: int | None = None,
-        out_dim: int | None = None,
-        temperature: float = 1.0,
-        prior: str = "mean",
-        score: str = "multiplicative",
+        query_dim: PositiveInt | None = None,
+        out_dim: PositiveInt | None = None,
+        temperature: PositiveFloat = 1.0,
+        prior: Literal["mean", "zero"] = "mean",
+        score: Literal["multiplicative", "additive"] = "multiplicative",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = check_int(NAME, "dim", dim)
-        self.query_dim = check_int(NAME, "query_dim", self.dim if query_dim is None else query_dim)
-        outputs = check_int(NAME, "out_dim", self.query_dim if out_dim is None else out_dim)
-        self.temperature = check_number(NAME, "temperature", temperature)
-        self.prior = check_choice(NAME, "prior", prior, ("mean", "zero"))
-        self.score = check_choice(NAME, "score", score, ("multiplicative", "additive"))
+        width = self.query_dim = dim if query_dim is None else query_dim
+        self.dim = dim
+        self.temperature, self.prior, self.score = temperature, prior, score
         dd: Any = {"device": device, "dtype": dtype}
-        self.memory_layer = nn.Linear(self.dim, self.query_dim, bias=False, **dd)
-        if self.score == "additive":
-            self.query_layer = nn.Linear(self.query_dim, self.query_dim, bias=False, **dd)
-            self.attention_v = nn.Parameter(torch.randn(self.query_dim, **dd))
-        self.c_log_sigma_intermediate = nn.Linear(self.dim, self.dim, **dd)
-        self.c_log_sigma = nn.Linear(self.dim, self.dim, **dd)
-        self.attention_layer = nn.Linear(self.query_dim + self.dim, outputs, bias=False, **dd)
+        self.memory_layer = nn.Linear(dim, width, bias=False, **dd)
+        if score == "additive":
+            self.query_layer = nn.Linear(width, width, bias=False, **dd)
+            self.attention_v = nn.Parameter(torch.randn(width, **dd))
+        self.c_log_sigma_intermediate = nn.Linear(dim, dim, **dd)
+        self.c_log_sigma = nn.Linear(dim, dim, **dd)
+        outputs = width if out_dim is None else out_dim
+        self.attention_layer = nn.Linear(width + dim, outputs, bias=False, **dd)
 
     def forward(
         self,

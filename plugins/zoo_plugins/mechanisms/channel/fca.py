@@ -29,15 +29,16 @@ from zoo.sdk import (
     Count,
     PositiveFloat,
     PositiveInt,
+    Size,
     bottleneck_width,
     check_divisible,
     pair_hidden_units_,
     refuse,
 )
+from zoo.sdk.map_size import as_pair
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.channel.fca_frequencies import Ranking, default_size, ranked
 
-Size = PositiveInt | tuple[PositiveInt, PositiveInt]
 Frequency = tuple[Count, Count]
 
 
@@ -132,7 +133,7 @@ def _size(channels: int, size: Size | Mapping[int | str, Size] | None) -> tuple[
         if str(channels) not in sizes:
             refuse("fca", f"dct_size={dict(size)!r} has no entry for channels={channels}")
         size = sizes[str(channels)]
-    return (size, size) if isinstance(size, int) else size
+    return None if size is None else as_pair(size)
 
 
 def _fitting(

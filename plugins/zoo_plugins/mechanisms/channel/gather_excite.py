@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveFloat, PositiveInt, bottleneck_width, refuse
-from zoo.sdk.map_size import require_size
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Size, bottleneck_width, refuse
+from zoo.sdk.map_size import as_pair, require_size
 
 NAME = "gather_excite"
 
@@ -46,7 +46,7 @@ class GatherExcite(nn.Module):
         *,
         variant: Literal["theta_minus", "theta", "theta_plus"] = "theta_minus",
         extent: Count = 0,
-        feat_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None,
+        feat_size: Size | None = None,
         reduction: PositiveFloat = 16,
         reduced_channels: PositiveInt | None = None,
         bias: bool | None = None,
@@ -64,7 +64,7 @@ class GatherExcite(nn.Module):
         if extent == 0:
             if feat_size is None:
                 refuse(NAME, f"variant={variant!r} needs the size of the map", "feat_size=(H, W)")
-            self.feat_size = (feat_size, feat_size) if isinstance(feat_size, int) else feat_size
+            self.feat_size = as_pair(feat_size)
         dd: Any = {"device": device, "dtype": dtype}
         plus = variant == "theta_plus"
         own_bias = bool(bias) and not plus

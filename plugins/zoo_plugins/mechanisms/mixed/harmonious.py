@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width
+from zoo.sdk import PositiveFloat, PositiveInt, Size, bottleneck_width
 from zoo.sdk.take_part import take_part
-from zoo_plugins.mechanisms.mixed.harmonious_regions import HarmoniousRegions, Scale, Size
+from zoo_plugins.mechanisms.mixed.harmonious_regions import HarmoniousRegions, Scale
 
 
 class Harmonious(nn.Module):

@@ -19,10 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveFloat, PositiveInt, zero_
+from zoo.sdk import PositiveFloat, PositiveInt, Size, zero_
 
 Scale = tuple[PositiveFloat, PositiveFloat]
-Size = PositiveInt | tuple[PositiveInt, PositiveInt]
 
 
 class HarmoniousRegions(nn.Module):

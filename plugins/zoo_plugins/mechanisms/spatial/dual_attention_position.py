@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width
 from zoo.sdk.precision import wide_matmul
-
-NAME = "dual_attention_position"
 
 
 class DualAttentionPosition(nn.Module):
@@ -24,33 +22,24 @@ class DualAttentionPosition(nn.Module):
 
     Args:
         channels: C.
-        reduction: C over the channels of q and k, 8. query_channels: these themselves.
-        bias: of the convolutions.
-        act_layer: not used (timm's builders hand one to every attention).
+        reduction: C over the channels of q and k, 8.
+        query_channels: the channels of q and k themselves, instead of C / 8.
+        bias: of the convolutions, True.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        query_channels: int | None = None,
+        reduction: PositiveFloat = 8,
+        query_channels: PositiveInt | None = None,
         bias: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 8,
-            reduction=reduction,
-            query_channels=query_channels,
-        )
+        width = bottleneck_width(channels, reduction, query_channels)
         dd: Any = {"device": device, "dtype": dtype}
-        bias = check_bool(NAME, "bias", bias)
         self.query = nn.Conv2d(channels, width, 1, bias=bias, **dd)
         self.key = nn.Conv2d(channels, width, 1, bias=bias, **dd)
         self.value = nn.Conv2d(channels, channels, 1, bias=bias, **dd)

@@ -22,10 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_int, refuse
-
-NAME = "multi_context"
+from zoo.sdk import Count, OddInt, PositiveInt, zero_
 
 
 class MultiContext(nn.Module):
@@ -34,36 +31,29 @@ class MultiContext(nn.Module):
     Args:
         channels: C.
         kernel_size: k, odd, 3.
-        iters: n, 3.
-        num_parts: P, 0.
+        iters: n, the number of mean-field steps, 3.
+        num_parts: P, 0 (the holistic attention alone).
         bias: of all convolutions, True.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        kernel_size: int = 3,
-        iters: int = 3,
-        num_parts: int = 0,
+        kernel_size: OddInt = 3,
+        iters: PositiveInt = 3,
+        num_parts: Count = 0,
         bias: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        size, iters = check_int(NAME, "kernel_size", kernel_size), check_int(NAME, "iters", iters)
-        if size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        parts = check_int(NAME, "num_parts", num_parts, minimum=0)
-        dd: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
-        self.holistic = MeanField(channels, 1, size, iters, dd)
+        dd: Any = {"bias": bias, "device": device, "dtype": dtype}
+        self.holistic = MeanField(channels, 1, kernel_size, iters, dd)
         self.parts = self.heads = None
-        if parts:
-            self.parts = MeanField(channels, parts, size, iters, dd)
-            self.heads = nn.Conv2d(channels, parts, 1, **dd)
+        if num_parts:
+            self.parts = MeanField(channels, num_parts, kernel_size, iters, dd)
+            self.heads = nn.Conv2d(channels, num_parts, 1, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.holistic(x)

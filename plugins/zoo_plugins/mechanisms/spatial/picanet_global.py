@@ -13,16 +13,16 @@ not part of this. Their LSTM has one bias a gate; PyTorch's second stays near th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import WeightsMismatchError
+from zoo.sdk import PositiveInt, Size, refuse
 from zoo.sdk.lstm import scan
-from zoo.sdk.map_size import Size, require_size, size_pair
-from zoo.sdk.options import agree, check_bool, check_int, refuse
+from zoo.sdk.map_size import as_pair, require_size
 
 NAME = "picanet_global"
 POINTS, SPACING = 10, 3  # the authors'
@@ -34,46 +34,39 @@ class PicanetGlobal(nn.Module):
 
     Args:
         channels: C.
-        feat_size, input_size: (H, W) of the map; by either name.
-        kernel_size: k, points of the grid along an axis, one number or two; by default what is
-            nearest to 10.
-        dilation: d, their spacing, one number or two. Without feat_size they say the size.
+        feat_size: (H, W) of the map, or one number for both; by default what the grid covers.
+        kernel_size: k, the points of the grid along each axis, one number or two; by default the
+            number that fits the map and is nearest to 10.
+        dilation: d, the spacing of these points, one number or two; by default what fits the map,
+            and 3 if no map is given.
         hidden_channels: of each LSTM and direction, 256.
         batch_norm: norm before the softmax, True.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        feat_size: Sequence[int] | None = None,
-        input_size: Sequence[int] | None = None,
-        kernel_size: int | Sequence[int] | None = None,
-        dilation: int | Sequence[int] | None = None,
-        hidden_channels: int = 256,
+        feat_size: Size | None = None,
+        kernel_size: Size | None = None,
+        dilation: Size | None = None,
+        hidden_channels: PositiveInt = 256,
         batch_norm: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        hidden = check_int(NAME, "hidden_channels", hidden_channels)
-        claims = {"feat_size": feat_size, "input_size": input_size}
-        sizes = {k: None if v is None else size_pair(NAME, k, v) for k, v in claims.items()}
-        size = agree(NAME, **{k: v and (v, v) for k, v in sizes.items()})
-        rows, columns = _grids(size, kernel_size, dilation)
+        sides = zip(_two(feat_size), _two(kernel_size), _two(dilation), strict=True)
+        rows, columns = (_grid(*side) for side in sides)
         self.spacing = (rows[1], columns[1])
         self.feat_size = (_length(*rows), _length(*columns))
         points = rows[0] * columns[0]
         dd: Any = {"device": device, "dtype": dtype}
         lstm: Any = {"batch_first": True, "bidirectional": True, **dd}
-        self.vertical = nn.LSTM(channels, hidden, **lstm)
-        self.horizontal = nn.LSTM(2 * hidden, hidden, **lstm)
-        self.weigh = nn.Conv2d(2 * hidden, points, 1, **dd)
-        norm = check_bool(NAME, "batch_norm", batch_norm)
-        self.bn = nn.BatchNorm2d(points, **dd) if norm else nn.Identity()
+        self.vertical = nn.LSTM(channels, hidden_channels, **lstm)
+        self.horizontal = nn.LSTM(2 * hidden_channels, hidden_channels, **lstm)
+        self.weigh = nn.Conv2d(2 * hidden_channels, points, 1, **dd)
+        self.bn = nn.BatchNorm2d(points, **dd) if batch_norm else nn.Identity()
         _open_forget_gates(self.vertical, self.horizontal)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,16 +128,13 @@ def _open_forget_gates(*lstms: nn.LSTM) -> None:
                 parameter[lstm.hidden_size : 2 * lstm.hidden_size].fill_(1.0)
 
 
-def _grids(size: Size | None, kernel_size: Any, dilation: Any) -> list[Size]:
-    """(points, spacing) of the rows and of the columns."""
-    kernels = (None, None) if kernel_size is None else size_pair(NAME, "kernel_size", kernel_size)
-    spacings = (None, None) if dilation is None else size_pair(NAME, "dilation", dilation)
-    lengths = (None, None) if size is None else size
-    return [_grid(*axis) for axis in zip(lengths, kernels, spacings, strict=True)]
+def _two(size: Size | None) -> tuple[int | None, int | None]:
+    """What an option says of the rows and of the columns; None where it is not given."""
+    return (None, None) if size is None else as_pair(size)
 
 
-def _grid(length: int | None, points: int | None, spacing: int | None) -> Size:
-    """The grid of one axis, from what is known of it."""
+def _grid(length: int | None, points: int | None, spacing: int | None) -> tuple[int, int]:
+    """(points, spacing) of the grid along one axis, from what is known of it."""
     if length is None:
         return points or POINTS, spacing or SPACING
     if length == 1 and points in (None, 1):

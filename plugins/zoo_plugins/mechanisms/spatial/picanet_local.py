@@ -10,16 +10,17 @@ network x and y are joined and fused by a convolution that is not part of this.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import agree, check_bool, check_int, refuse
+from zoo.sdk import OddInt, PositiveInt, refuse
 from zoo_plugins.mechanisms.spatial.neighbourhood import weighted_sum
 
-NAME = "picanet_local"
+KERNEL_SIZE, DILATION = 7, 2  # the authors'
 
 
 class PicanetLocal(nn.Module):
@@ -27,42 +28,31 @@ class PicanetLocal(nn.Module):
 
     Args:
         channels: C.
-        hidden_channels: 128.
-        kernel_size: k, odd, 7. dilation: d, 2. padding: must be d (k - 1) / 2, if given.
+        hidden_channels: of the first convolution, 128.
+        kernel_size: k, odd, 7.
+        dilation: d, 2.
         batch_norm: norm before the softmax, True.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        hidden_channels: int = 128,
-        kernel_size: int = 7,
-        dilation: int = 2,
-        padding: int | None = None,
+        hidden_channels: PositiveInt = 128,
+        kernel_size: OddInt = KERNEL_SIZE,
+        dilation: PositiveInt = DILATION,
         batch_norm: bool = True,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        hidden = check_int(NAME, "hidden_channels", hidden_channels)
-        self.kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        self.dilation = check_int(NAME, "dilation", dilation)
-        if self.kernel_size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        same = self.dilation * (self.kernel_size // 2)
-        agree(NAME, kernel_size=(kernel_size, same), padding=padding)
-        weights = self.kernel_size**2
+        self.kernel_size, self.dilation = kernel_size, dilation
+        weights = kernel_size**2
         dd: Any = {"device": device, "dtype": dtype}
-        self.conv = nn.Conv2d(
-            channels, hidden, self.kernel_size, padding=same, dilation=self.dilation, **dd
-        )
-        self.weigh = nn.Conv2d(hidden, weights, 1, **dd)
-        norm = check_bool(NAME, "batch_norm", batch_norm)
-        self.bn = nn.BatchNorm2d(weights, **dd) if norm else nn.Identity()
+        around: Any = {"padding": dilation * (kernel_size // 2), "dilation": dilation}
+        self.conv = nn.Conv2d(channels, hidden_channels, kernel_size, **around, **dd)
+        self.weigh = nn.Conv2d(hidden_channels, weights, 1, **dd)
+        self.bn = nn.BatchNorm2d(weights, **dd) if batch_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return weighted_sum(x, self.attention(x), self.kernel_size, self.dilation)
@@ -70,6 +60,17 @@ class PicanetLocal(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """The weights of the neighbours, (B, k * k, H, W)."""
         return torch.softmax(self.bn(self.weigh(F.relu(self.conv(x)))), 1)
+
+
+def read_padding(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors state the padding; it must be d (k - 1) / 2, which keeps the size of the map."""
+    own = dict(options)
+    padding = own.pop("padding", None)
+    size, dilation = own.get("kernel_size", KERNEL_SIZE), own.get("dilation", DILATION)
+    if padding is not None and 2 * padding != dilation * (size - 1):
+        what = f"padding={padding!r} does not keep the size of the map"
+        refuse("picanet_local", what, "leave padding= out")
+    return own
 
 
 def reference_call(module: PicanetLocal, x: Tensor) -> tuple[Tensor, Tensor]:

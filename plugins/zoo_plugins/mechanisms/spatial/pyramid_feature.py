@@ -22,18 +22,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, bottleneck_width
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, check_number, refuse
 
 NAME = "pyramid_feature"
 VGG16 = (64, 128, 256, 512, 512)
-OUTPUTS = ("logits", "sigmoid")
+Widths: TypeAlias = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
 class PyramidFeature(nn.Module):
@@ -41,64 +41,51 @@ class PyramidFeature(nn.Module):
 
     Args:
         channels: of the high and the low features, 64.
-        in_channels: C_1 ... C_5, VGG-16's.
+        in_channels: C_1 ... C_5, by default VGG-16's.
         cpfe_channels: of each convolution of the CPFE, 32.
         dilations: of its 3 x 3 convolutions, (3, 5, 7).
-        reduction: of W1, 4. kernel_size: k, odd, 9.
+        reduction: of W1, 4.
+        kernel_size: k, odd, 9.
         high_kernel_size: of the convolution after the channel-wise attention, odd, 1.
-        bn_eps: 1e-3. bn_batch_statistics: False.
-        output: `logits` or `sigmoid`.
+        bn_eps: of the batch norms, 1e-3.
+        bn_batch_statistics: normalise by the batch's own statistics in eval too; False.
+        output: `logits`, or `sigmoid` of them.
     """
 
     def __init__(
         self,
         channels: int = 64,
         *,
-        in_channels: Sequence[int] = VGG16,
-        cpfe_channels: int = 32,
-        dilations: Sequence[int] = (3, 5, 7),
-        reduction: int = 4,
-        kernel_size: int = 9,
-        high_kernel_size: int = 1,
-        bn_eps: float = 1e-3,
+        in_channels: Widths = VGG16,
+        cpfe_channels: PositiveInt = 32,
+        dilations: Sequence[PositiveInt] = (3, 5, 7),
+        reduction: PositiveFloat = 4,
+        kernel_size: OddInt = 9,
+        high_kernel_size: OddInt = 1,
+        bn_eps: PositiveFloat = 1e-3,
         bn_batch_statistics: bool = False,
-        output: str = "logits",
+        output: Literal["logits", "sigmoid"] = "logits",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        self.in_channels = tuple(check_int(NAME, "in_channels", c) for c in in_channels)
-        if len(self.in_channels) != len(VGG16):
-            refuse(NAME, f"in_channels={in_channels!r} are not five numbers")
-        self.dilations = tuple(check_int(NAME, "dilations", d) for d in dilations)
-        self.output = check_choice(NAME, "output", output, OUTPUTS)
-        build = Layers(
-            eps=check_number(NAME, "bn_eps", bn_eps),
-            batch_statistics=check_bool(NAME, "bn_batch_statistics", bn_batch_statistics),
-            dd={"device": device, "dtype": dtype},
-        )
-        width = check_int(NAME, "cpfe_channels", cpfe_channels)
+        self.in_channels, self.output = in_channels, output
+        build = Layers(bn_eps, bn_batch_statistics, {"device": device, "dtype": dtype})
         self.cpfe = nn.ModuleList(
-            ContextExtraction(c, width, self.dilations, build) for c in self.in_channels[2:]
+            ContextExtraction(c, cpfe_channels, dilations, build) for c in in_channels[2:]
         )
-        joined = 3 * width * (1 + len(self.dilations))
-        hidden = joined // check_int(NAME, "reduction", reduction)
-        if hidden < 1:
-            refuse(NAME, f"reduction={reduction} leaves no hidden channel of {joined}")
+        joined = 3 * cpfe_channels * (1 + len(dilations))
+        hidden = bottleneck_width(joined, reduction)
         self.fc1 = nn.Linear(joined, hidden, **build.dd)
         self.fc2 = nn.Linear(hidden, joined, **build.dd)
-        self.high = build(joined, channels, _odd("high_kernel_size", high_kernel_size))
-        k = _odd("kernel_size", kernel_size)
+        self.high = build(joined, channels, high_kernel_size)
+        half, k = max(1, channels // 2), kernel_size
         self.spatial = nn.ModuleList(
-            nn.Sequential(
-                *build(channels, max(1, channels // 2), first),
-                *build(max(1, channels // 2), 1, last),
-            )
+            nn.Sequential(*build(channels, half, first), *build(half, 1, last))
             for first, last in (((1, k), (k, 1)), ((k, 1), (1, k)))
         )
-        self.low1 = build(self.in_channels[0], channels, 3)
-        self.low2 = build(self.in_channels[1], channels, 3)
+        self.low1 = build(in_channels[0], channels, 3)
+        self.low2 = build(in_channels[1], channels, 3)
         self.low = build(2 * channels, channels, 3)
         self.fuse = nn.Conv2d(2 * channels, 1, 3, padding=1, **build.dd)
 
@@ -172,12 +159,6 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[2:] == like.shape[2:]:
         return x
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
-
-
-def _odd(name: str, value: int) -> int:
-    if check_int(NAME, name, value) % 2 == 0:
-        refuse(NAME, f"{name}={value} is not odd")
-    return int(value)
 
 
 KEYS = (  # of the PyTorch port

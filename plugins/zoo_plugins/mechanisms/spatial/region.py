@@ -19,6 +19,7 @@ through A, where the authors' CUDA code has them wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import NonNegativeFloat, OddInt, PositiveInt, Share, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_int, check_number, check_share, refuse
 from zoo_plugins.mechanisms.spatial.region_construction import (
     region_attention,
     region_map,
@@ -35,58 +36,48 @@ from zoo_plugins.mechanisms.spatial.region_construction import (
 )
 
 NAME = "region"
-ACTIVATIONS = ("leaky_relu", "leaky_relu_<slope>", "relu", "identity")
+SLOPES = {"leaky_relu": 0.01, "relu": 0.0, "identity": 1.0}  # below zero
 
 
 class Region(nn.Module):
     """(features, semantic logits, boundary logits) -> (B, channels, H, W).
 
     Args:
-        in_channels: C. channels: C', 512.
-        num_classes: K; checked at the call if given.
+        in_channels: C.
+        channels: C', 512.
         topk: representatives of a region, 8.
         threshold: of the mean attention above which two positions are of one region, 0.8.
         kernel_size: of the convolutions, odd, 3.
         bias: of the convolutions, False.
-        activation: `leaky_relu` (slope 0.01), `leaky_relu_0.2`, `relu` or `identity`.
+        negative_slope: of the leaky ReLUs, 0.01; 0 makes them ReLUs, and 1 the identity.
         drop_rate: of channels of y, in training, 0.1.
     """
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: PositiveInt,
         *,
-        channels: int = 512,
-        num_classes: int | None = None,
-        topk: int = 8,
+        channels: PositiveInt = 512,
+        topk: PositiveInt = 8,
         threshold: float = 0.8,
-        kernel_size: int = 3,
+        kernel_size: OddInt = 3,
         bias: bool = False,
-        activation: str = "leaky_relu",
-        drop_rate: float = 0.1,
+        negative_slope: NonNegativeFloat = 0.01,
+        drop_rate: Share = 0.1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.in_channels = check_int(NAME, "in_channels", in_channels)
-        width = check_int(NAME, "channels", channels)
-        self.num_classes = num_classes and check_int(NAME, "num_classes", num_classes)
-        self.topk = check_int(NAME, "topk", topk)
-        self.threshold = check_number(NAME, "threshold", threshold, above=-float("inf"))
-        if check_int(NAME, "kernel_size", kernel_size) % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        slope = _slope(activation)
-        dd: Any = {"device": device, "dtype": dtype}
-        self.bias = check_bool(NAME, "bias", bias)
-        settings = (kernel_size, self.bias, slope, dd)
-        self.feats = ConvNorm(nn.Conv2d, self.in_channels, width, *settings)
-        self.query = ConvNorm(nn.Conv2d, width, width, *settings)
-        self.value = ConvNorm(nn.Conv2d, width, width, *settings)
-        self.collect = ConvNorm(nn.Conv1d, width, width, *settings)
-        self.interact = ConvNorm(nn.Conv1d, width, width, *settings)
-        self.distribute = ConvNorm(nn.Conv2d, width, width, *settings)
-        self.final = ConvNorm(nn.Conv2d, 2 * width, width, *settings)
-        self.drop = nn.Dropout2d(check_share(NAME, "drop_rate", drop_rate))
+        self.in_channels, self.topk, self.threshold = in_channels, topk, threshold
+        settings = (kernel_size, bias, negative_slope, {"device": device, "dtype": dtype})
+        self.feats = ConvNorm(nn.Conv2d, in_channels, channels, *settings)
+        self.query = ConvNorm(nn.Conv2d, channels, channels, *settings)
+        self.value = ConvNorm(nn.Conv2d, channels, channels, *settings)
+        self.collect = ConvNorm(nn.Conv1d, channels, channels, *settings)
+        self.interact = ConvNorm(nn.Conv1d, channels, channels, *settings)
+        self.distribute = ConvNorm(nn.Conv2d, channels, channels, *settings)
+        self.final = ConvNorm(nn.Conv2d, 2 * channels, channels, *settings)
+        self.drop = nn.Dropout2d(drop_rate)
 
     def forward(self, feats: Tensor, semantic: Tensor, boundary: Tensor) -> Tensor:
         self._check(feats, semantic, boundary)
@@ -113,7 +104,7 @@ class Region(nn.Module):
     def _check(self, feats: Tensor, semantic: Tensor, boundary: Tensor) -> None:
         check_shape(NAME, "feats", feats, ("B", self.in_channels, "H", "W"))
         batch, size = feats.shape[0], feats.shape[2:]
-        check_shape(NAME, "semantic", semantic, (batch, self.num_classes or "K", *size))
+        check_shape(NAME, "semantic", semantic, (batch, "K", *size))
         check_shape(NAME, "boundary", boundary, (batch, 2, *size))
 
 
@@ -162,18 +153,28 @@ def attend(q: Tensor, k: Tensor, v: Tensor, present: Tensor | None = None) -> Te
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
 
 
-def _slope(activation: str) -> float:
-    """The slope of a leaky ReLU below zero; 0 is a ReLU, 1 the identity."""
-    fixed = {"leaky_relu": 0.01, "relu": 0.0, "identity": 1.0}
-    if activation in fixed:
-        return fixed[activation]
-    head, _, slope = str(activation).rpartition("_")
-    try:
-        if head == "leaky_relu":
-            return float(slope)
-    except ValueError:
-        pass
-    refuse(NAME, f"activation={activation!r} is none of {', '.join(ACTIVATIONS)}")
+def read_activation(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`activation`: "leaky_relu", "leaky_relu_<slope>", "relu" or "identity", as a slope."""
+    own = dict(options)
+    name = own.pop("activation", None)
+    if name is None:
+        return own
+    found = re.fullmatch(r"leaky_relu_(\d*\.?\d+(?:e-?\d+)?)", str(name))
+    slope = float(found[1]) if found else SLOPES.get(name)
+    if slope is None:
+        refuse(
+            NAME,
+            f"activation={name!r} is none of {', '.join(SLOPES)} and leaky_relu_<slope>",
+            "negative_slope=0.01",
+        )
+    if own.setdefault("negative_slope", slope) != slope:
+        refuse(
+            NAME,
+            f"activation={name!r} and negative_slope={own['negative_slope']!r} contradict each "
+            "other",
+            "give one of activation= and negative_slope=",
+        )
+    return own
 
 
 def carry_keys(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
@@ -212,5 +213,5 @@ def reference_call(
 def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:
     """Features, and logits of three classes and of boundaries."""
     shapes = ((channels, 5, 6), (3, 5, 6), (2, 5, 6))
-    options = {"channels": 8, "topk": 3, "num_classes": 3}
+    options = {"channels": 8, "topk": 3}
     return options, tuple(torch.randn(batch, *s, generator=generator) for s in shapes)

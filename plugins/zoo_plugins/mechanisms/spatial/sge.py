@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_divisible, check_int, check_number
+from zoo.sdk import PositiveFloat, PositiveInt, check_divisible
 from zoo.sdk.precision import wide_matmul
 from zoo_plugins.mechanisms.mixed.simam import others
 
@@ -31,26 +31,21 @@ class SpatialGroupEnhance(nn.Module):
         channels: C.
         groups: G; by default 64, or if that does not divide C, their greatest common divisor.
         eps: added to the standard deviation, 1e-5.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        groups: int | None = None,
-        eps: float = 1e-5,
-        act_layer: Any = None,
+        groups: PositiveInt | None = None,
+        eps: PositiveFloat = 1e-5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("sge", "channels", channels)
-        self.groups = math.gcd(channels, GROUPS)
-        if groups is not None:
-            self.groups = check_int("sge", "groups", groups)
-            check_divisible("sge", "channels", channels, "groups", self.groups)
-        self.eps = check_number("sge", "eps", eps)
+        self.groups = math.gcd(channels, GROUPS) if groups is None else groups
+        check_divisible("sge", "channels", channels, "groups", self.groups)
+        self.eps = eps
         shape = (1, self.groups, 1, 1)
         self.weight = nn.Parameter(torch.zeros(shape, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.ones(shape, device=device, dtype=dtype))

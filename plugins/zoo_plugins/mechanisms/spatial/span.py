@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_bool, check_choice, check_int, check_number, refuse
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, refuse
 from zoo.sdk.precision import widened
 from zoo_plugins.mechanisms.spatial.neighbourhood import neighbours
 
@@ -93,40 +93,31 @@ class SpatialPyramidAttention(nn.Module):
         position_projection: K and V of their own for every offset, True.
         scale: of the logits; by default 1/8 with `position_projection`, else 1.
         residual: add what goes in to the attention and to the convolutions, True.
-        batch_norm: must be False.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        dilations: Sequence[int] = DILATIONS,
-        kernel_size: int = 3,
+        dilations: Sequence[PositiveInt] = DILATIONS,
+        kernel_size: OddInt = 3,
         position_projection: bool = True,
-        scale: float | None = None,
+        scale: PositiveFloat | None = None,
         residual: bool = True,
-        batch_norm: bool = False,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int("span", "channels", channels)
-        check_choice("span", "batch_norm", batch_norm, (False,))
-        if check_int("span", "kernel_size", kernel_size) % 2 == 0:
-            refuse("span", f"kernel_size={kernel_size} is not odd")
-        own = check_bool("span", "position_projection", position_projection)
-        residual = check_bool("span", "residual", residual)
-        scale = check_number("span", "scale", (0.125 if own else 1.0) if scale is None else scale)
-        if not isinstance(dilations, Sequence) or not dilations:
+        if not dilations:
             refuse("span", f"dilations={dilations!r} names no block", "dilations=(1, 3, 9)")
+        if scale is None:
+            scale = 0.125 if position_projection else 1.0
+        projections = kernel_size * kernel_size if position_projection else 1
         dd = {"device": device, "dtype": dtype}
-        projections = kernel_size * kernel_size if own else 1
         self.blocks = nn.Sequential(
             *(
-                SpanBlock(channels, kernel_size, d, projections, scale, residual, dd)
-                for d in (check_int("span", "dilations", each) for each in dilations)
+                SpanBlock(channels, kernel_size, dilation, projections, scale, residual, dd)
+                for dilation in dilations
             )
         )
 

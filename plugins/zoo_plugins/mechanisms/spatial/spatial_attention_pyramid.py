@@ -18,17 +18,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import OddInt, PositiveInt, Share, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, check_share, refuse
 
 NAME = "spatial_attention_pyramid"
-POOLS = ("avg", "max", "style")
 WHOLE = -1
 
 
@@ -38,12 +37,14 @@ class SpatialAttentionPyramid(nn.Module):
     Args:
         channels: C.
         num_anchors: A, 9.
-        embed_channels: E, 256. reduced_channels: of the MLPs and W1, 128.
-        window_sizes: of the levels; (3, 9, 15, 21, -1). None may exceed the map.
-        window_strides: of the pooling, one for each window; 1.
+        embed_channels: E, 256.
+        reduced_channels: hidden width of the MLPs and of W1, 128.
+        window_sizes: of the levels, (3, 9, 15, 21, -1). None may exceed the map.
+        window_strides: of the pooling, one for each window (None: 1); by default all are 1.
         pool: `avg`, `max` or `style`.
         batch_norm: in the embedding and after W1, True; without it the embedding has biases.
-        num_domains: D, 2. kernel_size: of the convolutions, odd, 3.
+        num_domains: D, 2.
+        kernel_size: of the convolutions, odd, 3.
         drop_rate: after each convolution of the embedding, 0.5.
     """
 
@@ -51,47 +52,41 @@ class SpatialAttentionPyramid(nn.Module):
         self,
         channels: int,
         *,
-        num_anchors: int = 9,
-        embed_channels: int = 256,
-        reduced_channels: int = 128,
-        window_sizes: Sequence[int] = (3, 9, 15, 21, WHOLE),
-        window_strides: Sequence[int | None] | None = None,
-        pool: str = "avg",
+        num_anchors: PositiveInt = 9,
+        embed_channels: PositiveInt = 256,
+        reduced_channels: PositiveInt = 128,
+        window_sizes: Sequence[PositiveInt | Literal[-1]] = (3, 9, 15, 21, WHOLE),
+        window_strides: Sequence[PositiveInt | None] | None = None,
+        pool: Literal["avg", "max", "style"] = "avg",
         batch_norm: bool = True,
-        num_domains: int = 2,
-        kernel_size: int = 3,
-        drop_rate: float = 0.5,
+        num_domains: PositiveInt = 2,
+        kernel_size: OddInt = 3,
+        drop_rate: Share = 0.5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.channels = check_int(NAME, "channels", channels)
-        self.num_anchors = check_int(NAME, "num_anchors", num_anchors)
-        embed = check_int(NAME, "embed_channels", embed_channels)
-        reduced = check_int(NAME, "reduced_channels", reduced_channels)
+        self.channels, self.num_anchors, self.pool = channels, num_anchors, pool
         self.windows = _windows(window_sizes, window_strides)
-        self.pool = check_choice(NAME, "pool", pool, POOLS)
-        if check_int(NAME, "kernel_size", kernel_size) % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
+        embed, reduced = embed_channels, reduced_channels
         dd: Any = {"device": device, "dtype": dtype}
-        norm = check_bool(NAME, "batch_norm", batch_norm)
-        drop = check_share(NAME, "drop_rate", drop_rate)
-        pairs = [(self.channels, self.channels), (self.channels, embed), (embed, embed)]
+        settings = (kernel_size, batch_norm, drop_rate, dd)
+        pairs = [(channels, channels), (channels, embed), (embed, embed)]
         self.embedding = nn.Sequential(
-            *(layer for pair in pairs for layer in _embed(*pair, kernel_size, norm, drop, dd))
+            *(layer for pair in pairs for layer in _embed(*pair, *settings))
         )
-        pairs[0] = (self.channels + self.num_anchors, self.channels)
+        pairs[0] = (channels + num_anchors, channels)
         self.semantic = nn.Sequential(
             *(layer for pair in pairs for layer in _semantic(*pair, kernel_size, dd))
         )
         self.levels = nn.ModuleList(
             nn.Identity() if size == WHOLE else _mlp(embed, reduced, dd) for size, _ in self.windows
         )
-        pooled = 2 * embed if self.pool == "style" else embed
+        pooled = 2 * embed if pool == "style" else embed
         self.fc1 = nn.Linear(pooled, reduced, bias=False, **dd)
-        self.norm = nn.BatchNorm1d(reduced, **dd) if norm else nn.Identity()
+        self.norm = nn.BatchNorm1d(reduced, **dd) if batch_norm else nn.Identity()
         self.fc2 = nn.Linear(reduced, len(self.windows) * pooled, bias=False, **dd)
-        self.predictor = nn.Linear(pooled, check_int(NAME, "num_domains", num_domains), **dd)
+        self.predictor = nn.Linear(pooled, num_domains, **dd)
 
     def forward(self, feature: Tensor, rpn_logits: Tensor) -> tuple[Tensor, Tensor]:
         found = self.attend(feature, rpn_logits)
@@ -154,15 +149,13 @@ def style_pool(x: Tensor, window: tuple[int, int], stride: int, eps: float = 1e-
 
 def _windows(sizes: Sequence[int], strides: Sequence[int | None] | None) -> list[tuple[int, int]]:
     """(size, stride) of each level; the stride of window 1 and of the whole map is 1."""
-    checked = [s if s == WHOLE else check_int(NAME, "window_sizes", s) for s in sizes]
-    if not checked:
+    if not sizes:
         refuse(NAME, "window_sizes names no window")
-    if strides is not None and len(strides) != len(checked):
-        refuse(NAME, f"{len(checked)} window_sizes, but {len(strides)} window_strides")
-    steps = [1 if s is None else check_int(NAME, "window_strides", s) for s in strides or ()]
+    steps = [1] * len(sizes) if strides is None else [s or 1 for s in strides]
+    if len(steps) != len(sizes):
+        refuse(NAME, f"{len(sizes)} window_sizes, but {len(steps)} window_strides")
     return [
-        (size, 1 if size in (1, WHOLE) else step)
-        for size, step in zip(checked, steps or [1] * len(checked), strict=True)
+        (size, 1 if size in (1, WHOLE) else step) for size, step in zip(sizes, steps, strict=True)
     ]
 
 

@@ -19,15 +19,14 @@ what the 5x5 convolutions see is padded with zeros to 13 x 13.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import Size, require_size, size_pair
-from zoo.sdk.options import agree, check_bool, check_int, check_number, refuse
+from zoo.sdk import PositiveInt, Size
+from zoo.sdk.map_size import as_pair, require_size
 from zoo.sdk.precision import wide_matmul
 from zoo.sdk.tables import Tables
 
@@ -43,7 +42,7 @@ class SpatialFeature(nn.Module):
     """(B, C, H, W) -> (B, heads, H', dim): a description of each row."""
 
     def __init__(
-        self, channels: int, heads: int, width: int, dim: int, mode: Size, dd: Any
+        self, channels: int, heads: int, width: int, dim: int, mode: tuple[int, int], dd: Any
     ) -> None:
         super().__init__()
         self.conv1 = _conv_block(channels, heads, mode[0], dd)
@@ -57,7 +56,7 @@ class SpatialFeature(nn.Module):
 class SpectralFeature(nn.Module):
     """(B, C, H, W) -> (B, heads, C, dim): a description of each channel."""
 
-    def __init__(self, channels: int, heads: int, size: Size, dim: int, dd: Any) -> None:
+    def __init__(self, channels: int, heads: int, size: tuple[int, int], dim: int, dd: Any) -> None:
         super().__init__()
         self.heads = heads
         self.conv1 = _block(nn.Conv2d(channels, channels, 5, 2, **dd), dd)
@@ -75,14 +74,14 @@ class SpatialSpectral(Tables):
     """(B, C_in, H, W) -> (B, C, H, W).
 
     Args:
-        in_channels, out_channels: C_in and C; one unless given is the other.
-        feat_size, input_size: (H, W) of the map; by either name.
+        in_channels: C_in.
+        out_channels: C, by default C_in.
+        feat_size: (H, W) of the map, or one number for both.
         num_heads: 8.
         spatial_dim, spectral_dim: of Q and K, 64 and 80.
         mode: two of 0 and 1, (0, 0).
-        spectral_mask: False.
+        spectral_mask: see above; False.
         gamma: the weight of the attention, not learned, 1.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     gamma: Tensor
@@ -90,51 +89,39 @@ class SpatialSpectral(Tables):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int | None = None,
+        in_channels: PositiveInt,
+        out_channels: PositiveInt | None = None,
         *,
-        feat_size: Sequence[int] | None = None,
-        input_size: Sequence[int] | None = None,
-        num_heads: int = 8,
-        spatial_dim: int = 64,
-        spectral_dim: int = 80,
-        mode: Sequence[int] = (0, 0),
+        feat_size: Size,
+        num_heads: PositiveInt = 8,
+        spatial_dim: PositiveInt = 64,
+        spectral_dim: PositiveInt = 80,
+        mode: tuple[Literal[0, 1], Literal[0, 1]] = (0, 0),
         spectral_mask: bool = False,
         gamma: float = 1.0,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        inputs = check_int(NAME, "in_channels", in_channels)
-        channels = check_int(
-            NAME, "out_channels", in_channels if out_channels is None else out_channels
-        )
-        heads = self.num_heads = check_int(NAME, "num_heads", num_heads)
-        size = self.feat_size = _size(feat_size, input_size)
-        halvings = _mode(mode)
-        dims = (
-            check_int(NAME, "spatial_dim", spatial_dim),
-            check_int(NAME, "spectral_dim", spectral_dim),
-        )
+        channels = in_channels if out_channels is None else out_channels
+        self.num_heads = num_heads
+        height, width = self.feat_size = as_pair(feat_size)
         dd: Any = {"device": device, "dtype": dtype}
-        gamma = check_number(NAME, "gamma", gamma, above=-math.inf)
         self.register_buffer("gamma", torch.tensor(gamma, **dd))
-        masked = check_bool(NAME, "spectral_mask", spectral_mask)
-        mask = torch.empty(channels, channels, **dd) if masked else None
+        mask = torch.empty(channels, channels, **dd) if spectral_mask else None
         self.register_buffer("mask", mask, persistent=False)
         self._init_buffers()
 
-        self.preproc = _projection(inputs, channels, dd)
-        self.query_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
-        self.query_y = SpatialFeature(channels, heads, size[0], dims[0], halvings, dd)
-        self.key_x = SpatialFeature(channels, heads, size[1], dims[0], halvings, dd)
-        self.key_y = SpatialFeature(channels, heads, size[0], dims[0], halvings, dd)
-        self.query_lambda = SpectralFeature(channels, heads, size, dims[1], dd)
-        self.key_lambda = SpectralFeature(channels, heads, size, dims[1], dd)
-        self.value = _projection(channels, heads * channels, dd)
-        self.down_sample, self.up_sample = _resamplers(channels, sum(halvings), dd)
-        self.aggregation = nn.Linear(heads * channels, channels, **dd)
+        self.preproc = _projection(in_channels, channels, dd)
+        self.query_x = SpatialFeature(channels, num_heads, width, spatial_dim, mode, dd)
+        self.query_y = SpatialFeature(channels, num_heads, height, spatial_dim, mode, dd)
+        self.key_x = SpatialFeature(channels, num_heads, width, spatial_dim, mode, dd)
+        self.key_y = SpatialFeature(channels, num_heads, height, spatial_dim, mode, dd)
+        self.query_lambda = SpectralFeature(channels, num_heads, self.feat_size, spectral_dim, dd)
+        self.key_lambda = SpectralFeature(channels, num_heads, self.feat_size, spectral_dim, dd)
+        self.value = _projection(channels, num_heads * channels, dd)
+        self.down_sample, self.up_sample = _resamplers(channels, sum(mode), dd)
+        self.aggregation = nn.Linear(num_heads * channels, channels, **dd)
 
     def _init_buffers(self) -> None:
         if self.mask is not None:
@@ -228,16 +215,3 @@ def _unpadded(side: int) -> int:
     for _ in range(2):
         side = (side - 5) // 2 + 1
     return side
-
-
-def _size(feat_size: Any, input_size: Any) -> Size:
-    given = {"feat_size": feat_size, "input_size": input_size}
-    pairs = {k: v and size_pair(NAME, k, v) for k, v in given.items()}
-    size = agree(NAME, **{k: v and (v, v) for k, v in pairs.items()})
-    return size or refuse(NAME, "the size of the map is not given", "feat_size=(H, W)")
-
-
-def _mode(mode: Any) -> Size:
-    if not isinstance(mode, Sequence) or len(mode) != 2 or any(m not in (0, 1) for m in mode):
-        refuse(NAME, f"mode={mode!r} is not two of 0 and 1", "mode=(0, 0)")
-    return int(mode[0]), int(mode[1])

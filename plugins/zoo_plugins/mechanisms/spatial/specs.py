@@ -1,6 +1,6 @@
 """Spatial attention: where to attend. What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.spatial"
@@ -12,6 +12,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.dual_attention_position:DualAttentionPosition",
         family="spatial",
         insertion=Insertion(identity="exact", quadratic=True),
+        options=OptionNames(width=Width(option="query_channels"), ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.DANET,
             license="MIT",
@@ -28,6 +29,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.sge:SpatialGroupEnhance",
         family="spatial",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.SGE,
             license="none stated in the repository",
@@ -43,6 +45,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.picanet_global:PicanetGlobal",
         family="spatial",
         insertion=Insertion(placement="stage", needs_size=True),
+        options=OptionNames(aliases={"input_size": "feat_size"}, ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.PICANET,
             license="BSD-2-Clause (Caffe); none stated for the additions",
@@ -59,6 +62,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.picanet_local:PicanetLocal",
         family="spatial",
         insertion=Insertion(placement="stage"),
+        options=OptionNames(ignored=("act_layer",), read=f"{PACKAGE}.picanet_local:read_padding"),
         provenance=Provenance(
             paper=papers.PICANET,
             license="BSD-2-Clause (Caffe); none stated for the additions",
@@ -83,6 +87,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.span:SpatialPyramidAttention",
         family="spatial",
         insertion=Insertion(placement="between_stages"),
+        options=OptionNames(fixed={"batch_norm": False}, ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.SPAN,
             license="none stated; CC-BY-4.0 (the port with position projections)",
@@ -103,7 +108,11 @@ ATTENTIONS = (
         target=f"{PACKAGE}.spatial_spectral:SpatialSpectral",
         family="spatial",
         insertion=Insertion(placement="between_stages", needs_size=True),
-        options=OptionNames(channels=("in_channels", "out_channels")),
+        options=OptionNames(
+            channels=("in_channels", "out_channels"),
+            aliases={"input_size": "feat_size"},
+            ignored=("act_layer",),
+        ),
         provenance=Provenance(
             paper=papers.SPATIAL_SPECTRAL,
             license="none stated in the repository",
@@ -123,6 +132,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.multi_context:MultiContext",
         family="spatial",
         insertion=Insertion(identity="exact"),
+        options=OptionNames(ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.MULTI_CONTEXT,
             license="BSD-3-Clause",
@@ -181,7 +191,11 @@ ATTENTIONS = (
         family="spatial",
         contract="map_pair",
         insertion=Insertion(role="none", quadratic=True),
-        options=OptionNames(channels=("in_channels", "channels")),
+        options=OptionNames(
+            channels=("in_channels", "channels"),
+            ignored=("num_classes",),
+            read=f"{PACKAGE}.region:read_activation",
+        ),
         provenance=Provenance(
             paper=papers.REGION,
             license="none stated in the repository",

@@ -16,15 +16,15 @@ the depth of a backbone, they are padded to keep the size, and the pools round u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import require_size, size_pair
-from zoo.sdk.options import agree, check_bool, check_choice, check_int, refuse
+from zoo.sdk.map_size import as_pair, require_size
 
 NAME = "spatial_transformer"
 TRANSFORMS = {  # the identity as a bias, and where each parameter goes in (2, 3)
@@ -38,39 +38,37 @@ class SpatialTransformer(nn.Module):
 
     Args:
         in_channels: C.
-        input_size: (H, W), or one number for both. feat_size: the same, the zoo's name.
+        feat_size: (H, W) of the map, or one number for both.
         align_corners: of grid and sampling, False.
-        hidden_channels, kernel_sizes: of the convolutions, (8, 10) and (7, 5).
+        hidden_channels, kernel_sizes: one number for each convolution, (8, 10) and (7, 5).
         fc_channels: of the hidden linear layer, 32.
         transform: `affine`, or `attention`: isotropic scale and translation only.
         padding: of the convolutions, `valid` (none) or `same`; by default `valid` where it fits.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: PositiveInt,
         *,
-        input_size: int | Sequence[int] | None = None,
-        feat_size: int | Sequence[int] | None = None,
+        feat_size: Size,
         align_corners: bool = False,
-        hidden_channels: Sequence[int] = (8, 10),
-        kernel_sizes: Sequence[int] = (7, 5),
-        fc_channels: int = 32,
-        transform: str = "affine",
-        padding: str | None = None,
-        act_layer: Any = None,
+        hidden_channels: Sequence[PositiveInt] = (8, 10),
+        kernel_sizes: Sequence[PositiveInt] = (7, 5),
+        fc_channels: PositiveInt = 32,
+        transform: Literal["affine", "attention"] = "affine",
+        padding: Literal["valid", "same"] | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.in_channels = check_int(NAME, "in_channels", in_channels)
-        self.size = _size(input_size=input_size, feat_size=feat_size)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
+        self.in_channels, self.align_corners = in_channels, align_corners
+        self.size = as_pair(feat_size)
         if align_corners and min(self.size) == 1:
             refuse(NAME, f"a map of {self.size} has no corners to align", "align_corners=False")
-        self.start, self.places = TRANSFORMS[check_choice(NAME, "transform", transform, TRANSFORMS)]
-        widths, kernels = _convolutions(hidden_channels, kernel_sizes)
+        self.start, self.places = TRANSFORMS[transform]
+        widths, kernels = list(hidden_channels), list(kernel_sizes)
+        if len(widths) != len(kernels) or not widths:
+            refuse(NAME, f"{len(widths)} hidden_channels, but {len(kernels)} kernel_sizes")
         same = _is_same(padding, self.size, kernels)
         dd: Any = {"device": device, "dtype": dtype}
         layers: list[nn.Module] = []
@@ -79,10 +77,9 @@ class SpatialTransformer(nn.Module):
             layers += [conv, nn.MaxPool2d(2, ceil_mode=same), nn.ReLU(inplace=True)]
         self.localization = nn.Sequential(*layers)
         height, width = _map_size(self.size, kernels, same)
-        flat = widths[-1] * height * width
-        hidden = check_int(NAME, "fc_channels", fc_channels)
-        last = nn.Linear(hidden, len(self.start), **dd)
-        self.fc_loc = nn.Sequential(nn.Linear(flat, hidden, **dd), nn.ReLU(inplace=True), last)
+        first = nn.Linear(widths[-1] * height * width, fc_channels, **dd)
+        last = nn.Linear(fc_channels, len(self.start), **dd)
+        self.fc_loc = nn.Sequential(first, nn.ReLU(inplace=True), last)
         self.init_identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,34 +108,11 @@ class SpatialTransformer(nn.Module):
         return 1.0
 
 
-def _size(**sizes: int | Sequence[int] | None) -> tuple[int, int]:
-    """(H, W) from whichever option is given."""
-    given = {k: (v, size_pair(NAME, k, v)) for k, v in sizes.items() if v is not None}
-    size = agree(NAME, **given)
-    if size is None:
-        refuse(NAME, "the size of the map is not given", "input_size=(height, width)")
-    return size
-
-
-def _convolutions(
-    hidden_channels: Sequence[int], kernel_sizes: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    for name, value in (("hidden_channels", hidden_channels), ("kernel_sizes", kernel_sizes)):
-        if not isinstance(value, Sequence):
-            refuse(NAME, f"{name}={value!r} is not one number a convolution", f"{name}=[{value}]")
-    widths = [check_int(NAME, "hidden_channels", width) for width in hidden_channels]
-    kernels = [check_int(NAME, "kernel_sizes", kernel) for kernel in kernel_sizes]
-    if len(widths) != len(kernels) or not widths:
-        refuse(NAME, f"{len(widths)} hidden_channels, but {len(kernels)} kernel_sizes")
-    return widths, kernels
-
-
 def _is_same(padding: str | None, size: tuple[int, int], kernels: list[int]) -> bool:
     fits = min(_map_size(size, kernels, False)) > 0
-    padding = padding or ("valid" if fits else "same")
-    same = check_choice(NAME, "padding", padding, ("valid", "same")) == "same"
+    same = not fits if padding is None else padding == "same"
     if not same and not fits:
-        refuse(NAME, f"input_size={size} is too small for kernel_sizes={kernels}", "padding='same'")
+        refuse(NAME, f"feat_size={size} is too small for kernel_sizes={kernels}", "padding='same'")
     if same and any(kernel % 2 == 0 for kernel in kernels):
         refuse(NAME, f"kernel_sizes={kernels} are not all odd, and maps of {size} need padding")
     return same

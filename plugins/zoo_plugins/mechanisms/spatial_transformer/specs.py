@@ -15,7 +15,11 @@ ATTENTIONS = (
         target=f"{PACKAGE}.spatial_transformer:SpatialTransformer",
         family="spatial_transformer",
         insertion=Insertion(placement="stage", identity="exact", needs_size=True),
-        options=OptionNames(channels=("in_channels",)),
+        options=OptionNames(
+            channels=("in_channels",),
+            aliases={"input_size": "feat_size"},
+            ignored=("act_layer",),
+        ),
         provenance=Provenance(
             paper=papers.SPATIAL_TRANSFORMER,
             license="BSD-3-Clause",

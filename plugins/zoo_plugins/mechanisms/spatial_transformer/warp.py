@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk import refuse
 from zoo.sdk.tables import Tables
 
 NAME = "spatial_transformer"
@@ -66,9 +66,11 @@ class Warp(Tables):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.kind = check_choice(NAME, "transform", transform, TRANSFORMS)
-        self.align_corners = check_bool(NAME, "align_corners", align_corners)
-        self.control_points = check_int(NAME, "control_points", control_points, 2)
+        self.kind, self.align_corners = transform, align_corners
+        self.control_points = control_points
+        if transform == "tps" and control_points < 2:
+            what = f"a grid of {control_points} x {control_points} control points has no extent"
+            refuse(NAME, what, "control_points=4")
         if align_corners and min(image_size) == 1:
             refuse(NAME, f"a map of {image_size} has no corners to align", "align_corners=False")
         self.size = image_size
