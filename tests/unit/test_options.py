@@ -122,7 +122,7 @@ def test_defaults_of_the_spec_give_way_to_any_form_of_the_same_option() -> None:
         ({"k": 3, "kernel_size": 5}, ["k=3 and kernel_size=5 contradict", "give one of k="]),
         ({"radix": 3}, ["radix=2 alone, not radix=3", "leave radix= out"]),
         ({"radix": True}, ["radix=2 alone"]),
-        ({"radius": "wide"}, ["gate cannot read radius='wide'"]),
+        ({"radius": "wide"}, ["gate cannot read", "radius='wide'"]),
         ({"kernel_size": 4}, ["kernel_size=4 is not a whole number of at least 1 and that is odd"]),
         ({"mode": "sum"}, ["mode='sum' is not one of 'avg', 'max'"]),
         ({"bias": 1}, ["bias=1 is not True or False"]),
