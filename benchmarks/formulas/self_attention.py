@@ -14,6 +14,8 @@ from zoo_plugins.mechanisms.self_attention.lambda_layer import LambdaLayer
 from zoo_plugins.mechanisms.self_attention.non_local_sparse import NonLocalSparse
 from zoo_plugins.mechanisms.self_attention.stand_alone import StandAlone
 
+EPS = 1e-6  # of ema_unit
+
 
 def non_local(m: nn.Module, x: Tensor) -> Tensor:
     batch, _, height, width = x.shape
@@ -65,11 +67,18 @@ def stand_alone(m: StandAlone, x: Tensor) -> Tensor:
         F.unfold(t, m.kernel_size, padding=m.padding).view(shape) for t in (m.key(x), m.value(x))
     )
     query = m.query(x).view(*shape[:3], 1, height * width)
-    offsets = m._offsets().flatten(1)[None, None, :, :, None]
+    offsets = _offsets(m).flatten(1)[None, None, :, :, None]
     logits = (query * (keys + offsets)).sum(2)
     inside = F.unfold(x.new_ones(1, 1, height, width), m.kernel_size, padding=m.padding)
     weights = torch.softmax(logits.masked_fill(inside.unsqueeze(1) == 0, float("-inf")), dim=2)
     return (weights.unsqueeze(2) * values).sum(3).view(x.shape)
+
+
+def _offsets(m: StandAlone) -> Tensor:
+    k = m.kernel_size
+    rows = m.rel_h.unsqueeze(2).expand(-1, k, k)
+    columns = m.rel_w.unsqueeze(1).expand(-1, k, k)
+    return torch.cat((rows, columns))
 
 
 def axial(m: AxialBlock, x: Tensor) -> Tensor:

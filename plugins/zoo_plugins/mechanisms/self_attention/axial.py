@@ -9,7 +9,7 @@ x: (B, C, H, W), y: (B, C', H, W). As in the authors' code: q, k, v are batch-no
 three terms of the logits and the two of the output before they are summed (the biases of the former
 have no effect); there is no scale. Indices are theirs: with i the query and j the key, q and v meet
 column i - j + span - 1 of the table, k column j - i + span - 1. Parameter names are theirs,
-`hight_block` included. The axis has one length, `kernel_size` or that of `feat_size`.
+`hight_block` included. An axis has one length, which their code calls `kernel_size`.
 
 `block="block"` is their residual block in place of ResNet's bottleneck, and the default:
 
@@ -18,22 +18,16 @@ column i - j + span - 1 of the table, k column j - i + span - 1. Parameter names
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, check_divisible, refuse
 from zoo.sdk.activations import final_relu
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_divisible,
-    check_int,
-    refuse,
-)
-from zoo_plugins.mechanisms.self_attention.heads import map_size
+from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair
 
 NAME = "axial"
 EXPANSION = 2
@@ -42,17 +36,13 @@ EXPANSION = 2
 def axial(
     channels: int,
     *,
-    block: str = "block",
-    feat_size: Any = None,
-    kernel_size: int | None = None,
-    planes: int | None = None,
-    out_channels: int | None = None,
-    groups: int | None = None,
-    num_heads: int | None = None,
-    stride: int = 1,
+    feat_size: MapSize,
+    block: Literal["block", "attention"] = "block",
+    out_channels: PositiveInt | None = None,
+    num_heads: PositiveInt | None = None,
+    stride: PositiveInt = 1,
     width: bool = False,
     downsample: bool | None = None,
-    bias: bool = False,
     device: Any = None,
     dtype: Any = None,
 ) -> nn.Module:
@@ -60,32 +50,21 @@ def axial(
 
     Args:
         channels: C.
+        feat_size: (H, W) of the input; one number where both are the same.
         block: `block` (both axes), or `attention` along one.
-        feat_size: (H, W) of the input. kernel_size: the span, where both are the same.
-        planes: inner width of a block, C' / 2. out_channels: C', by default C.
-        num_heads (groups, in the authors' terms): 8, lowered until each head has an even width.
+        out_channels: C', by default C; even in a block, whose inner width is C' / 2.
+        num_heads: 8, lowered until each head has an even width.
         stride: average pooling of the output, 1.
         width: attend along the rows; of `attention` only.
         downsample: project the shortcut; by default where the shape changes; of `block` only.
-        bias: not used (the authors' signature has it); must be False.
     """
-    channels = check_int(NAME, "channels", channels)
-    check_choice(NAME, "bias", bias, (False,))
-    if feat_size is None and kernel_size is None:
-        refuse(NAME, "the size of the map is missing", "feat_size=(14, 14)")
-    size = map_size(NAME, kernel_size if feat_size is None else feat_size)
-    heads = agree(NAME, num_heads=num_heads, groups=groups)
-    dd: Any = {"stride": check_int(NAME, "stride", stride), "device": device, "dtype": dtype}
-    if check_choice(NAME, "block", block, ("block", "attention")) == "attention":
-        out = channels if out_channels is None else check_int(NAME, "out_channels", out_channels)
-        heads = _check_heads(channels, out, heads)
-        return AxialAttention(channels, out, size, heads, check_bool(NAME, "width", width), **dd)
-    doubled = None if planes is None else (planes, EXPANSION * check_int(NAME, "planes", planes))
-    out = agree(NAME, planes=doubled, out_channels=out_channels)
-    out = channels if out is None else check_int(NAME, "out_channels", out)
+    size, out = as_pair(feat_size), channels if out_channels is None else out_channels
+    dd: Any = {"stride": stride, "device": device, "dtype": dtype}
+    if block == "attention":
+        return AxialAttention(channels, out, size, _heads(channels, out, num_heads), width, **dd)
     check_divisible(NAME, "out_channels", out, "the expansion", EXPANSION)
-    heads = _check_heads(out // EXPANSION, out // EXPANSION, heads)
-    return AxialBlock(channels, out // EXPANSION, size, heads, downsample, **dd)
+    planes = out // EXPANSION
+    return AxialBlock(channels, planes, size, _heads(planes, planes, num_heads), downsample, **dd)
 
 
 class AxialAttention(nn.Module):
@@ -171,7 +150,7 @@ class AxialBlock(nn.Module):
         super().__init__()
         out = EXPANSION * planes
         changes = stride > 1 or channels != out
-        project = changes if downsample is None else check_bool(NAME, "downsample", downsample)
+        project = changes if downsample is None else downsample
         if changes and not project:
             refuse(NAME, "the shortcut does not fit the output", "downsample=True")
         self.conv_down = nn.Conv2d(channels, planes, 1, bias=False, **dd)
@@ -191,14 +170,26 @@ class AxialBlock(nn.Module):
         return final_relu(self.bn2(self.conv_up(y)) + self.downsample(x))
 
 
-def _check_heads(channels: int, out_channels: int, heads: int | None) -> int:
+def _heads(channels: int, out_channels: int, heads: int | None) -> int:
     """`heads`, or as many as can be: both widths divide, and each head's q is half of its v."""
     if heads is None:
         fits = [n for n in range(1, 9) if channels % n == 0 and out_channels % (2 * n) == 0]
         if not fits:
             refuse(NAME, f"{out_channels} channels cannot be halved for queries and keys")
         return fits[-1]
-    heads = check_int(NAME, "num_heads", heads)
     check_divisible(NAME, "channels", channels, "num_heads", heads)
     check_divisible(NAME, "out_channels", out_channels, "2 * num_heads", 2 * heads)
     return heads
+
+
+def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' `planes`, a block's inner width, as half of the channels of its output."""
+    options = dict(given)
+    planes = options.pop("planes", None)
+    if planes is None or options.get("block") == "attention":
+        return options
+    if options.setdefault("out_channels", EXPANSION * planes) != EXPANSION * planes:
+        out = options["out_channels"]
+        what = f"planes={planes!r} and out_channels={out!r} contradict each other"
+        refuse(NAME, what, "give one of planes= and out_channels=")
+    return options

@@ -22,10 +22,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch.nn.functional as F
-from timm.layers import ConvNormAct
+from timm.layers import ConvNormAct, make_divisible
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_divisible, check_int, hidden_width, refuse
+from zoo.sdk import DropRate, PositiveFloat, PositiveInt, bottleneck_width, check_divisible
 from zoo.sdk.precision import wide_einsum, widened
 
 NAME = "bat"
@@ -66,8 +66,9 @@ class BilinearAttention(nn.Module):
         channels: C.
         block_size: bs, 7.
         groups: g, 2; it divides the hidden channels.
-        reduction, reduced_channels: the hidden channels. rd_ratio, rd_channels, rd_divisor: the
-            same in timm's terms; by default C/4 to a multiple of 8.
+        reduction: C over the hidden channels; by default 4, and the channels then go to a multiple
+            of 8, as in timm.
+        reduced_channels: the hidden channels themselves, instead of C / reduction.
         drop_rate: of whole channels in training, 0.2.
         act_layer, norm_layer: as in timm.
     """
@@ -76,43 +77,27 @@ class BilinearAttention(nn.Module):
         self,
         channels: int,
         *,
-        block_size: int = 7,
-        groups: int = 2,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 8,
-        drop_rate: float = 0.2,
+        block_size: PositiveInt = 7,
+        groups: PositiveInt = 2,
+        reduction: PositiveFloat | None = None,
+        reduced_channels: PositiveInt | None = None,
+        drop_rate: DropRate = 0.2,
         act_layer: Any = nn.ReLU,
         norm_layer: Any = nn.BatchNorm2d,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        groups = check_int(NAME, "groups", groups)
-        widths = {"reduction": reduction, "reduced_channels": reduced_channels}
-        named = any(v is not None for v in (*widths.values(), rd_channels))
-        width = hidden_width(
-            NAME,
-            channels,
-            default=0,
-            rd_ratio=0.25 if rd_ratio is None and not named else rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-            rd_limit=0.9,
-            **widths,  # pyright: ignore[reportArgumentType]
-        )
+        width = make_divisible(channels / 4, 8)
+        if reduction or reduced_channels:
+            width = bottleneck_width(channels, reduction or 4, reduced_channels)
         check_divisible(NAME, "reduced_channels", width, "groups", groups)
-        if not 0 <= drop_rate < 1:
-            refuse(NAME, f"drop_rate={drop_rate!r} is not in [0, 1)")
-        self.block_size = check_int(NAME, "block_size", block_size)
+        self.block_size = block_size
         layers: Any = {
             "act_layer": act_layer, "norm_layer": norm_layer, "device": device, "dtype": dtype,
         }  # fmt: skip
         self.conv1 = ConvNormAct(channels, width, 1, **layers)
-        self.ba = BilinearTransform(width, self.block_size, groups, **layers)
+        self.ba = BilinearTransform(width, block_size, groups, **layers)
         self.conv2 = ConvNormAct(width, channels, 1, **layers)
         self.dropout = nn.Dropout2d(drop_rate)
 

@@ -12,15 +12,21 @@ map. The layer is timm's, whose parameter names these are; there q meets r unsca
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor
 
+from zoo.sdk import PositiveFloat, PositiveInt
 from zoo.sdk.map_size import require_size
-from zoo.sdk.options import check_bool, check_choice, refuse
-from zoo.sdk.precision import full_range, widened
-from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, map_size, value_heads
+from zoo_plugins.mechanisms.self_attention.heads import (
+    MapSize,
+    as_pair,
+    down_pool,
+    in_and_out,
+    value_heads,
+)
+from zoo_plugins.mechanisms.self_attention.relative_logits import attention_weights
 
 NAME = "bottleneck"
 
@@ -39,57 +45,47 @@ class Bottleneck(BottleneckAttn):
         qk_ratio: of the width of q and k to C where head_dim is not given, 1.
         qkv_bias: biases in q, k and v.
         scale_pos_embed: scale q . r too.
-        dilation, groups: of a replaced convolution; not used.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        feat_size: Any = None,
-        in_channels: int | None = None,
-        out_channels: int | None = None,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        stride: int = 1,
+        feat_size: MapSize,
+        in_channels: PositiveInt | None = None,
+        out_channels: PositiveInt | None = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        stride: Literal[1, 2] = 1,
         ceil_mode: bool | None = None,
-        qk_ratio: float = 1.0,
+        qk_ratio: PositiveFloat = 1.0,
         qkv_bias: bool = False,
         scale_pos_embed: bool = False,
-        dilation: int = 1,
-        groups: int = 1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if feat_size is None:
-            refuse(NAME, "the size of the map is missing", "feat_size=(14, 14)")
-        inputs, outputs = in_and_out(NAME, channels, in_channels, out_channels)
+        inputs, outputs = in_and_out(channels, in_channels, out_channels)
         heads, width = value_heads(NAME, outputs, num_heads, head_dim, qk_ratio, default=4)
         super().__init__(
             inputs,
             outputs,
-            map_size(NAME, feat_size),
+            as_pair(feat_size),
             num_heads=heads,
             dim_head=width,
-            qkv_bias=check_bool(NAME, "qkv_bias", qkv_bias),
-            scale_pos_embed=check_bool(NAME, "scale_pos_embed", scale_pos_embed),
+            qkv_bias=qkv_bias,
+            scale_pos_embed=scale_pos_embed,
             device=device,
             dtype=dtype,
         )
-        self.size = map_size(NAME, feat_size)
+        self.size = as_pair(feat_size)
         ceil = in_channels is not None if ceil_mode is None else ceil_mode
-        self.pool = down_pool(check_choice(NAME, "stride", stride, (1, 2)), ceil)
+        self.pool = down_pool(stride, ceil)
 
     def forward(self, x: Tensor) -> Tensor:
         x = require_size(NAME, x, self.size)
         widths = [self.dim_out_qk, self.dim_out_qk, self.dim_out_v]
         parts = self.qkv(x).flatten(2).split(widths, 1)
         q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(0, 1) for part in parts)
-        q = widened(q.transpose(1, 2))  # B heads, HW, d
-        rel = self.pos_embed.height_rel
-        with full_range(q):
-            of_keys, of_places = q @ widened(k), self.pos_embed(q.to(rel.dtype))
-        factor = self.scale if self.scale_pos_embed else 1.0
-        weights = (of_keys * self.scale + of_places * factor).softmax(2).to(v.dtype)
+        weights = attention_weights(self, q.transpose(1, 2), k.transpose(1, 2)).to(v.dtype)
         y = (v @ weights.transpose(1, 2)).unflatten(0, (-1, self.num_heads)).flatten(1, 2)
         return self.pool(y.unflatten(2, x.shape[2:]))

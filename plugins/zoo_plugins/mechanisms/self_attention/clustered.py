@@ -28,8 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
 from zoo.sdk.attend import attend, attention_weights, mask_of_lengths
-from zoo.sdk.options import check_bool, check_int, check_number, check_share, refuse
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.hashing import (
     cluster,
@@ -52,7 +52,8 @@ class ClusteredAttention(TokenMixer, Tables):
         head_dim, value_dim: channels of q and k, and of v, in a head, C / num_heads.
         num_clusters: C of the equations, 100.
         iterations: assignments of k-means, 10. bits: of a hash, 63; hash_bias: its planes have one.
-        improved: attend again to the keys T. topk: k, 32.
+        improved: attend again to the keys T.
+        topk: k, which is 32 if it is None.
         mass_gradient: the mass of T has a gradient.
         softmax_temp: t, by default head_dim^-1/2.
         dropout: of the attention weights.
@@ -60,51 +61,46 @@ class ClusteredAttention(TokenMixer, Tables):
         seed: of the planes and the first centroids in eval.
     """
 
+    mechanism = NAME
     fixed_planes: Tensor
     fixed_draws: Tensor
 
     def __init__(
         self,
-        dim: int | None = None,
+        dim: PositiveInt | None = None,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        value_dim: int | None = None,
-        num_clusters: int = 100,
-        iterations: int = 10,
-        bits: int = 63,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        value_dim: PositiveInt | None = None,
+        num_clusters: PositiveInt = 100,
+        iterations: PositiveInt = 10,
+        bits: PositiveInt = 63,
         hash_bias: bool = True,
         improved: bool = False,
-        topk: int | None = None,
+        topk: PositiveInt | None = None,
         mass_gradient: bool = False,
-        softmax_temp: float | None = None,
-        dropout: float = 0.0,
+        softmax_temp: PositiveFloat | None = None,
+        dropout: Share = 0.0,
         qkv_bias: bool = True,
         bias: bool = True,
         qk_norm: bool = False,
-        norm_eps: float = 1e-5,
-        seed: int = 0,
+        norm_eps: PositiveFloat = 1e-5,
+        seed: Count = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            NAME, dim, num_heads=num_heads, head_dim=head_dim, value_dim=value_dim, bias=bias,
+            dim, num_heads=num_heads, head_dim=head_dim, value_dim=value_dim, bias=bias,
             qkv_bias=qkv_bias, qk_norm=qk_norm, norm_eps=norm_eps, device=device, dtype=dtype,
         )  # fmt: skip
         if not self.head_dim:
             refuse(NAME, "neither dim nor head_dim is given", "dim=64")
-        self.num_clusters = check_int(NAME, "num_clusters", num_clusters)
-        self.iterations = check_int(NAME, "iterations", iterations)
-        self.bits = check_int(NAME, "bits", bits)
-        self.hash_bias = check_bool(NAME, "hash_bias", hash_bias)
-        self.improved = check_bool(NAME, "improved", improved)
-        self.topk = check_int(NAME, "topk", 32 if topk is None else topk)
-        self.mass_gradient = check_bool(NAME, "mass_gradient", mass_gradient)
-        self.dropout = check_share(NAME, "dropout", dropout)
-        self.scale = self.head_dim**-0.5
-        if softmax_temp is not None:
-            self.scale = check_number(NAME, "softmax_temp", softmax_temp)
-        self.seed = check_int(NAME, "seed", seed, 0)
+        self.num_clusters, self.iterations = num_clusters, iterations
+        self.bits, self.hash_bias = bits, hash_bias
+        self.improved, self.mass_gradient = improved, mass_gradient
+        self.topk = 32 if topk is None else topk
+        self.scale = self.head_dim**-0.5 if softmax_temp is None else softmax_temp
+        self.dropout, self.seed = dropout, seed
         dd: Any = {"device": device, "dtype": dtype}
         planes = torch.empty(self.bits, self.head_dim + 1, **dd)
         self.register_buffer("fixed_planes", planes, persistent=False)

@@ -18,10 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_bool, check_int, hidden_width
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width
 from zoo.sdk.precision import wide_matmul
-
-NAME = "criss_cross"
 
 
 class CrissCross(nn.Module):
@@ -29,7 +27,8 @@ class CrissCross(nn.Module):
 
     Args:
         channels: C.
-        reduction: C over the channels of queries and keys, 8. reduced_channels: that width.
+        reduction: C over the channels of queries and keys, 8.
+        reduced_channels: the channels of queries and keys themselves, instead of C / 8.
         recurrence: passes with the same weights, 2.
         bias: of the 1x1 convolutions.
     """
@@ -38,25 +37,17 @@ class CrissCross(nn.Module):
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        recurrence: int = 2,
+        reduction: PositiveFloat = 8,
+        reduced_channels: PositiveInt | None = None,
+        recurrence: PositiveInt = 2,
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 8,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
-        self.recurrence = check_int(NAME, "recurrence", recurrence)
+        width = bottleneck_width(channels, reduction, reduced_channels)
+        self.recurrence = recurrence
         dd: Any = {"device": device, "dtype": dtype}
-        bias = check_bool(NAME, "bias", bias)
         self.query_conv = nn.Conv2d(channels, width, 1, bias=bias, **dd)
         self.key_conv = nn.Conv2d(channels, width, 1, bias=bias, **dd)
         self.value_conv = nn.Conv2d(channels, channels, 1, bias=bias, **dd)

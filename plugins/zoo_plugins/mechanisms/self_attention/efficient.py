@@ -16,19 +16,18 @@ initial weights), far where it is sharp (0.36 at 0.35 of the flat entropy), on n
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, check_divisible, refuse, zero_
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax, over_keys
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import check_bool, check_choice, check_divisible, check_int, refuse
 from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections
 
 NAME = "efficient"
-NORMALIZATIONS = ("softmax", "scaling")
+Normalization = Literal["softmax", "scaling"]
 
 
 class EfficientAttention(nn.Module):
@@ -48,29 +47,24 @@ class EfficientAttention(nn.Module):
         self,
         channels: int,
         *,
-        key_channels: int | None = None,
-        value_channels: int | None = None,
-        num_heads: int | None = None,
-        normalization: str = "softmax",
+        key_channels: PositiveInt | None = None,
+        value_channels: PositiveInt | None = None,
+        num_heads: PositiveInt | None = None,
+        normalization: Normalization = "softmax",
         bias: bool = True,
         residual: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        half = max(1, channels // 2)
-        keys = half if key_channels is None else check_int(NAME, "key_channels", key_channels)
+        keys = max(1, channels // 2) if key_channels is None else key_channels
         values = channels if value_channels is None else value_channels
-        values = check_int(NAME, "value_channels", values)
-        heads = _default_heads(keys, values) if num_heads is None else num_heads
-        self.num_heads = check_int(NAME, "num_heads", heads)
+        self.num_heads = _default_heads(keys, values) if num_heads is None else num_heads
         check_divisible(NAME, "key_channels", keys, "num_heads", self.num_heads)
         check_divisible(NAME, "value_channels", values, "num_heads", self.num_heads)
-        kind = check_choice(NAME, "normalization", normalization, NORMALIZATIONS)
-        self.softmax = kind == "softmax"
-        self.residual = check_bool(NAME, "residual", residual)
-        conv: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
+        self.softmax = normalization == "softmax"
+        self.residual = residual
+        conv: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.keys = nn.Conv2d(channels, keys, 1, **conv)
         self.queries = nn.Conv2d(channels, keys, 1, **conv)
         self.values = nn.Conv2d(channels, values, 1, **conv)
@@ -81,8 +75,8 @@ class EfficientAttention(nn.Module):
         cls,
         dim: int,
         *,
-        num_heads: int | None = None,
-        normalization: str = "softmax",
+        num_heads: PositiveInt | None = None,
+        normalization: Normalization = "softmax",
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,

@@ -17,16 +17,14 @@ training script. Parameter names are the authors'.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
+from zoo.sdk import Above, AtMost, PositiveInt
 from zoo.sdk.activations import final_relu
-from zoo.sdk.options import check_bool, check_int, check_number
-
-NAME = "ema_unit"
 
 
 class EMAUnit(nn.Module):
@@ -45,25 +43,22 @@ class EMAUnit(nn.Module):
         self,
         channels: int,
         *,
-        num_bases: int = 64,
-        iters: int = 3,
-        momentum: float = 0.9,
+        num_bases: PositiveInt = 64,
+        iters: PositiveInt = 3,
+        momentum: Annotated[float, Above(0), AtMost(1)] = 0.9,
         bn: bool = True,
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        bases = check_int(NAME, "num_bases", num_bases)
-        self.iters = check_int(NAME, "iters", iters)
-        self.momentum = check_number(NAME, "momentum", momentum, at_most=1.0)
+        self.iters, self.momentum = iters, momentum
         dd: Any = {"device": device, "dtype": dtype}
         self.mu: Tensor
-        self.register_buffer("mu", torch.empty(1, channels, bases, **dd))
-        self.conv1 = nn.Conv2d(channels, channels, 1, bias=check_bool(NAME, "bias", bias), **dd)
+        self.register_buffer("mu", torch.empty(1, channels, num_bases, **dd))
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=bias, **dd)
         conv2 = nn.Conv2d(channels, channels, 1, bias=False, **dd)
-        norm = nn.BatchNorm2d(channels, **dd) if check_bool(NAME, "bn", bn) else nn.Identity()
+        norm = nn.BatchNorm2d(channels, **dd) if bn else nn.Identity()
         self.conv1.requires_grad_(False)
         self.conv2 = nn.Sequential(conv2, norm)
         self.seen: Tensor | None = None

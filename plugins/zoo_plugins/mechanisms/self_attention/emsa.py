@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import attend, check_tokens
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
-from zoo_plugins.mechanisms.self_attention.heads import map_size
+from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections, heads_and_width
 
 NAME = "emsa"
@@ -38,31 +38,26 @@ class EMSA(nn.Module):
         key_dim, value_dim: d_k and d_v of a head, C / num_heads.
         reduction: s, 2; with 1 there is no DWConv and no LN.
         apply_transform: P and IN, where there is more than one head.
-        bias: of all layers; must be True.
     """
 
     def __init__(
         self,
         dim: int,
         *,
-        feat_size: Any,
-        num_heads: int | None = None,
-        key_dim: int | None = None,
-        value_dim: int | None = None,
-        reduction: int = 2,
+        feat_size: MapSize,
+        num_heads: PositiveInt | None = None,
+        key_dim: PositiveInt | None = None,
+        value_dim: PositiveInt | None = None,
+        reduction: PositiveInt = 2,
         apply_transform: bool = True,
-        bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        dim = check_int(NAME, "dim", dim)
         self.num_heads, width = heads_and_width(NAME, dim, num_heads, key_dim)
-        values = width if value_dim is None else check_int(NAME, "value_dim", value_dim)
-        check_choice(NAME, "bias", bias, (True,))
-        self.size = map_size(NAME, feat_size)
-        self.reduction = check_int(NAME, "reduction", reduction)
-        if min(self.size) + 2 * (self.reduction // 2) <= self.reduction > 1:
+        values = width if value_dim is None else value_dim
+        self.size, self.reduction = as_pair(feat_size), reduction
+        if min(self.size) + 2 * (reduction // 2) <= reduction > 1:
             refuse(
                 NAME, f"a map of {self.size[0]} x {self.size[1]} is less than reduction={reduction}"
             )
@@ -71,11 +66,11 @@ class EMSA(nn.Module):
         self.fc_k = nn.Linear(dim, self.num_heads * width, **dd)
         self.fc_v = nn.Linear(dim, self.num_heads * values, **dd)
         self.fc_o = nn.Linear(self.num_heads * values, dim, **dd)
-        if self.reduction > 1:
-            s = self.reduction
+        if reduction > 1:
+            s = reduction
             self.sr_conv = nn.Conv2d(dim, dim, s + 1, s, s // 2, groups=dim, **dd)
             self.sr_ln = nn.LayerNorm(dim, **dd)
-        transform = check_bool(NAME, "apply_transform", apply_transform) and self.num_heads > 1
+        transform = apply_transform and self.num_heads > 1
         self.transform = nn.Conv2d(self.num_heads, self.num_heads, 1, **dd) if transform else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,16 +14,14 @@ M_v starts as M_k^T, on a CPU even as the same memory; here too, but always as p
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveInt
 from zoo.sdk.activations import final_relu
-from zoo.sdk.options import check_bool, check_choice, check_int
 from zoo.sdk.precision import widened
-
-NAME = "external"
 
 
 def double_normalize(logits: Tensor, positions: int, slots: int) -> Tensor:
@@ -46,24 +44,20 @@ class ExternalAttention(nn.Module):
         self,
         channels: int,
         *,
-        num_slots: int = 64,
+        num_slots: PositiveInt = 64,
         bias: bool = True,
-        norm: str | None = "batch",
+        norm: Literal["batch", "none"] = "batch",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        slots = check_int(NAME, "num_slots", num_slots)
-        has_norm = check_choice(NAME, "norm", norm, ("batch", "none", None)) == "batch"
         dd: Any = {"device": device, "dtype": dtype}
-        self.conv1 = nn.Conv2d(channels, channels, 1, bias=check_bool(NAME, "bias", bias), **dd)
-        self.linear_0 = nn.Conv1d(channels, slots, 1, bias=False, **dd)
-        self.linear_1 = nn.Conv1d(slots, channels, 1, bias=False, **dd)
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=bias, **dd)
+        self.linear_0 = nn.Conv1d(channels, num_slots, 1, bias=False, **dd)
+        self.linear_1 = nn.Conv1d(num_slots, channels, 1, bias=False, **dd)
         conv2 = nn.Conv2d(channels, channels, 1, bias=False, **dd)
-        self.conv2 = nn.Sequential(
-            conv2, nn.BatchNorm2d(channels, **dd) if has_norm else nn.Identity()
-        )
+        last = nn.BatchNorm2d(channels, **dd) if norm == "batch" else nn.Identity()
+        self.conv2 = nn.Sequential(conv2, last)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_bool, check_choice, check_divisible, check_int
+from zoo.sdk import PositiveInt, check_divisible
 from zoo_plugins.mechanisms.self_attention.external import double_normalize
 from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
@@ -29,31 +29,22 @@ class ExternalMultiHead(nn.Module):
         num_heads: before widening; 8, or fewer if that does not divide C.
         coef: how much wider the heads are together than C, 4.
         num_slots: S, by default 256 // coef.
-        bias: of all linear layers; must be True.
-        qkv_bias: not used: there is one projection (the authors' signature has it).
     """
 
     def __init__(
         self,
         dim: int,
         *,
-        num_heads: int | None = None,
-        coef: int = 4,
-        num_slots: int | None = None,
-        bias: bool = True,
-        qkv_bias: bool = False,
+        num_heads: PositiveInt | None = None,
+        coef: PositiveInt = 4,
+        num_slots: PositiveInt | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        dim, coef = check_int(NAME, "dim", dim), check_int(NAME, "coef", coef)
         heads = largest_divisor(dim, 8) if num_heads is None else num_heads
-        heads = check_int(NAME, "num_heads", heads)
         check_divisible(NAME, "dim", dim, "num_heads", heads)
-        check_choice(NAME, "bias", bias, (True,))
-        check_bool(NAME, "qkv_bias", qkv_bias)
         slots = max(1, 256 // coef) if num_slots is None else num_slots
-        slots = check_int(NAME, "num_slots", slots)
         dd: Any = {"device": device, "dtype": dtype}
         self.num_heads = coef * heads
         self.trans_dims = nn.Linear(dim, coef * dim, **dd)

@@ -13,16 +13,16 @@ stride only every s-th position asks (if s divides b, else y is pooled).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from timm.layers.halo_attn import HaloAttn
 from torch import Tensor
 
-from zoo.sdk.options import check_bool, check_choice, check_int
-from zoo.sdk.precision import full_range, widened
+from zoo.sdk import Count, PositiveFloat, PositiveInt
 from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, value_heads
+from zoo_plugins.mechanisms.self_attention.relative_logits import attention_weights
 
 NAME = "halo"
 
@@ -41,44 +41,40 @@ class Halo(HaloAttn):
         qk_ratio: of the width of q and k to C where head_dim is not given, 1.
         qkv_bias: biases in q, k and v.
         scale_pos_embed: scale q . r too.
-        dilation, groups: of a replaced convolution; not used.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        in_channels: int | None = None,
-        out_channels: int | None = None,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        block_size: int = 8,
-        halo_size: int = 3,
-        stride: int = 1,
+        in_channels: PositiveInt | None = None,
+        out_channels: PositiveInt | None = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        block_size: PositiveInt = 8,
+        halo_size: Count = 3,
+        stride: Literal[1, 2] = 1,
         avg_down: bool = False,
         ceil_mode: bool | None = None,
-        qk_ratio: float = 1.0,
+        qk_ratio: PositiveFloat = 1.0,
         qkv_bias: bool = False,
         scale_pos_embed: bool = False,
-        dilation: int = 1,
-        groups: int = 1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        inputs, outputs = in_and_out(NAME, channels, in_channels, out_channels)
+        inputs, outputs = in_and_out(channels, in_channels, out_channels)
         heads, width = value_heads(NAME, outputs, num_heads, head_dim, qk_ratio, default=8)
-        stride = check_choice(NAME, "stride", stride, (1, 2))
         super().__init__(
             inputs,
             outputs,
             stride=stride,
             num_heads=heads,
             dim_head=width,
-            block_size=check_int(NAME, "block_size", block_size),
-            halo_size=check_int(NAME, "halo_size", halo_size, 0),
-            qkv_bias=check_bool(NAME, "qkv_bias", qkv_bias),
-            avg_down=check_bool(NAME, "avg_down", avg_down),
-            scale_pos_embed=check_bool(NAME, "scale_pos_embed", scale_pos_embed),
+            block_size=block_size,
+            halo_size=halo_size,
+            qkv_bias=qkv_bias,
+            avg_down=avg_down,
+            scale_pos_embed=scale_pos_embed,
             device=device,
             dtype=dtype,
         )
@@ -100,16 +96,12 @@ class Halo(HaloAttn):
         side, window, heads = self.block_size_ds, self.win_size, self.num_heads
         q = self.q(x).unflatten(1, (heads, -1)).flatten(0, 1)  # B heads, d, H, W
         q = q.unflatten(3, (columns, side)).unflatten(2, (rows, side)).permute(0, 2, 4, 3, 5, 1)
-        q = widened(q.flatten(3, 4).flatten(1, 2))  # B heads, blocks, b^2, d
+        q = q.flatten(3, 4).flatten(1, 2)  # B heads, blocks, b^2, d
         kv = F.pad(self.kv(x), (self.halo_size,) * 4).unflatten(1, (heads, -1)).flatten(0, 1)
         kv = kv.unfold(2, window, self.block_size).unfold(3, window, self.block_size)
         kv = kv.flatten(4).flatten(2, 3).permute(0, 2, 3, 1)  # B heads, blocks, window^2, d + d_v
         k, v = kv.split([self.dim_head_qk, self.dim_head_v], 3)
-        rel = self.pos_embed.height_rel
-        with full_range(q):
-            of_keys, of_places = q @ widened(k).transpose(2, 3), self.pos_embed(q.to(rel.dtype))
-        factor = self.scale if self.scale_pos_embed else 1.0
-        weights = (of_keys * self.scale + of_places * factor).softmax(3).to(v.dtype)
-        y = (weights @ v).unflatten(2, (side, side)).unflatten(1, (rows, columns))
+        y = attention_weights(self, q, k).to(v.dtype) @ v
+        y = y.unflatten(2, (side, side)).unflatten(1, (rows, columns))
         y = y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return self.pool(y.unflatten(0, (-1, heads)).flatten(1, 2))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from timm.layers import make_divisible
 from torch import nn
 
-from zoo.sdk.options import (
-    agree,
-    check_divisible,
-    check_int,
-    check_number,
-    refuse,
-)
+from zoo.sdk import PositiveInt, check_divisible, refuse
+
+MapSize: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]  # (H, W), or one for both
 
 
 def largest_divisor(value: int, at_most: int) -> int:
@@ -29,33 +24,18 @@ def split_heads(
 
     `default` is the number of heads if neither is given, lowered to a divisor of `width`.
     """
-    implied = None
+    count = num_heads
     if head_dim is not None:
-        implied = (head_dim, width // check_int(name, "head_dim", head_dim))
-    count = agree(name, num_heads=num_heads, head_dim=implied)
-    count = largest_divisor(width, default) if count is None else count
-    count = check_int(name, "num_heads", count)
+        count = width // head_dim
+        if num_heads not in (None, count):
+            what = f"num_heads={num_heads} and head_dim={head_dim} contradict each other"
+            refuse(name, f"{what} at {width} channels", "give one of num_heads= and head_dim=")
+    if count is None:
+        count = largest_divisor(width, default)
+    if not count:
+        refuse(name, f"head_dim={head_dim} is more than the {width} channels")
     check_divisible(name, "channels", width, "num_heads", count)
     return count, width // count
-
-
-def in_and_out(
-    name: str, channels: int, in_channels: int | None, out_channels: int | None
-) -> tuple[int, int]:
-    """Channels of the input and the output: `channels`, unless named apart."""
-    found = (in_channels, out_channels)
-    both = (channels if value is None else value for value in found)
-    inputs, outputs = (check_int(name, "channels", value) for value in both)
-    return inputs, outputs
-
-
-def map_size(name: str, feat_size: Any) -> tuple[int, int]:
-    """`feat_size` as (H, W); a number is a square map."""
-    pair: Sequence[Any] = feat_size if isinstance(feat_size, (tuple, list)) else (feat_size,) * 2
-    if len(pair) != 2:
-        refuse(name, f"feat_size={feat_size!r} is not (H, W)", "feat_size=(14, 14)")
-    height, width = (check_int(name, "feat_size", side) for side in pair)
-    return height, width
 
 
 def value_heads(
@@ -67,14 +47,28 @@ def value_heads(
     *,
     default: int,
 ) -> tuple[int, int]:
-    """(heads, channels of q and k in each) where the values' heads divide `channels` among them."""
+    """(heads, channels of q and k in each) where the values' heads divide `channels` among them.
+
+    As timm: `qk_ratio` times the channels, to a multiple of 8, are shared out among the heads
+    unless `head_dim` is given.
+    """
     heads = largest_divisor(channels, default) if num_heads is None else num_heads
-    heads = check_int(name, "num_heads", heads)
     check_divisible(name, "channels", channels, "num_heads", heads)
-    if head_dim is not None:
-        return heads, check_int(name, "head_dim", head_dim)
-    ratio = check_number(name, "qk_ratio", qk_ratio)
-    return heads, max(1, make_divisible(channels * ratio, 8) // heads)
+    shared = max(1, make_divisible(channels * qk_ratio, 8) // heads)
+    return heads, shared if head_dim is None else head_dim
+
+
+def in_and_out(channels: int, in_channels: int | None, out_channels: int | None) -> tuple[int, int]:
+    """Channels of the input and the output: `channels`, unless named apart."""
+    return (
+        channels if in_channels is None else in_channels,
+        channels if out_channels is None else out_channels,
+    )
+
+
+def as_pair(size: Any) -> tuple[int, int]:
+    """A `MapSize` as (H, W); a number is a square."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def down_pool(stride: int, ceil_mode: bool = False) -> nn.Module:

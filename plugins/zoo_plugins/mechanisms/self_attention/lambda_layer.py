@@ -4,7 +4,7 @@
     y_n      = concat_heads(lambda_n^T q_n)                                          (eq. 1, 2)
 
 v and q are batch-normed. e: learned, by the offset from n to m: within a window of r x r positions
-("conv", section 3.1, lambda convolution) or over the whole map ("relative"). The content part,
+(section 3.1, lambda convolution) or over the whole map. The content part,
 softmax(k) V, is the same for all n. Cost N r^2 d_k C / heads, and no N x N weights.
 
 x: (B, C_in, H, W), y: (B, C, H / s, W / s), pooled by the stride s; d_v = C / heads. Parameter
@@ -14,19 +14,26 @@ have 23. A bias of k has no effect.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
-from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, map_size, value_heads
+from zoo_plugins.mechanisms.self_attention.heads import (
+    MapSize,
+    as_pair,
+    down_pool,
+    in_and_out,
+    value_heads,
+)
 
 NAME = "lambda_layer"
-POSITIONS = {"conv": True, "relative": False, "embedding": False}  # is it local?
+POSITIONS = {"conv": True, "relative": False, "embedding": False}  # is it a window?
 
 
 class LambdaLayer(nn.Module):
@@ -35,58 +42,54 @@ class LambdaLayer(nn.Module):
     Args:
         channels: C. in_channels, out_channels: where they differ.
         num_heads: 4, lowered to a divisor of C.
-        head_dim: d_k, 16; None: C / num_heads, or qk_ratio of that.
-        receptive_field: r, odd, 9.
-        position: `conv`, or `relative` (`embedding`), which needs feat_size and has no r.
-        feat_size: (H, W) of the input, for `relative`.
+        head_dim: d_k, 16; None: C qk_ratio / num_heads.
+        receptive_field: r, odd, 9. None: the whole map, whose size must then be given.
+        feat_size: (H, W) of the input, for the whole map.
         stride: s, 1 or 2.
         ceil_mode: pooling rounds odd sizes up; by default only in a convolution's place, that is
             where in_channels is given. timm rounds down.
+        qk_ratio: of d_k heads to C where head_dim is None, 1.
         qkv_bias: biases in q, k and v.
-        dilation, groups: of a replaced convolution; not used.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        in_channels: int | None = None,
-        out_channels: int | None = None,
-        num_heads: int | None = None,
-        head_dim: int | None = 16,
-        receptive_field: int | None = None,
-        position: str = "conv",
-        feat_size: Any = None,
-        stride: int = 1,
+        in_channels: PositiveInt | None = None,
+        out_channels: PositiveInt | None = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = 16,
+        receptive_field: OddInt | None = 9,
+        feat_size: MapSize | None = None,
+        stride: Literal[1, 2] = 1,
         ceil_mode: bool | None = None,
-        qk_ratio: float = 1.0,
+        qk_ratio: PositiveFloat = 1.0,
         qkv_bias: bool = False,
-        dilation: int = 1,
-        groups: int = 1,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        inputs, outputs = in_and_out(NAME, channels, in_channels, out_channels)
+        inputs, outputs = in_and_out(channels, in_channels, out_channels)
         heads, width = value_heads(NAME, outputs, num_heads, head_dim, qk_ratio, default=4)
         self.num_heads, self.dim_qk, self.dim_v = heads, width, outputs // heads
         dd: Any = {"device": device, "dtype": dtype}
-        bias = check_bool(NAME, "qkv_bias", qkv_bias)
-        self.qkv = nn.Conv2d(inputs, (heads + 1) * width + self.dim_v, 1, bias=bias, **dd)
+        self.qkv = nn.Conv2d(inputs, (heads + 1) * width + self.dim_v, 1, bias=qkv_bias, **dd)
         self.norm_q = nn.BatchNorm2d(heads * width, **dd)
         self.norm_v = nn.BatchNorm2d(self.dim_v, **dd)
-        self.local = POSITIONS[check_choice(NAME, "position", position, POSITIONS)]
-        if self.local:
-            r = check_int(NAME, "receptive_field", receptive_field or 9)
-            if r % 2 == 0:
-                refuse(NAME, f"receptive_field={r} is not odd")
-            self.conv_lambda = nn.Conv2d(1, width, r, padding=r // 2, **dd)
+        self.local = receptive_field is not None
+        if receptive_field is not None:
+            window, around = receptive_field, receptive_field // 2
+            self.conv_lambda = nn.Conv2d(1, width, window, padding=around, **dd)
+        elif feat_size is None:
+            what = "receptive_field=None sees the whole map, whose size is missing"
+            refuse(NAME, what, "feat_size=(14, 14)")
         else:
-            self.feat_size = _relative_size(feat_size, receptive_field)
+            self.feat_size = as_pair(feat_size)
             rows, columns = (2 * side - 1 for side in self.feat_size)
             self.pos_emb = nn.Parameter(torch.empty(rows, columns, width, **dd))
         ceil = in_channels is not None if ceil_mode is None else ceil_mode
-        self.pool = down_pool(check_choice(NAME, "stride", stride, (1, 2)), ceil)
+        self.pool = down_pool(stride, ceil)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -129,9 +132,17 @@ def _offsets(side: int, device: torch.device) -> Tensor:
     return index[None, :] - index[:, None] + side - 1
 
 
-def _relative_size(feat_size: Any, receptive_field: int | None) -> tuple[int, int]:
-    if feat_size is None:
-        refuse(NAME, "position='relative' needs the size of the map", "feat_size=(14, 14)")
-    if receptive_field is not None:
-        refuse(NAME, "position='relative' sees the whole map", "receptive_field=None")
-    return map_size(NAME, feat_size)
+def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's two kinds of position by the receptive field: `conv` has one, `relative` none."""
+    options = dict(given)
+    position = options.pop("position", None)
+    if position is None:
+        return options
+    if position not in POSITIONS:
+        refuse(NAME, f"position={position!r} is none of {', '.join(map(repr, POSITIONS))}")
+    if POSITIONS[position]:
+        found = options.get("receptive_field")
+        return {k: v for k, v in options.items() if k != "receptive_field" or found is not None}
+    if options.get("receptive_field") is not None:
+        refuse(NAME, f"position={position!r} sees the whole map", "receptive_field=None")
+    return {**options, "receptive_field": None}

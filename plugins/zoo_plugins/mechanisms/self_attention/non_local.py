@@ -11,7 +11,8 @@ x, z: (B, C, *size) of 1, 2 or 3 dimensions; theta, phi, g: 1x1 to C/2 channels;
 Parameter names are timm's: t = theta, p = phi, g, z, norm.
 
 `variant="paper"` follows the equations. `official` is the authors' code: logits scaled by
-(C/2)^-1/2, and keys taken from a 2x2 max pool of x. `timm`: scaled by C^-1/2, to C/8 channels.
+(C/2)^-1/2, and keys taken from a 2x2 max pool of x. `timm`: scaled by C^-1/2; by name
+(`zoo.create_attention`) it also has timm's width, C / 8 to a multiple of 8.
 With `sub_sample` and not `pool_first`, phi and g are pooled instead of x (a common port's reading).
 Softmax over more than 1,024 keys runs in the fused kernel, which holds no N x N weights, and `dot`
 is re-associated where that is smaller: theta (phi^T g) / N, linear in the number of positions.
@@ -19,26 +20,19 @@ is re-associated where that is smaller: theta (phi^T g) / N, linear in the numbe
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    hidden_width,
-)
+from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, refuse, zero_
 from zoo.sdk.precision import wide_matmul
 
 NAME = "non_local"
-MODES = ("embedded_gaussian", "gaussian", "dot", "concat")
+Mode = Literal["embedded_gaussian", "gaussian", "dot", "concat"]
 VARIANTS = {  # use_scale, sub_sample, pool_first
     "paper": (False, False, False),
     "official": (True, True, True),
@@ -54,8 +48,8 @@ class NonLocal(nn.Module):
 
     Args:
         channels: C.
-        reduction: C over the inner channels, 2. reduced_channels, rd_channels, rd_ratio,
-            rd_divisor: in other terms.
+        reduction: C over the inner channels, 2.
+        reduced_channels: the inner channels themselves, instead of C / 2.
         dimension: 1, 2 or 3 axes of position.
         mode: of f, as above.
         variant: `paper`, `official` or `timm`: what the next three are unless given.
@@ -63,58 +57,32 @@ class NonLocal(nn.Module):
         sub_sample: keys and values at half the resolution (of space, not of time).
         pool_first: pool x, rather than phi(x) and g(x).
         bn: norm after W_z, its scale and shift starting at zero.
-        bias: of the 1x1 convolutions; must be True.
-        act_layer: not used (timm's builders hand one to every attention).
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        dimension: int = 2,
-        mode: str = "embedded_gaussian",
-        variant: str = "paper",
+        reduction: PositiveFloat = 2,
+        reduced_channels: PositiveInt | None = None,
+        dimension: Literal[1, 2, 3] = 2,
+        mode: Mode = "embedded_gaussian",
+        variant: Literal["paper", "official", "timm"] = "paper",
         use_scale: bool | None = None,
         sub_sample: bool | None = None,
         pool_first: bool | None = None,
         bn: bool = True,
-        bias: bool = True,
-        rd_ratio: float | None = None,
-        rd_channels: int | None = None,
-        rd_divisor: int = 8,
-        act_layer: Any = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        check_choice(NAME, "variant", variant, tuple(VARIANTS))
-        dimension = check_choice(NAME, "dimension", dimension, tuple(CONV))
-        check_choice(NAME, "bias", bias, (True,))
         self.input_rank = dimension + 2
-        self.mode = check_choice(NAME, "mode", mode, MODES)
-        if variant == "timm" and reduction is reduced_channels is rd_channels is rd_ratio is None:
-            rd_ratio = 1 / 8
-        elif variant == "timm" and reduction is not None:  # timm rounds what it gives
-            inverse = 1 / check_number(NAME, "reduction", reduction)
-            rd_ratio, reduction = agree(NAME, rd_ratio=rd_ratio, reduction=inverse), None
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 2,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-            rd_ratio=rd_ratio,
-            rd_channels=rd_channels,
-            rd_divisor=rd_divisor,
-            rd_limit=0.9,
-        )
-        given = {"use_scale": use_scale, "sub_sample": sub_sample, "pool_first": pool_first}
+        self.mode = mode
+        width = bottleneck_width(channels, reduction, reduced_channels)
+        given = (use_scale, sub_sample, pool_first)
         scaled, pooled, first = (
-            preset if value is None else check_bool(NAME, name, value)
-            for (name, value), preset in zip(given.items(), VARIANTS[variant], strict=True)
+            preset if value is None else value
+            for value, preset in zip(given, VARIANTS[variant], strict=True)
         )
         dotted = channels if variant == "timm" or mode == "gaussian" else width
         self.scale = dotted**-0.5 if scaled else 1.0
@@ -206,6 +174,23 @@ def to_map(y: Tensor, x: Tensor) -> Tensor:
     """(B, N, d) -> (B, d, *size) of x, in the memory format of x."""
     y = y.transpose(1, 2).unflatten(2, x.shape[2:])
     return y.contiguous() if x.is_contiguous() else y
+
+
+def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """timm's width, where its form is wanted: C / 8, or C / reduction, to a multiple of 8."""
+    options = dict(given)
+    if options.get("variant") != "timm":
+        return options
+    reduction = options.get("reduction")
+    if isinstance(reduction, int | float) and reduction > 0:  # another is refused at the door
+        ratio = 1 / options.pop("reduction")
+        if options.setdefault("rd_ratio", ratio) != ratio:
+            what = f"reduction={reduction!r} and rd_ratio={options['rd_ratio']!r}"
+            refuse(NAME, f"{what} contradict each other", "give one of reduction= and rd_ratio=")
+    widths = ("reduction", "rd_ratio", "rd_channels", "reduced_channels")
+    if all(options.get(name) is None for name in widths):
+        options["rd_ratio"] = 1 / 8
+    return options
 
 
 def reference_call(module: NonLocal, x: Tensor) -> tuple[Tensor, Tensor]:

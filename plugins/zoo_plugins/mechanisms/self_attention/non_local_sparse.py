@@ -17,23 +17,23 @@ and `rotations=` sets it. Their code fails on maps smaller than a chunk; here su
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.identity import zero_
+from zoo.sdk import (
+    AtLeast,
+    OddInt,
+    PositiveFloat,
+    PositiveInt,
+    bottleneck_width,
+    check_divisible,
+    zero_,
+)
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import only_this_size
-from zoo.sdk.options import (
-    check_bool,
-    check_divisible,
-    check_int,
-    check_number,
-    hidden_width,
-    refuse,
-)
 from zoo.sdk.tables import Tables
 
 NAME = "non_local_sparse"
@@ -45,7 +45,8 @@ class NonLocalSparse(Tables):
 
     Args:
         channels: C.
-        reduction: C over the channels of q, 4. reduced_channels: that width.
+        reduction: C over the channels of q, 4.
+        reduced_channels: the channels of q themselves, instead of C / 4.
         kernel_size: of the convolution to q, odd, 3.
         n_hashes: R, 4.
         chunk_size: positions in a chunk, 144.
@@ -60,40 +61,26 @@ class NonLocalSparse(Tables):
         self,
         channels: int,
         *,
-        reduction: float | None = None,
-        reduced_channels: int | None = None,
-        kernel_size: int = 3,
-        n_hashes: int = 4,
-        chunk_size: int = 144,
-        hash_buckets: int | None = None,
-        res_scale: float = 1.0,
+        reduction: PositiveFloat = 4,
+        reduced_channels: PositiveInt | None = None,
+        kernel_size: OddInt = 3,
+        n_hashes: PositiveInt = 4,
+        chunk_size: PositiveInt = 144,
+        hash_buckets: Annotated[int, AtLeast(2)] | None = None,
+        res_scale: PositiveFloat = 1.0,
         bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        channels = check_int(NAME, "channels", channels)
-        width = hidden_width(
-            NAME,
-            channels,
-            default=channels // 4,
-            reduction=reduction,
-            reduced_channels=reduced_channels,
-        )
-        kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        if kernel_size % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel_size} is not odd")
-        self.n_hashes = check_int(NAME, "n_hashes", n_hashes)
-        self.chunk_size = check_int(NAME, "chunk_size", chunk_size)
-        self.hash_buckets = hash_buckets
-        if hash_buckets is not None:
-            self.hash_buckets = check_int(NAME, "hash_buckets", hash_buckets)
-            check_divisible(NAME, "hash_buckets", self.hash_buckets, "the signs", 2)
-        self.res_scale = check_number(NAME, "res_scale", res_scale)
-        conv: Any = {"bias": check_bool(NAME, "bias", bias), "device": device, "dtype": dtype}
+        check_divisible(NAME, "hash_buckets", hash_buckets or 2, "the signs", 2)
+        self.n_hashes, self.chunk_size = n_hashes, chunk_size
+        self.hash_buckets, self.res_scale = hash_buckets, res_scale
+        width = bottleneck_width(channels, reduction, reduced_channels)
+        conv: Any = {"bias": bias, "device": device, "dtype": dtype}
         self.conv_match = nn.Conv2d(channels, width, kernel_size, padding="same", **conv)
         self.conv_assembly = nn.Conv2d(channels, channels, 1, **conv)
-        half = max(MAX_BUCKETS, self.hash_buckets or 0) // 2
+        half = max(MAX_BUCKETS, hash_buckets or 0) // 2
         rotations = torch.empty(width, self.n_hashes, half, device=device, dtype=dtype)
         self.register_buffer("fixed_rotations", rotations, persistent=False)
         self._init_buffers()

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from timm.models.volo import OutlookAttention
 from torch import Tensor
 
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk import Count, PositiveInt, Share, refuse
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 
 NAME = "outlook"
@@ -32,12 +32,12 @@ class Outlook(OutlookAttention):
 
     Args:
         dim: C.
-        num_heads: by default C / 32, lowered to a divisor of C. head_dim: the same by d.
+        num_heads: by default C / 32, lowered to a divisor of C.
+        head_dim: d, where that is given instead of the number of heads.
         kernel_size: K, 3.
         padding: K // 2.
         stride: 2.
         qkv_bias: a bias in W_V.
-        bias: in W_A and W_P; must be True.
         attn_drop, proj_drop: dropout rates.
     """
 
@@ -45,31 +45,25 @@ class Outlook(OutlookAttention):
         self,
         dim: int,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        kernel_size: int = 3,
-        padding: int | None = None,
-        stride: int = 2,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        kernel_size: PositiveInt = 3,
+        padding: Count | None = None,
+        stride: PositiveInt = 2,
         qkv_bias: bool = False,
-        bias: bool = True,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
+        attn_drop: Share = 0.0,
+        proj_drop: Share = 0.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        dim = check_int(NAME, "dim", dim)
-        kernel_size = check_int(NAME, "kernel_size", kernel_size)
-        heads, _ = split_heads(
-            NAME, dim, num_heads=num_heads, head_dim=head_dim, default=dim // 32
-        )  # fmt: skip
-        check_choice(NAME, "bias", bias, (True,))
+        heads, _ = split_heads(NAME, dim, num_heads=num_heads, head_dim=head_dim, default=dim // 32)
         super().__init__(
             dim,
             heads,
             kernel_size,
-            kernel_size // 2 if padding is None else check_int(NAME, "padding", padding, 0),
-            check_int(NAME, "stride", stride),
-            check_bool(NAME, "qkv_bias", qkv_bias),
+            kernel_size // 2 if padding is None else padding,
+            stride,
+            qkv_bias,
             attn_drop,
             proj_drop,
             device=device,

@@ -11,10 +11,10 @@ causal (eq. 7):
 
 x, y: (B, N, C), or q of x and k, v of a memory (B, M, C). W: (heads, D, d), rows sigma * random /
 tau, sigma learned; q and k are divided by (norm + 1e-3) as in the authors' code, by their norm if
-gated. Their code has the constant 0.1 in place of D^-1/2 and bounds the denominator in three ways:
-`feature_scale` and `normalizer`. The default bounds it at a thousandth, which acts only on an
-estimate gone wrong. They draw random matrices in every training step; so here, by `generator`; in
-eval they are the buffer `random_matrices`, drawn by `seed`.
+gated. Their code has the constant 0.1 in place of D^-1/2 (`feature_scale`) and bounds the
+denominator in three ways (`absolute`, `least`). The default bounds it at a thousandth, which acts
+only on an estimate gone wrong. They draw random matrices in every training step; so here, by
+`generator`; in eval they are the buffer `random_matrices`, drawn by `seed`.
 
 Started from the projections of a transformer (`take_over`), it is near it where attention is flat:
 cosine of the logits 0.998 for vit_small with timm's initial weights, 0.975 at 0.91 of the flat
@@ -24,20 +24,21 @@ entropy, but 0.35 at 0.35 of it, on noise. Logits are bounded here, so more feat
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import Count, NonNegativeFloat, PositiveFloat, PositiveInt, Share, refuse
 from zoo.sdk.attend import check_mask, check_tokens
-from zoo.sdk.options import check_bool, check_int, check_number, check_share, refuse
 from zoo_plugins.mechanisms.self_attention.linear_recurrence import causal_sums
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections, heads_and_width
 
 NAME = "random_feature"
 PAPER_SCALE = "1/sqrt(proj_dim)"
-_NORMALIZER = re.compile(r"(abs)?(?:, )?(?:clamp(?:_min)? ([0-9.eE+-]+))?\Z")
+_NORMALIZER = re.compile(r"(abs)?(?:, )?(?:clamp(?:_min)? ([0-9]*\.?[0-9]+(?:e-?[0-9]+)?))?\Z")
 
 
 class RandomFeature(nn.Module):
@@ -49,11 +50,12 @@ class RandomFeature(nn.Module):
         value_dim: of a head, d.
         proj_dim: D, twice d.
         tau: temperature, 1.
-        reparam_proj: sigma is learned, from 1. By default so, if there are projections.
-        causal: a token sees those up to itself. gated: with the gate above; implies causal.
-        normalizer: of the denominator: `none`, or `abs`, a bound (`clamp_min 1.0`), or both
-            (`abs, clamp 1e-3`).
-        feature_scale: a number, or "1/sqrt(proj_dim)".
+        reparam_proj: sigma is learned, from 1, where there are projections.
+        causal: a token sees those up to itself; by default where `gated`.
+        gated: with the gate above, which is causal.
+        absolute: the denominator is taken without its sign.
+        least: below which the denominator does not go, 1e-3; 0 leaves it as it is.
+        feature_scale: of phi, by default D^-1/2.
         norm_eps: added to the norms of q and k, 1e-3, 0 if gated.
         qkv_bias, bias: of the projections; `bias` of all.
         redraw: draw other random matrices in every training step.
@@ -64,58 +66,53 @@ class RandomFeature(nn.Module):
 
     def __init__(
         self,
-        dim: int | None = None,
+        dim: PositiveInt | None = None,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        value_dim: int | None = None,
-        proj_dim: int | None = None,
-        tau: float = 1.0,
-        reparam_proj: bool | None = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        value_dim: PositiveInt | None = None,
+        proj_dim: PositiveInt | None = None,
+        tau: PositiveFloat = 1.0,
+        reparam_proj: bool = True,
         causal: bool | None = None,
         gated: bool = False,
-        normalizer: str = "abs, clamp 1e-3",
-        feature_scale: float | str = PAPER_SCALE,
-        norm_eps: float | None = None,
+        absolute: bool = True,
+        least: NonNegativeFloat = 1e-3,
+        feature_scale: PositiveFloat | None = None,
+        norm_eps: Share | None = None,
         qkv_bias: bool = True,
         bias: bool = True,
         redraw: bool = True,
-        seed: int = 0,
+        seed: Count = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim = dim = dim if dim is None else check_int(NAME, "dim", dim)
+        self.dim = dim
         self.num_heads, width = heads_and_width(NAME, dim, num_heads, head_dim)
         if not width:
             refuse(NAME, "neither dim nor head_dim is given", "dim=64")
-        values = width if value_dim is None else check_int(NAME, "value_dim", value_dim)
-        self.features = 2 * width if proj_dim is None else check_int(NAME, "proj_dim", proj_dim)
-        self.tau = check_number(NAME, "tau", tau)
-        self.gated = check_bool(NAME, "gated", gated)
-        self.causal = self.gated if causal is None else check_bool(NAME, "causal", causal)
+        values = width if value_dim is None else value_dim
+        self.features = 2 * width if proj_dim is None else proj_dim
+        self.gated, self.causal = gated, gated if causal is None else causal
         if self.gated and not self.causal:
             refuse(NAME, "gated=True and causal=False contradict each other", "causal=True")
-        self.absolute, self.least = _read_normalizer(normalizer)
-        self.scale = _read_scale(feature_scale, self.features)
-        eps = (0.0 if self.gated else 1e-3) if norm_eps is None else norm_eps
-        self.norm_eps = check_share(NAME, "norm_eps", eps)
-        self.redraw = check_bool(NAME, "redraw", redraw)
+        self.tau, self.redraw = tau, redraw
+        self.absolute, self.least = absolute, least
+        self.scale = self.features**-0.5 if feature_scale is None else feature_scale
+        self.norm_eps = (0.0 if gated else 1e-3) if norm_eps is None else norm_eps
         dd: Any = {"device": device, "dtype": dtype}
         keys, all_values = self.num_heads * width, self.num_heads * values
         if dim is not None:
-            qkv_bias = check_bool(NAME, "qkv_bias", qkv_bias)
-            first = {"bias": check_bool(NAME, "bias", bias) and qkv_bias}
+            first = {"bias": bias and qkv_bias}
             self.q_proj = nn.Linear(dim, keys, **first, **dd)
             self.k_proj = nn.Linear(dim, keys, **first, **dd)
             self.v_proj = nn.Linear(dim, all_values, **first, **dd)
             self.out_proj = nn.Linear(all_values, dim, bias=bias, **dd)
             self.gate = nn.Linear(dim, self.num_heads, **dd) if self.gated else None
-        learned = dim is not None if reparam_proj is None else reparam_proj
         ones = torch.ones(self.num_heads, 1, width, **dd)
-        self.sigma = nn.Parameter(ones) if check_bool(NAME, "reparam_proj", learned) else None
-        random = torch.Generator().manual_seed(check_int(NAME, "seed", seed, 0))
-        matrices = self._draw(width, random)
+        self.sigma = nn.Parameter(ones) if reparam_proj and dim is not None else None
+        matrices = self._draw(width, torch.Generator().manual_seed(seed))
         self.register_buffer("random_matrices", torch.empty(matrices.shape, **dd))
         self.random_matrices.copy_(matrices)
 
@@ -184,7 +181,7 @@ class RandomFeature(nn.Module):
 
     def _bounded(self, z: Tensor) -> Tensor:
         z = z.abs() if self.absolute else z
-        if self.least is None:
+        if not self.least:
             return torch.where(z == 0, 1.0, z)  # no key is present
         return z.clamp(min=self.least)
 
@@ -204,23 +201,19 @@ class RandomFeature(nn.Module):
         return False
 
 
-def _read_normalizer(text: str) -> tuple[bool, float | None]:
-    """Whether the denominator is taken absolutely, and its lower bound."""
-    if text == "none":
-        return False, None
-    found = _NORMALIZER.match(text) if isinstance(text, str) and text else None  # pyright: ignore[reportUnnecessaryIsInstance]
-    if found is None:
+def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of the reference cases: `normalizer="abs, clamp 1e-3"` and the paper's scale."""
+    options = dict(given)
+    if options.get("feature_scale") == PAPER_SCALE:
+        del options["feature_scale"]
+    text = options.pop("normalizer", None)
+    if text is None:
+        return options
+    found = _NORMALIZER.match(text) if isinstance(text, str) and text else None
+    if text != "none" and found is None:
         refuse(NAME, f"normalizer={text!r} is not understood", "normalizer='abs, clamp 1e-3'")
-    least = None if found[2] is None else check_number(NAME, "normalizer", float(found[2]))
-    return found[1] is not None, least
-
-
-def _read_scale(scale: float | str, features: int) -> float:
-    if scale == PAPER_SCALE:
-        return features**-0.5
-    if isinstance(scale, str):
-        refuse(NAME, f"feature_scale={scale!r} is neither a number nor {PAPER_SCALE!r}")
-    return check_number(NAME, "feature_scale", scale)
+    absolute, least = found.groups() if found else (None, None)
+    return {"absolute": absolute is not None, "least": float(least or 0), **options}
 
 
 def reference_call(module: RandomFeature, *inputs: Tensor) -> Tensor:

@@ -15,17 +15,16 @@ in eval one draw by `seed` serves every sample. Inputs that are absent have no w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveFloat, PositiveInt
 from zoo.sdk.attend import check_mask, check_tokens
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_bool, check_choice, check_int, check_number
 
 NAME = "slot"
-VARIANTS = ("official", "lucidrains")
 
 
 class SlotAttention(nn.Module):
@@ -46,34 +45,27 @@ class SlotAttention(nn.Module):
         self,
         dim: int,
         *,
-        input_dim: int | None = None,
-        num_slots: int = 7,
-        iters: int = 3,
-        hidden_dim: int = 128,
-        eps: float = 1e-8,
-        norm_eps: float | None = None,
+        input_dim: PositiveInt | None = None,
+        num_slots: PositiveInt = 7,
+        iters: PositiveInt = 3,
+        hidden_dim: PositiveInt = 128,
+        eps: PositiveFloat = 1e-8,
+        norm_eps: PositiveFloat | None = None,
         qkv_bias: bool | None = None,
-        seed: int = 0,
-        variant: str = "official",
+        seed: Count = 0,
+        variant: Literal["official", "lucidrains"] = "official",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        dim = check_int(NAME, "dim", dim)
-        inputs = dim if input_dim is None else check_int(NAME, "input_dim", input_dim)
-        port = check_choice(NAME, "variant", variant, VARIANTS) == "lucidrains"
-        hidden = check_int(NAME, "hidden_dim", hidden_dim)
-        hidden = max(dim, hidden) if port else hidden
-        self.num_slots = check_int(NAME, "num_slots", num_slots)
-        self.iters = check_int(NAME, "iters", iters)
-        self.eps = check_number(NAME, "eps", eps)
-        self.seed = check_int(NAME, "seed", seed, 0)
-        self.scale = dim**-0.5
+        inputs = dim if input_dim is None else input_dim
+        port = variant == "lucidrains"
+        hidden = max(dim, hidden_dim) if port else hidden_dim
+        self.num_slots, self.iters, self.seed = num_slots, iters, seed
+        self.eps, self.scale = eps, dim**-0.5
         norm_eps = (1e-5 if port else 1e-3) if norm_eps is None else norm_eps
-        norm_eps = check_number(NAME, "norm_eps", norm_eps)
         dd: Any = {"device": device, "dtype": dtype}
-        biased = check_bool(NAME, "qkv_bias", port if qkv_bias is None else qkv_bias)
-        linear: Any = {"bias": biased, **dd}
+        linear: Any = {"bias": port if qkv_bias is None else qkv_bias, **dd}
         self.norm_input = nn.LayerNorm(inputs, norm_eps, **dd)
         self.norm_slots = nn.LayerNorm(dim, norm_eps, **dd)
         self.norm_mlp = nn.LayerNorm(dim, norm_eps, **dd)
@@ -110,7 +102,7 @@ class SlotAttention(nn.Module):
         """Slots, and the last A: which share of each input is in each slot, (B, K, N)."""
         check_tokens(NAME, "x", x, self.to_k.in_features)
         check_mask(NAME, mask, x)
-        count = self.num_slots if num_slots is None else check_int(NAME, "num_slots", num_slots)
+        count = self.num_slots if num_slots is None else num_slots
         noise = self._noise(x, count, noise, generator)
         slots = self.slots_mu + self.slots_logsigma.exp() * noise
         inputs = self.norm_input(x)

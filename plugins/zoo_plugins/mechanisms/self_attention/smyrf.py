@@ -28,13 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.sdk.options import (
-    check_choice,
-    check_int,
-    check_number,
-    check_share,
-    refuse,
-)
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.token_mixer import TokenMixer
 
@@ -49,54 +43,41 @@ class Smyrf(TokenMixer, Tables):
         num_heads: 8, or fewer if that does not divide C; without `dim` 1. head_dim: C / num_heads.
         n_hashes: R, 4.
         q_cluster_size, k_cluster_size: 64; in self-attention they are the same.
-        clustering: `lsh`.
-        r: without effect.
         norm_factor: by default head_dim^1/2.
         dropout: of the attention weights.
         qkv_bias, bias, qk_norm, norm_eps: as in `multi_head`.
         seed: of the projection in eval.
     """
 
+    mechanism = NAME
     fixed_alpha: Tensor
 
     def __init__(
         self,
-        dim: int | None = None,
+        dim: PositiveInt | None = None,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        n_hashes: int = 4,
-        q_cluster_size: int = 64,
-        k_cluster_size: int = 64,
-        clustering: str = "lsh",
-        r: float = 1,
-        norm_factor: float | None = None,
-        dropout: float = 0.0,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        n_hashes: PositiveInt = 4,
+        q_cluster_size: PositiveInt = 64,
+        k_cluster_size: PositiveInt = 64,
+        norm_factor: PositiveFloat | None = None,
+        dropout: Share = 0.0,
         qkv_bias: bool = True,
         bias: bool = True,
         qk_norm: bool = False,
-        norm_eps: float = 1e-5,
-        seed: int = 0,
+        norm_eps: PositiveFloat = 1e-5,
+        seed: Count = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            NAME, dim, num_heads=num_heads, head_dim=head_dim, qkv_bias=qkv_bias, bias=bias,
+            dim, num_heads=num_heads, head_dim=head_dim, qkv_bias=qkv_bias, bias=bias,
             qk_norm=qk_norm, norm_eps=norm_eps, device=device, dtype=dtype,
         )  # fmt: skip
-        self.n_hashes = check_int(NAME, "n_hashes", n_hashes)
-        self.sizes = (
-            check_int(NAME, "q_cluster_size", q_cluster_size),
-            check_int(NAME, "k_cluster_size", k_cluster_size),
-        )
-        check_choice(NAME, "clustering", clustering, ("lsh",))
-        check_number(NAME, "r", r)
-        self.norm_factor = norm_factor
-        if norm_factor is not None:
-            self.norm_factor = check_number(NAME, "norm_factor", norm_factor)
-        self.dropout = check_share(NAME, "dropout", dropout)
-        self.seed = check_int(NAME, "seed", seed, 0)
-        alpha = torch.empty(self.head_dim + 2, self.n_hashes, device=device, dtype=dtype)
+        self.n_hashes, self.sizes = n_hashes, (q_cluster_size, k_cluster_size)
+        self.norm_factor, self.dropout, self.seed = norm_factor, dropout, seed
+        alpha = torch.empty(self.head_dim + 2, n_hashes, device=device, dtype=dtype)
         self.register_buffer("fixed_alpha", alpha, persistent=False)
         self._init_buffers()
 

@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import PositiveFloat, PositiveInt
 from zoo.sdk.attend import masked_softmax, over_keys
 from zoo_plugins.mechanisms.self_attention.token_mixer import TokenMixer
-
-NAME = "talking_heads"
 
 
 class TalkingHeads(TokenMixer):
@@ -33,23 +32,24 @@ class TalkingHeads(TokenMixer):
         qk_norm: LayerNorm of Q and K over the channels of a head; norm_eps: of it, 1e-5.
     """
 
+    mechanism = "talking_heads"
     exact = True
 
     def __init__(
         self,
         dim: int,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
         qkv_bias: bool = True,
         bias: bool = True,
         qk_norm: bool = False,
-        norm_eps: float = 1e-5,
+        norm_eps: PositiveFloat = 1e-5,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            NAME, dim, num_heads=num_heads, head_dim=head_dim, qkv_bias=qkv_bias, bias=bias,
+            dim, num_heads=num_heads, head_dim=head_dim, qkv_bias=qkv_bias, bias=bias,
             qk_norm=qk_norm, norm_eps=norm_eps, device=device, dtype=dtype,
         )  # fmt: skip
         self.proj_l = nn.Linear(self.num_heads, self.num_heads, device=device, dtype=dtype)

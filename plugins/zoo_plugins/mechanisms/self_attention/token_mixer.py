@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn, no_grad
 
+from zoo.sdk import check_divisible
 from zoo.sdk.attend import check_mask, check_tokens
-from zoo.sdk.options import check_bool, check_divisible, check_int, check_number
 from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 
@@ -18,7 +18,6 @@ class TokenMixer(nn.Module):
     Parameter names are timm's (`qkv`, rows [q; k; v]; `proj`; `q_norm` and `k_norm`).
 
     Args:
-        name: of the mechanism, for messages.
         dim: C. None: no projections, and tokens are their own queries, keys and values.
         num_heads: 8, or fewer if that does not divide C.
         head_dim: channels of q and k in a head, C / num_heads.
@@ -27,11 +26,11 @@ class TokenMixer(nn.Module):
         qk_norm: LayerNorm of q and k over the channels of a head; norm_eps: of it, 1e-5.
     """
 
+    mechanism = ""  # its name, for messages
     exact = False  # it is softmax attention, whatever its options
 
     def __init__(
         self,
-        name: str,
         dim: int | None,
         *,
         num_heads: int | None = None,
@@ -45,23 +44,21 @@ class TokenMixer(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.mechanism, self.dim = name, dim if dim is None else check_int(name, "dim", dim)
-        self.num_heads, width = heads_and_width(name, self.dim, num_heads, head_dim)
-        values = width if value_dim is None else check_int(name, "value_dim", value_dim)
+        self.dim = dim
+        self.num_heads, width = heads_and_width(self.mechanism, dim, num_heads, head_dim)
+        values = width if value_dim is None else value_dim
         self.head_dim, self.value_dim = width, values
         self.widths = [self.num_heads * w for w in (width, width, values)]
-        qkv_bias, bias = check_bool(name, "qkv_bias", qkv_bias), check_bool(name, "bias", bias)
         dd: Any = {"device": device, "dtype": dtype}
         self.qkv = self.proj = None
-        if self.dim is not None:
-            self.qkv = nn.Linear(self.dim, sum(self.widths), bias=qkv_bias, **dd)
-            self.proj = nn.Linear(self.widths[2], self.dim, bias=bias, **dd)
+        if dim is not None:
+            self.qkv = nn.Linear(dim, sum(self.widths), bias=qkv_bias, **dd)
+            self.proj = nn.Linear(self.widths[2], dim, bias=bias, **dd)
         self.q_norm: nn.Module = nn.Identity()
         self.k_norm: nn.Module = nn.Identity()
-        if check_bool(name, "qk_norm", qk_norm):
-            eps = check_number(name, "norm_eps", norm_eps)
-            self.q_norm = nn.LayerNorm(width, eps, **dd)
-            self.k_norm = nn.LayerNorm(width, eps, **dd)
+        if qk_norm:
+            self.q_norm = nn.LayerNorm(width, norm_eps, **dd)
+            self.k_norm = nn.LayerNorm(width, norm_eps, **dd)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """q, k, v of x (B, N, C): (B, heads, N, channels of a head) each."""
@@ -114,10 +111,6 @@ def heads_and_width(
     name: str, dim: int | None, num_heads: int | None, head_dim: int | None
 ) -> tuple[int, int]:
     """(heads, channels of a head); given both, they need not multiply to `dim`."""
-    if head_dim is not None:
-        head_dim = check_int(name, "head_dim", head_dim)
-    if num_heads is not None:
-        num_heads = check_int(name, "num_heads", num_heads)
     if dim is None:
         return num_heads or 1, head_dim or 0
     if head_dim is None:

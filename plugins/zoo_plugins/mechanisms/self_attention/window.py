@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor
 
-from zoo.sdk.options import check_bool, check_choice, check_int, refuse
+from zoo.sdk import PositiveInt, Share, refuse
 from zoo.sdk.tables import Tables
-from zoo_plugins.mechanisms.self_attention.heads import largest_divisor, map_size
+from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair, largest_divisor
 
 NAME = "window"
 
@@ -36,7 +36,6 @@ class WindowedAttention(Tables, WindowAttention):
         head_dim: d, by default C / num_heads.
         window_size: M, or (M_h, M_w); 7.
         qkv_bias: a bias in Q, K and V.
-        bias: of the last projection; must be True.
         attn_drop, proj_drop: dropout rates.
     """
 
@@ -44,29 +43,25 @@ class WindowedAttention(Tables, WindowAttention):
         self,
         dim: int,
         *,
-        num_heads: int | None = None,
-        head_dim: int | None = None,
-        window_size: Any = 7,
+        num_heads: PositiveInt | None = None,
+        head_dim: PositiveInt | None = None,
+        window_size: MapSize = 7,
         qkv_bias: bool = True,
-        bias: bool = True,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
+        attn_drop: Share = 0.0,
+        proj_drop: Share = 0.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        dim = check_int(NAME, "dim", dim)
         heads = largest_divisor(dim, dim // 32) if num_heads is None else num_heads
-        heads = check_int(NAME, "num_heads", heads)
         if head_dim is None and dim % heads:
             refuse(NAME, f"dim={dim} is not divisible by num_heads={heads}", "head_dim=")
-        check_choice(NAME, "bias", bias, (True,))
-        window = map_size(NAME, window_size)
+        window = as_pair(window_size)
         super().__init__(
             dim,
             heads,
-            None if head_dim is None else check_int(NAME, "head_dim", head_dim),
+            head_dim,
             window,
-            check_bool(NAME, "qkv_bias", qkv_bias),
+            qkv_bias,
             attn_drop,
             proj_drop,
             device=device,

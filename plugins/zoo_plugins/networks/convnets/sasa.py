@@ -8,14 +8,14 @@ stride as average pooling after a block's last norm.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
 from zoo.sdk.options import check_choice, check_int
 from zoo.weights.keymaps import rename
-from zoo_plugins.mechanisms.self_attention.stand_alone import StandAlone
+from zoo_plugins.mechanisms.self_attention.stand_alone import Variant, stand_alone
 from zoo_plugins.networks.convnets.cifar import replace_stem
 from zoo_plugins.networks.convnets.configs import SASA_KEYS, check_layers
 
@@ -31,12 +31,12 @@ class StandAloneBottleneck(Bottleneck):
         downsample: nn.Module | None = None,
         kernel_size: int = 7,
         num_heads: int = 8,
-        variant: str = "leaderj1001",
+        variant: Variant = "leaderj1001",
         **options: Any,
     ) -> None:
         super().__init__(inplanes, planes, 1, downsample, **options)
         dd: Any = {key: options.get(key) for key in ("device", "dtype")}
-        self.conv2: nn.Module = StandAlone(
+        self.conv2: nn.Module = stand_alone(
             planes, kernel_size=kernel_size, num_heads=num_heads, variant=variant, **dd
         )
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
@@ -74,6 +74,7 @@ def sasa_resnet(
     """
     dd: Any = {"device": device, "dtype": dtype}
     check_choice("stand_alone", "stem", stem, ("conv", "attention"))
+    check_choice("stand_alone", "variant", form, get_args(Variant))
     heads = check_int("stand_alone", "groups", groups)
     block_args = {"kernel_size": kernel_size, "num_heads": heads, "variant": form}
     model = ResNet(
@@ -91,7 +92,7 @@ def sasa_resnet(
 def _stem(stem: str, in_chans: int, dd: Any) -> nn.Module:
     if stem == "conv":
         return nn.Conv2d(in_chans, 64, 3, padding=1, bias=False, **dd)
-    return StandAlone(
+    return stand_alone(
         64,
         in_channels=in_chans,
         kernel_size=4,
