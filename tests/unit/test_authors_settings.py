@@ -34,6 +34,68 @@ def test_timm_rounds_the_width_that_a_reduction_gives() -> None:
     assert module.t.out_channels == 16
 
 
+@pytest.mark.parametrize(
+    ("name", "authors", "own"),
+    [
+        ("stand_alone", {"groups": 2, "dilation": 2}, {"num_heads": 2}),
+        ("stand_alone", {"in_channels": 8, "groups": 3}, {}),
+        ("halo", {"groups": 3, "dilation": 2}, {}),
+        (
+            "axial",
+            {"kernel_size": 4, "groups": 2, "planes": 8},
+            {"feat_size": 4, "num_heads": 2, "out_channels": 16},
+        ),
+        ("lambda_layer", {"position": "conv", "receptive_field": None}, {"receptive_field": 9}),
+        (
+            "lambda_layer",
+            {"position": "embedding", "feat_size": 4},
+            {"receptive_field": None, "feat_size": [4, 4]},
+        ),
+        ("random_feature", {"normalizer": "abs"}, {"least": 0}),
+        ("random_feature", {"normalizer": "clamp_min 0.5"}, {"absolute": False, "least": 0.5}),
+        ("random_feature", {"feature_scale": "1/sqrt(proj_dim)"}, {}),
+        ("random_feature", {"normalizer": "abs, clamp 1e-3"}, {}),
+        ("bat", {"rd_ratio": 0.5}, {"reduced_channels": 8}),
+        ("non_local", {"variant": "timm"}, {"variant": "timm", "rd_channels": 8}),
+        ("multi_head", {"variant": "torch", "kdim": 4}, {"key_dim": 4}),
+    ],
+)
+def test_settings_of_authors_mean_the_same_module(
+    name: str, authors: dict[str, Any], own: dict[str, Any]
+) -> None:
+    built = []
+    for options in (authors, own):
+        torch.manual_seed(0)
+        built.append(zoo.create_attention(name, 8 if name != "axial" else 16, **options))
+    first, second = (module.state_dict() for module in built)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    plain = [
+        {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | tuple)}
+        for module in built
+    ]
+    assert plain[0] == plain[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("stand_alone", {"groups": 2, "num_heads": 4}, ["groups=2", "num_heads=4"]),
+        ("axial", {"feat_size": 4, "planes": 8, "out_channels": 8}, ["planes=8"]),
+        ("lambda_layer", {"position": "relative", "receptive_field": 3}, ["receptive_field=None"]),
+        ("non_local", {"variant": "timm", "reduction": 4, "rd_ratio": 0.5}, ["rd_ratio=0.5"]),
+        ("bat", {"rd_divisor": 4}, ["rd_ratio"]),
+        ("halo", {"groups": 1, "stride": 3}, ["stride=3"]),
+    ],
+)
+def test_settings_of_authors_that_cannot_be(
+    name: str, options: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(OptionError) as refused:
+        zoo.create_attention(name, 16, **options)
+    assert all(word in str(refused.value) for word in words)
+
+
 def test_draws_of_variational_have_their_ratio() -> None:
     module = zoo.create_attention("variational", 6, mode="wsram", num_samples=2)
     scores = torch.randn(2, 1, 5)

@@ -14,6 +14,8 @@ from zoo_plugins.mechanisms.self_attention.linear_recurrence import causal_sums
 
 import zoo
 from zoo.errors import OptionError, UsageError
+from zoo.registry import default_registry
+from zoo.weights.keymaps import carry_over, map_keys
 
 
 def build(name: str, channels: int | None = 32, **options: Any) -> Any:
@@ -104,6 +106,32 @@ def test_multi_head_is_torchs_layer(bias: bool) -> None:
     torch.testing.assert_close(ours.weights(x, mask.expand(2, 7), memory), weights)
     with pytest.raises(UsageError, match="memory"):
         ours(x)
+
+
+@pytest.mark.parametrize(("key_dim", "value_dim"), [(20, 12), (20, 32), (32, 12)])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.no_grad()
+def test_multi_head_takes_memories_of_other_widths_as_torchs_layer(
+    key_dim: int, value_dim: int, bias: bool
+) -> None:
+    theirs = nn.MultiheadAttention(
+        32, 4, bias=bias, kdim=key_dim, vdim=value_dim, batch_first=True
+    ).eval()
+    options = {"key_dim": key_dim, "value_dim": value_dim, "qkv_bias": bias, "bias": bias}
+    ours = build("multi_head", num_heads=4, **options)
+    key_map = default_registry().attentions["multi_head"].provenance.key_map
+    if bias:
+        theirs.in_proj_bias.normal_()
+        theirs.out_proj.bias.normal_()
+    carry_over(map_keys(key_map, theirs.state_dict(), ours, "tests"), ours)
+    x, keys, values = randn(2, 5, 32), randn(2, 7, key_dim, seed=2), randn(2, 7, value_dim, seed=3)
+    mask = (torch.arange(7) < 4).expand(2, 7)
+    expected, weights = theirs(x, keys, values, average_attn_weights=False, key_padding_mask=~mask)
+    torch.testing.assert_close(ours(x, mask, keys, values), expected)
+    torch.testing.assert_close(ours.weights(x, mask, keys, values), weights)
+    for wrong in ({}, {"memory": keys[..., 1:], "values": values}, {"memory": keys[..., :9]}):
+        with pytest.raises(UsageError):
+            ours(x, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +357,6 @@ def test_where_the_mass_of_the_top_keys_has_a_gradient() -> None:
     ("name", "options", "word"),
     [
         ("multi_head", {"num_heads": 5}, "divisible"),
-        ("multi_head", {"num_heads": 4, "head_dim": 4, "variant": "torch"}, "dim=32"),
         ("clustered", {"softmax_temp": -1.0}, "softmax_temp"),
         ("clustered", {"dropout": 2}, "dropout"),
         ("smyrf", {"clustering": "kmeans"}, "clustering"),
