@@ -53,7 +53,7 @@ class ClusteredAttention(TokenMixer, Tables):
         num_clusters: C of the equations, 100.
         iterations: assignments of k-means, 10. bits: of a hash, 63; hash_bias: its planes have one.
         improved: attend again to the keys T.
-        topk: k, which is 32 if it is None.
+        topk: k, 32 by default.
         mass_gradient: the mass of T has a gradient.
         softmax_temp: t, by default head_dim^-1/2.
         dropout: of the attention weights.

@@ -32,8 +32,8 @@ def split_heads(
             refuse(name, f"{what} at {width} channels", "give one of num_heads= and head_dim=")
     if count is None:
         count = largest_divisor(width, default)
-    if not count:
-        refuse(name, f"head_dim={head_dim} is more than the {width} channels")
+    if count < 1:
+        refuse(name, f"{width} channels are no heads of num_heads={num_heads}, head_dim={head_dim}")
     check_divisible(name, "channels", width, "num_heads", count)
     return count, width // count
 
