@@ -14,8 +14,6 @@ from zoo_plugins.mechanisms.self_attention.lambda_layer import LambdaLayer
 from zoo_plugins.mechanisms.self_attention.non_local_sparse import NonLocalSparse
 from zoo_plugins.mechanisms.self_attention.stand_alone import StandAlone
 
-EPS = 1e-6  # of ema_unit
-
 
 def non_local(m: nn.Module, x: Tensor) -> Tensor:
     batch, _, height, width = x.shape
