@@ -84,7 +84,6 @@ def test_settings_of_authors_mean_the_same_module(
         ("axial", {"feat_size": 4, "planes": 8, "out_channels": 8}, ["planes=8"]),
         ("lambda_layer", {"position": "relative", "receptive_field": 3}, ["receptive_field=None"]),
         ("non_local", {"variant": "timm", "reduction": 4, "rd_ratio": 0.5}, ["rd_ratio=0.5"]),
-        ("bat", {"rd_divisor": 4}, ["rd_ratio"]),
         ("halo", {"groups": 1, "stride": 3}, ["stride=3"]),
     ],
 )
