@@ -24,10 +24,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveInt, check_divisible, refuse
+from zoo.sdk import PositiveInt, Size, check_divisible, refuse
 from zoo.sdk.activations import final_relu
 from zoo.sdk.inputs import check_shape
-from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair
+from zoo.sdk.map_size import as_pair
 
 NAME = "axial"
 EXPANSION = 2
@@ -36,7 +36,7 @@ EXPANSION = 2
 def axial(
     channels: int,
     *,
-    feat_size: MapSize,
+    feat_size: Size,
     block: Literal["block", "attention"] = "block",
     out_channels: PositiveInt | None = None,
     num_heads: PositiveInt | None = None,

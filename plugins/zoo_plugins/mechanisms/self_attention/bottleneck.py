@@ -17,11 +17,9 @@ from typing import Any, Literal
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor
 
-from zoo.sdk import PositiveFloat, PositiveInt
-from zoo.sdk.map_size import require_size
+from zoo.sdk import PositiveFloat, PositiveInt, Size
+from zoo.sdk.map_size import as_pair, require_size
 from zoo_plugins.mechanisms.self_attention.heads import (
-    MapSize,
-    as_pair,
     down_pool,
     in_and_out,
     value_heads,
@@ -51,7 +49,7 @@ class Bottleneck(BottleneckAttn):
         self,
         channels: int,
         *,
-        feat_size: MapSize,
+        feat_size: Size,
         in_channels: PositiveInt | None = None,
         out_channels: PositiveInt | None = None,
         num_heads: PositiveInt | None = None,

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveInt, refuse
+from zoo.sdk import PositiveInt, Size, refuse
 from zoo.sdk.attend import attend, check_tokens
-from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections, heads_and_width
 
 NAME = "emsa"
@@ -44,7 +44,7 @@ class EMSA(nn.Module):
         self,
         dim: int,
         *,
-        feat_size: MapSize,
+        feat_size: Size,
         num_heads: PositiveInt | None = None,
         key_dim: PositiveInt | None = None,
         value_dim: PositiveInt | None = None,

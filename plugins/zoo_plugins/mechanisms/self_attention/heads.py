@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 from timm.layers import make_divisible
 from torch import nn
 
-from zoo.sdk import PositiveInt, check_divisible, refuse
-
-MapSize: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]  # (H, W), or one for both
+from zoo.sdk import check_divisible, refuse
 
 
 def largest_divisor(value: int, at_most: int) -> int:
@@ -64,11 +60,6 @@ def in_and_out(channels: int, in_channels: int | None, out_channels: int | None)
         channels if in_channels is None else in_channels,
         channels if out_channels is None else out_channels,
     )
-
-
-def as_pair(size: Any) -> tuple[int, int]:
-    """A `MapSize` as (H, W); a number is a square."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def down_pool(stride: int, ceil_mode: bool = False) -> nn.Module:

@@ -22,11 +22,10 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
-from zoo.sdk import OddInt, PositiveFloat, PositiveInt, refuse
+from zoo.sdk import OddInt, PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.heads import (
-    MapSize,
-    as_pair,
     down_pool,
     in_and_out,
     value_heads,
@@ -61,7 +60,7 @@ class LambdaLayer(nn.Module):
         num_heads: PositiveInt | None = None,
         head_dim: PositiveInt | None = 16,
         receptive_field: OddInt | None = 9,
-        feat_size: MapSize | None = None,
+        feat_size: Size | None = None,
         stride: Literal[1, 2] = 1,
         ceil_mode: bool | None = None,
         qk_ratio: PositiveFloat = 1.0,

@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor
 
-from zoo.sdk import PositiveInt, Share, refuse
+from zoo.sdk import PositiveInt, Share, Size, refuse
+from zoo.sdk.map_size import as_pair
 from zoo.sdk.tables import Tables
-from zoo_plugins.mechanisms.self_attention.heads import MapSize, as_pair, largest_divisor
+from zoo_plugins.mechanisms.self_attention.heads import largest_divisor
 
 NAME = "window"
 
@@ -45,7 +46,7 @@ class WindowedAttention(Tables, WindowAttention):
         *,
         num_heads: PositiveInt | None = None,
         head_dim: PositiveInt | None = None,
-        window_size: MapSize = 7,
+        window_size: Size = 7,
         qkv_bias: bool = True,
         attn_drop: Share = 0.0,
         proj_drop: Share = 0.0,
