@@ -22,9 +22,9 @@ def unpickled(name: str):
     return torch.load(OLD / name, weights_only=False)
 
 
-def test_a_pickled_attention_computes_what_it_did() -> None:
-    stated = unpickled("outputs.pt")
-    torch.testing.assert_close(unpickled("attention.pt").eval()(stated["x"]), stated["attention"])
+def test_pickled_attentions_compute_what_they_did() -> None:
+    for module, x, expected in unpickled("attentions.pt").values():
+        torch.testing.assert_close(module(x), expected)
 
 
 @pytest.mark.parametrize("name", ["composition.pt", "named.pt"])

@@ -93,6 +93,10 @@ class MultiHead(TokenMixer):
         if apart:
             self.qkv = ApartProjections((dim, *self.memory_dims), self.widths, qkv_bias, **dd)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        vars(self).setdefault("memory_dims", (self.qkv.in_features,) * 2)  # of version 0.1
+
     def forward(
         self,
         x: Tensor,

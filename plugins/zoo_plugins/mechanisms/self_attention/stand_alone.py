@@ -38,6 +38,9 @@ from zoo_plugins.mechanisms.self_attention.stand_alone_ports import (
 Variant = Literal["paper", "merhs", "leaderj1001", "leaderj1001-stem"]
 
 
+PORTS = {"merhs": AllHeadsTogether, "leaderj1001": PerChannel, "leaderj1001-stem": Stem}
+
+
 class StandAlone(nn.Module):
     """The paper's: (B, C_in, H, W) -> (B, C, H / s, W / s).
 
@@ -89,6 +92,11 @@ class StandAlone(nn.Module):
         logits = logits.masked_fill(inside == 0, float("-inf"))
         weights = logits.flatten(4).softmax(4).view_as(logits).to(v.dtype)
         return self.down(torch.einsum("bnhwij,bndhwij->bndhw", weights, v).flatten(1, 2))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Version 0.1 pickled every variant under this class."""
+        super().__setstate__(state)
+        self.__class__ = PORTS.get(state.get("variant", "paper"), type(self))
 
     def _windows(self, x: Tensor) -> Tensor:
         return windows(F.pad(x, (self.padding,) * 4), self.kernel_size)
