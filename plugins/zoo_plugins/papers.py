@@ -30,6 +30,13 @@ ATTENTION_BRANCH = Paper(
     year=2019,
     arxiv="1812.10025",
 )
+ATTENTION_GATE = Paper(
+    title="Attention U-Net: Learning Where to Look for the Pancreas",
+    authors="Ozan Oktay et al.",
+    venue="MIDL",
+    year=2018,
+    arxiv="1804.03999",
+)
 AXIAL = Paper(
     title="Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation",
     authors="Huiyu Wang et al.",
@@ -99,6 +106,13 @@ CLUSTERED = Paper(
     venue="NeurIPS",
     year=2020,
     arxiv="2007.04825",
+)
+CONCURRENT_SE = Paper(
+    title=("Concurrent Spatial and Channel Squeeze & Excitation in Fully Convolutional Networks"),
+    authors="Abhijit Guha Roy, Nassir Navab, Christian Wachinger",
+    venue="MICCAI",
+    year=2018,
+    arxiv="1803.02579",
 )
 COORDINATE = Paper(
     title="Coordinate Attention for Efficient Mobile Network Design",
@@ -184,6 +198,20 @@ EFFICIENT = Paper(
     year=2021,
     arxiv="1812.01243",
 )
+EFFICIENT_LOCAL = Paper(
+    title="ELA: Efficient Local Attention for Deep Convolutional Neural Networks",
+    authors="Wei Xu, Yi Wan",
+    venue="arXiv",
+    year=2024,
+    arxiv="2403.01123",
+)
+EFFICIENT_MULTI_SCALE = Paper(
+    title="Efficient Multi-Scale Attention Module with Cross-Spatial Learning",
+    authors="Daliang Ouyang et al.",
+    venue="ICASSP",
+    year=2023,
+    arxiv="2305.13563",
+)
 EMA_UNIT = Paper(
     title="Expectation-Maximization Attention Networks for Semantic Segmentation",
     authors="Xia Li, Zhisheng Zhong, Jianlong Wu, Yibo Yang, Zhouchen Lin, Hong Liu",
@@ -232,6 +260,15 @@ GAUSSIAN = Paper(
     venue="ECCV",
     year=2020,
     arxiv="2002.11863",
+)
+GLOBAL_ATTENTION = Paper(
+    title=(
+        "Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions"
+    ),
+    authors="Yichao Liu, Zongru Shao, Nico Hoffmann",
+    venue="arXiv",
+    year=2021,
+    arxiv="2112.05561",
 )
 GLOBAL_CONTEXT = Paper(
     title="GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond",
@@ -478,6 +515,13 @@ REVERSE_SEGMENTATION = Paper(
     year=2017,
     arxiv="1707.06426",
 )
+S2_MLP = Paper(
+    title="S2-MLPv2: Improved Spatial-Shift MLP Architecture for Vision",
+    authors="Tan Yu, Xu Li, Yunfeng Cai, Mingming Sun, Ping Li",
+    venue="arXiv",
+    year=2021,
+    arxiv="2108.01072",
+)
 S3TA = Paper(
     title="Towards Robust Image Classification Using Sequential Attention Models",
     authors="Daniel Zoran et al.",
@@ -583,6 +627,13 @@ SPATIAL_ATTENTION_PYRAMID = Paper(
     venue="ECCV",
     year=2020,
     arxiv="2003.12979",
+)
+SPATIAL_CHANNEL_SYNERGISTIC = Paper(
+    title=("SCSA: Exploring the Synergistic Effects Between Spatial and Channel Attention"),
+    authors="Yunzhong Si et al.",
+    venue="Neurocomputing",
+    year=2025,
+    arxiv="2407.05128",
 )
 SPATIAL_SPECTRAL = Paper(
     title=("End-to-End Low Cost Compressive Spectral Imaging with Spatial-Spectral Self-Attention"),
