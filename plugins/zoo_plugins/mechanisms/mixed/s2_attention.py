@@ -61,7 +61,8 @@ class SplitAttention(nn.Module):
         self.mlp2 = nn.Linear(channels, 3 * channels, **dd)
 
     def forward(self, paths: list[Tensor]) -> Tensor:
-        total = saturated(sum(x.sum((2, 3)) for x in paths))
+        sums = [x.sum((2, 3)) for x in paths]
+        total = saturated(sums[0] + sums[1] + sums[2])
         logits = self.mlp2(F.gelu(saturated(self.mlp1(total))))
         return torch.softmax(logits.unflatten(1, (3, -1)), 1)
 

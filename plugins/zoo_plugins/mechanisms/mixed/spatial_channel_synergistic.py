@@ -71,10 +71,8 @@ class SpatialChannelSynergistic(nn.Module):
         self.num_heads, self.window_size = num_heads, window_size
         self.pool_type, self.gate = pool_type, gate
         dd: Any = {"device": device, "dtype": dtype}
-        names = ("local_dwc", "global_dwc_s", "global_dwc_m", "global_dwc_l")
-        part = channels // 4
-        for name, k in zip(names, kernel_sizes, strict=True):
-            setattr(self, name, nn.Conv1d(part, part, k, padding=k // 2, groups=part, **dd))
+        strips = [_depthwise(channels // 4, k, dd) for k in kernel_sizes]
+        self.local_dwc, self.global_dwc_s, self.global_dwc_m, self.global_dwc_l = strips
         self.norm_h, self.norm_w = (nn.GroupNorm(4, channels, **dd) for _ in range(2))
         self.norm = nn.GroupNorm(1, channels, **dd)
         scale: Any = {"kernel_size": 1, "groups": channels, "bias": qkv_bias, **dd}
@@ -121,6 +119,10 @@ class SpatialChannelSynergistic(nn.Module):
             refuse(NAME, "gate='softmax' cannot start as c x", 'insertion="residual"')
         zero_(self.norm_h, self.norm_w, self.v)
         return 0.125
+
+
+def _depthwise(channels: int, size: int, dd: dict[str, Any]) -> nn.Conv1d:
+    return nn.Conv1d(channels, channels, size, padding=size // 2, groups=channels, **dd)
 
 
 @register_notrace_function
