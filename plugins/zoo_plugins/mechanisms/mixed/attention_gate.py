@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import PositiveInt
+from zoo.sdk import PositiveInt, Size
 from zoo.sdk.inputs import check_shape
 
 NAME = "attention_gate"
@@ -47,7 +47,7 @@ class AttentionGate(nn.Module):
         *,
         gating_channels: PositiveInt | None = None,
         inter_channels: PositiveInt | None = None,
-        sub_sample: PositiveInt | tuple[PositiveInt, PositiveInt] = 2,
+        sub_sample: Size = 2,
         normalization: Literal["sigmoid", "softmax"] = "sigmoid",
         activation: Literal["relu", "softplus"] = "relu",
         projection: bool = True,
