@@ -23,7 +23,7 @@ from zoo.build.attention import build_attention
 from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
 from zoo.registry import default_registry
-from zoo.registry.options import option_names
+from zoo.registry.constructor import option_names
 from zoo.registry.targets import resolve
 
 BACKBONE = "vit_small_patch16_224"

@@ -17,7 +17,7 @@ from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import Target, insert
 from zoo.registry import default_registry
 from zoo.registry.catalogue import goes_into_backbones
-from zoo.registry.options import option_names
+from zoo.registry.constructor import option_names
 from zoo.registry.specs import AttentionSpec
 from zoo.registry.targets import resolve
 

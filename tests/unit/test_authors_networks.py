@@ -51,7 +51,7 @@ def test_a_network_can_be_built_run_and_built_again(
         ("axial_resnet26_s", {"img_size": (64, 96)}, "img_size"),
         ("axial_resnet26_s", {"s": 0.3}, "groups"),
         ("axial_resnet26_s", {"s": float("nan")}, "s=nan"),
-        ("axial_resnet26_s", {"layers": [1, 2]}, "four stages"),
+        ("axial_resnet26_s", {"layers": [1, 2]}, "sequence of 4"),
         ("axial_resnet26_s", {"no_such_option": 1}, "no_such_option"),
         ("fca_resnet50", {"depth": 17}, "resnet17"),
         ("fca_resnet50", {"dct_size": {"64": 56}}, "widths"),

@@ -205,7 +205,7 @@ def test_old_checkpoints_bound_samples_by_tanh():
 )
 def test_impossible_settings_are_named(options, named):
     with pytest.raises(OptionError, match=named):
-        RecurrentAttention(**options)
+        zoo.create_model("ram_28", **options)
 
 
 @pytest.mark.parametrize("name", ["ram_mnist", "ram_28", "ram_60", "ram_100"])

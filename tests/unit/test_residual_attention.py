@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from zoo_plugins.networks.residual_attention.mask import AttentionModule
 from zoo_plugins.networks.residual_attention.network import ResidualAttentionNetwork
-from zoo_plugins.networks.residual_attention.options import read_options
+from zoo_plugins.networks.residual_attention.options import ModuleSettings
 from zoo_plugins.networks.residual_attention.units import Units
 from zoo_plugins.residual_attention import MODELS
 
@@ -83,8 +83,9 @@ def test_any_size_will_do(unit: str, form: str, size: tuple[int, int]) -> None:
 
 def module(**options: Any) -> AttentionModule:
     torch.manual_seed(0)
-    chosen = read_options({"p": 0, **options})
-    return AttentionModule(Units(kind="preact_bottleneck"), 16, 2, chosen).eval()
+    paper = {"p": 0, "t": 2, "r": 1, "mask": "mixed", "learning": "arl", "form": "paper"}
+    settings = ModuleSettings(**{**paper, **options})
+    return AttentionModule(Units(kind="preact_bottleneck"), 16, 2, settings).eval()
 
 
 def test_both_ways_of_learning_are_the_paper_s() -> None:
@@ -179,7 +180,7 @@ def test_a_new_head() -> None:
     ("options", "word"),
     [
         ({"modules": (1, 1)}, "modules"),
-        ({"widths": "wide"}, "list"),
+        ({"widths": "wide"}, "sequence"),
         ({"widths": (32, 64, 128, 250)}, "four"),
         ({"strides": (1, 2)}, "strides"),
         ({"unit": "dense"}, "preact_bottleneck"),

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.models import build_model_with_cfg, get_pretrained_cfg
 from torch import nn
 
 from zoo import hub
 from zoo.build.attention import build_attention
 from zoo.build.budget import Budget
+from zoo.build.construct import PLACING, construct
 from zoo.build.describe import completed, describe, set_traits
 from zoo.build.init_mode import SkipInit
 from zoo.build.plan import Plan
 from zoo.build.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
-from zoo.errors import OptionError, UsageError, ZooError
+from zoo.errors import UsageError
 from zoo.insertion import Target, insert
 from zoo.insertion.mixers import HINTS, on_tokens
-from zoo.registry import Registry, timm_index
-from zoo.registry.options import check_names, option_names
+from zoo.registry import Registry
+from zoo.registry.constructor import option_names
+from zoo.registry.options import check_names
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
-from zoo.weights import timm_loading
 from zoo.weights.load import load, named_as_in, read
 from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
 from zoo.weights.timm_loading import Loading, State
 from zoo.weights.verified_file import VerifiedFile
-
-PLACING = ("device", "dtype")  # options that say where the model is, not what it is
 
 
 def assemble(plan: Plan, registry: Registry) -> nn.Module:
@@ -46,7 +40,7 @@ def assemble(plan: Plan, registry: Registry) -> nn.Module:
     Nothing else moves it: an untrained attention is drawn from a fork.
     """
     if plan.weights is None:
-        model, _ = _construct(plan, registry)
+        model, _ = construct(plan, registry)
         return describe(model, _insert(plan, registry, model), None)
     with _open(plan.weights) as file:
         with torch.random.fork_rng(devices=_cuda(plan)):
@@ -116,7 +110,7 @@ def _fitting(plan: Plan, registry: Registry, file: VerifiedFile) -> _Built:
 
 def _build(plan: Plan, registry: Registry, tensors: State, file: VerifiedFile) -> _Built:
     with SkipInit(Budget.of_file(file)):
-        model, loading = _construct(plan, registry)
+        model, loading = construct(plan, registry)
         placed = plan if plan.warm else _insert(plan, registry, model)
     state = named_as_in(model, tensors, loading, str(file.path))
     config = _weights_config(plan, model, state)
@@ -136,107 +130,6 @@ def _told_by(built: _Built) -> dict[str, Any]:
         if form not in (None, plan.insertion):
             told["insertion"] = form
     return told
-
-
-def _construct(plan: Plan, registry: Registry) -> tuple[nn.Module, Loading]:
-    """The backbone, or the named model, without attention and without weights.
-
-    With it, how timm would load a file of it.
-    """
-    spec = plan.base or (plan.spec if plan.spec and plan.spec.target else None)
-    if spec is None or (plan.backbone and not plan.base):
-        name = f"{plan.backbone}.{tag}" if (tag := _timm_tag(plan)) else plan.backbone
-        options, hint = _timm_options(plan), _hint(plan, registry)
-        if plan.weights is None:
-            return _call(partial(timm.create_model, name), plan.backbone, options, hint), Loading()
-        return _call(partial(timm_loading.create, name), plan.backbone, options, hint)
-    target = resolve(spec.target, registry.owner(spec))
-    config = {"architecture": spec.name, **_target_config(plan)}
-    # Where the target takes no size, only the attention that goes into it does.
-    for_attention = () if "img_size" in option_names(target) else ("img_size",)
-    build = partial(
-        build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
-        kwargs_filter=for_attention,  # pyright: ignore[reportArgumentType]
-    )  # fmt: skip
-    options = {**getattr(spec, "defaults", {}), **plan.options}
-    accepted = option_names(target)
-    where = {k: options.pop(k) for k in PLACING if k in options and accepted and k not in accepted}
-    return _call(build, spec.name, options, _hint(plan, registry)).to(**where), Loading()
-
-
-def _hint(plan: Plan, registry: Registry) -> str:
-    """The call that was meant, where an option is the attention's and not the backbone's."""
-    if plan.attention is None:
-        return ""
-    accepted = option_names(resolve(plan.attention.target, registry.owner(plan.attention)))
-    meant = {key: value for key, value in plan.options.items() if key in accepted}
-    return f'zoo.create_model("{plan.name}", attention_options={meant!r})' if meant else ""
-
-
-def _timm_options(plan: Plan) -> Mapping[str, Any]:
-    """The backbone's options: `img_size` is only for the attention where the backbone takes any."""
-    options = dict(plan.options)
-    if isinstance(plan.weights, WeightsSpec):
-        options.setdefault("num_classes", plan.weights.num_classes)
-    config = get_pretrained_cfg(plan.backbone, allow_unregistered=True)
-    if config is None or not config.fixed_input_size:
-        options.pop("img_size", None)
-    return options
-
-
-def _timm_tag(plan: Plan) -> str:
-    """timm's tag of the weights, of which its settings of the model are."""
-    tags = timm_index.architectures().get(plan.backbone, ())
-    stated = plan.weights.tag if isinstance(plan.weights, WeightsSpec) else ""
-    return next((tag for tag in (plan.tag, stated) if tag in tags), "")
-
-
-def _target_config(plan: Plan) -> dict[str, Any]:
-    settings: dict[str, Any] = dict(plan.spec.input) if plan.spec else {}
-    if "num_classes" in plan.options:
-        settings.setdefault("num_classes", plan.options["num_classes"])
-    if isinstance(plan.weights, WeightsSpec):
-        settings.update(plan.weights.input, num_classes=plan.weights.num_classes)
-    return settings
-
-
-def _call(build: Any, name: str, options: Mapping[str, Any], hint: str = "") -> Any:
-    """Run a constructor that may be anyone's; its complaints become an `OptionError`."""
-    try:
-        return build(**options)
-    except ZooError:
-        raise
-    except TypeError as error:
-        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if found is None:
-            raise _refused(name, options, error) from error
-        raise OptionError(
-            f"{name} has no option {found[1]!r}",
-            where=f"model {name!r}",
-            remedy=hint if f"{found[1]!r}:" in hint else _accepts(error),
-        ) from error
-    except (ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError,
-            ZeroDivisionError, OverflowError) as error:  # fmt: skip
-        raise _refused(name, options, error) from error
-
-
-def _accepts(error: TypeError) -> str:
-    """What the constructor that complained would have taken, read off its last frame."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    found = re.match(r"(\w+)\.__init__\(\)", str(error))
-    cls = frame.tb_frame.f_globals.get(found[1]) if frame is not None and found else None
-    if cls is None:
-        cls = frame.tb_frame.f_locals.get("model_cls") if frame is not None else None
-    names = option_names(cls) - {"device", "dtype"} if cls is not None else ()
-    return f"it accepts {', '.join(sorted(names))}" if names else ""
-
-
-def _refused(name: str, options: Mapping[str, Any], error: Exception) -> OptionError:
-    shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
-    text = str(error) or type(error).__name__
-    return OptionError(f"{name} cannot be built: {text}", where=f"{name}({shown})")
 
 
 def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
@@ -298,10 +191,14 @@ def _weights_config(plan: Plan, model: nn.Module, state: State) -> dict[str, Any
     return config
 
 
-def check_arguments(num_classes: object, in_chans: object) -> None:
-    """Refuse a number of classes or channels that cannot be."""
+def check_arguments(num_classes: object, in_chans: object, img_size: object = None) -> None:
+    """Refuse a number of classes or channels, or a size of image, that cannot be."""
     for key, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 2**24:
             raise UsageError(f"{key}={value!r} is not a whole number of at least {least}")
+    sides = img_size if isinstance(img_size, list | tuple) else (img_size, img_size)
+    whole = all(isinstance(side, int) and side is not True and side > 0 for side in sides)
+    if img_size is not None and (len(sides) != 2 or not whole):
+        raise UsageError(f"img_size={img_size!r} is neither a side in pixels nor (height, width)")

@@ -8,10 +8,12 @@ from typing import Any
 from timm.layers import register_notrace_module
 from torch import nn
 
+from zoo.build.call import call
 from zoo.build.guard import guard
-from zoo.errors import OptionError, PluginError, ZooError
+from zoo.errors import PluginError
 from zoo.registry import Registry, default_registry, names
-from zoo.registry.options import FACTORY, normalise, option_names
+from zoo.registry.constructor import Constructor
+from zoo.registry.options import normalise
 from zoo.registry.specs import AttentionSpec
 from zoo.registry.targets import resolve
 
@@ -55,18 +57,7 @@ def build_attention(
     owner = registry.owner(spec)
     target = resolve(spec.target, owner)
     own = normalise(spec, target, channels, options, owner)
-    try:
-        module = target(**own)
-    except ZooError:
-        raise
-    except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError, LookupError,
-            AttributeError) as error:  # fmt: skip
-        shown = ", ".join(f"{k}={v!r}" for k, v in own.items())
-        raise OptionError(
-            f"{spec.name} cannot be built: {str(error) or type(error).__name__}",
-            where=f"attention {spec.name}({shown})",
-            remedy=f"it accepts {', '.join(sorted((option_names(target) or set(own)) - FACTORY))}",
-        ) from error
+    module = call(Constructor(target, "attention", spec.name), own)
     if not isinstance(module, nn.Module):
         raise PluginError(
             f"target {spec.target!r} makes a {type(module).__name__}, not a torch.nn.Module",

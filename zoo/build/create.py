@@ -78,7 +78,7 @@ def create_model(
         UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError,
         WeightsError, HubError: all are `ZooError`.
     """
-    check_arguments(num_classes, in_chans)
+    check_arguments(num_classes, in_chans, options.get("img_size"))
     registry = registry or default_registry()
     given = {
         "attention": attention, "attention_options": attention_options, "sites": sites,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.build.weights_choice import INSERTIONS, backbone_weights_of, told_of, weights_for
-from zoo.errors import OptionError, UnknownNameError, UsageError
+from zoo.errors import OptionError, UnknownNameError, UsageError, ZooError
 from zoo.registry import Registry, names
 from zoo.registry.specs import AttentionSpec, BackboneSpec, Form, ModelSpec, WeightsSpec
 from zoo.registry.targets import resolve
@@ -226,7 +226,16 @@ def _read_config(spec: ModelSpec, registry: Registry, options: dict[str, Any]) -
         return {}
     function = resolve(spec.config, registry.owner(spec))
     keys = inspect.signature(function).parameters.keys() & options.keys()
-    return dict(function(**{key: options.pop(key) for key in keys})) if keys else {}
+    settings = {key: options.pop(key) for key in keys}
+    try:
+        return dict(function(**settings)) if settings else {}
+    except ZooError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        shown = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        raise OptionError(
+            f"{spec.name} cannot read {shown}: {error}", where=f"model {spec.name!r}"
+        ) from error
 
 
 def _refuse_without_attention(name: str, options: Any, sites: Any, form: Any, own: bool) -> None:

@@ -8,19 +8,16 @@ anything is built.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, cast
 
 from zoo.errors import OptionError, ZooError
+from zoo.registry.constructor import Constructor, option_names
 from zoo.registry.specs import AttentionSpec, Width
 from zoo.registry.targets import resolve
-from zoo.registry.values import converted, hints_of, phrase
 
 TIMM_WIDTH = ("ratio", "rd_ratio", "rd_channels", "rd_divisor", "rd_limit")
-FACTORY = frozenset({"device", "dtype"})
 
 
 def normalise(
@@ -59,23 +56,6 @@ def check_names(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> N
     if not spec.options.read:
         width = _width_names(spec)
         _refuse_unknown(spec, target, {k: v for k, v in options.items() if k not in width})
-
-
-@cache
-def _parameters(target: Any) -> tuple[inspect.Parameter, ...]:
-    try:
-        return tuple(inspect.signature(target).parameters.values())
-    except ValueError:
-        return ()
-
-
-@cache
-def option_names(target: Any) -> frozenset[str]:
-    """Names of the options of a class or function; empty if it takes any, or does not say."""
-    parameters = _parameters(target)
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return frozenset()
-    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
 
 
 def _own_names(spec: AttentionSpec, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,23 +192,15 @@ def _make_divisible(exact: float, divisor: int, limit: float) -> int:
 
 
 def _refuse_unknown(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> None:
-    accepted = option_names(target)
-    unknown = sorted(options.keys() - accepted) if accepted else []
-    if unknown:
-        known = accepted | spec.options.aliases.keys() | set(_width_names(spec))
-        raise _error(
-            spec,
-            f"{spec.name} has no option {', '.join(map(repr, unknown))}",
-            f"it accepts {', '.join(sorted(known - FACTORY))}",
-        )
+    constructor = _constructor(spec, target)
+    if unknown := constructor.unknown(options):
+        known = option_names(target) | spec.options.aliases.keys() | set(_width_names(spec))
+        raise constructor.no_option(unknown, known)
 
 
 def _require_needed(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
     """Refuse a call that leaves out what the mechanism cannot do without."""
-    optional = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    parameters = [p for p in _parameters(target) if p.kind not in optional]
-    needed = [p.name for p in parameters if p.default is p.empty]
-    missing = [name for name in needed if name not in given]
+    missing = _constructor(spec, target).missing(given)
     if missing:
         shown = ", ".join(f"{name}=..." for name in missing)
         if set(missing) <= {*spec.options.channels, "feat_size"}:
@@ -239,22 +211,11 @@ def _require_needed(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) 
 
 
 def _checked(spec: AttentionSpec, target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Each value as its annotation has it; a number that is not finite is refused anywhere."""
-    hints = hints_of(target)
-    return {
-        name: _value(spec, name, value, hints.get(name, Any)) for name, value in options.items()
-    }
+    return _constructor(spec, target).checked(options)
 
 
 def _value(spec: AttentionSpec, name: str, value: Any, annotation: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _error(spec, f"{name}={value!r} is not finite")
-    if name in FACTORY:
-        return value
-    try:
-        return converted(value, annotation)
-    except ValueError:
-        raise _error(spec, f"{name}={value!r} is not {phrase(annotation)}") from None
+    return _constructor(spec).value(name, value, annotation)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -278,4 +239,8 @@ def _contradiction(
 
 
 def _error(spec: AttentionSpec, what: str, remedy: str = "") -> OptionError:
-    return OptionError(what, where=f"attention {spec.name!r}", remedy=remedy)
+    return _constructor(spec).error(what, remedy)
+
+
+def _constructor(spec: AttentionSpec, target: Any = None) -> Constructor:
+    return Constructor(target, "attention", spec.name)

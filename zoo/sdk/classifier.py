@@ -23,14 +23,17 @@ class Classifier(nn.Module):
     `head_hidden_size`). Where `global_pool` is empty, what `forward_features` gives is the output.
 
     Attributes:
-        name: for messages. classifier_name: of the attribute that holds the last layer, the
-            identity where `num_classes` is 0; a subclass that changes it overrides `classify`.
+        name: for messages.
+        classifier_name: path of the last layer, the identity where `num_classes` is 0. A subclass
+            that changes it overrides `classify`, and `make_classifier` where the layer is not its
+            own attribute.
         pools: what `global_pool` may be, the default first. Pooling can be left out if "" is there.
     """
 
     name = "classifier"
     classifier_name = "classifier"
     pools = ("avg", "")
+    global_pool = "avg"  # of a model that was pickled before it had a choice
 
     if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
         classifier: nn.Module
@@ -94,6 +97,10 @@ class Classifier(nn.Module):
 
     def _classify(self, num_classes: int, **dd: Any) -> None:
         self.num_classes = check_int(self.name, "num_classes", num_classes, 0)
+        self.make_classifier(num_classes, **dd)
+
+    def make_classifier(self, num_classes: int, **dd: Any) -> None:
+        """Put a new last layer where the old one was."""
         width = self.head_hidden_size
         layer = nn.Linear(width, num_classes, **dd) if num_classes else nn.Identity()
         self.add_module(self.classifier_name, layer.train(self.training))

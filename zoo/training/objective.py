@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import RecipeError
+from zoo.registry.constructor import Constructor, option_names
 
 
 class Objective(Protocol):
@@ -43,6 +45,26 @@ class CrossEntropy:
 
     def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return {"val_error": errors(model(images), targets)}
+
+
+def build_objective(
+    target: Callable[..., Objective], model: nn.Module, options: Mapping[str, Any]
+) -> Objective:
+    """An objective of these options, which its constructor's annotations are checked against.
+
+    Args:
+        target: the class; its first argument is the model.
+        model: to be trained.
+        options: of the objective, as in `[objective]` of a recipe.
+
+    Raises:
+        OptionError: an option is unknown, of another type or out of range, or the model is not
+            one that this objective is for.
+    """
+    constructor = Constructor(target, "objective", target.__name__)
+    if unknown := constructor.unknown(options):
+        raise constructor.no_option(unknown, option_names(target) - {"model"})
+    return target(model, **constructor.checked(options))
 
 
 def check_single(targets: Tensor) -> None:

@@ -23,7 +23,7 @@ from zoo.runtime.processes import Processes, join
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
 from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
-from zoo.training.objective import CrossEntropy
+from zoo.training.objective import CrossEntropy, build_objective
 from zoo.training.recipe import Recipe
 from zoo.training.run_folder import CHECKPOINT, CURVE, WEIGHTS
 from zoo.training.stop import stop_requests
@@ -145,7 +145,7 @@ def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
 
     build = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
     try:
-        return build(model, **recipe.objective)
+        return build_objective(build, model, recipe.objective)
     except (TypeError, OptionError) as error:
         raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
 

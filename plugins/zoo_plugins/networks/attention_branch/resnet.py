@@ -22,10 +22,10 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.sdk.options import check_int, check_number, check_share
+from zoo.sdk import Count, NonNegativeFloat, OddInt, PositiveInt, Share
 from zoo.training.objective import errors
 from zoo_plugins.mechanisms.mixed.attention_branch import AttentionBranch
-from zoo_plugins.networks.convnets.caffe import layers_of
+from zoo_plugins.networks.convnets.caffe import Depth, layers_of
 
 BRANCH = "attention"
 
@@ -52,10 +52,10 @@ class AttentionBranchResNet(ResNet):
 
     def __init__(
         self,
-        depth: int = 50,
-        num_classes: int = 1000,
-        branch_classes: int | None = None,
-        kernel_size: int = 3,
+        depth: Depth = 50,
+        num_classes: Count = 1000,
+        branch_classes: PositiveInt | None = None,
+        kernel_size: OddInt = 3,
         residual: bool = True,
         device: Any = None,
         dtype: Any = None,
@@ -115,11 +115,7 @@ class AttentionBranchResNet(ResNet):
         return stage
 
     def _new_branch(self, classes: int, **dd: Any) -> AttentionBranch:
-        branch = AttentionBranch(
-            num_classes=check_int("attention_branch", "branch_classes", classes),
-            **self.branch_options,
-            **dd,
-        )
+        branch = AttentionBranch(num_classes=classes, **self.branch_options, **dd)
         for module in branch.modules():
             if isinstance(module, nn.Conv2d):  # as timm starts the rest
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -136,17 +132,16 @@ class AttentionBranchLoss:
     """
 
     def __init__(
-        self, model: nn.Module, *, branch_weight: float = 1.0, label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        *,
+        branch_weight: NonNegativeFloat = 1.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, AttentionBranchResNet):
             raise OptionError(f"{type(model).__name__} has no attention branch", where="objective")
         self.model = model
-        self.weight = (
-            0.0
-            if branch_weight == 0
-            else check_number("attention_branch", "branch_weight", branch_weight)
-        )
-        self.smoothing = check_share("attention_branch", "label_smoothing", label_smoothing)
+        self.weight, self.smoothing = branch_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -13,16 +13,16 @@ stride 1 enlarge the map by 1. `norm`, `maxout`, `locally_connected`, `digit_cla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_bool, check_choice, check_int, check_share, refuse
-from zoo_plugins.networks.baselines.classifier import map_shape
-from zoo_plugins.networks.baselines.sequence import SequenceClassifier
+from zoo.sdk import Count, OddInt, PositiveInt, Share, refuse
+from zoo.sdk.map_size import as_pair
+from zoo_plugins.networks.baselines.classifier import Size, map_shape
+from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassifier
 
 NAME = "cnn11_svhn"
 WIDTHS = (48, 64, 128, 160, 192, 192, 192, 192)
@@ -35,7 +35,7 @@ class Cnn11(SequenceClassifier):
 
     Args:
         num_classes: None is that of all heads; another number makes it a plain classifier.
-        in_chans: 3. image_size: (H, W) or one number, 54.
+        in_chans: 3. img_size: (H, W) or one number, 54.
         widths: of the convolutions. kernel_size: 5. fc: of the linear layers.
         length_classes, digit_classes, digits: of the heads; length_classes=0 is no length.
         drop_rate: 0.2, after each convolution's pool (and, with `locally_connected`, after that).
@@ -50,56 +50,48 @@ class Cnn11(SequenceClassifier):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        in_chans: int = 3,
-        image_size: int | Sequence[int] = 54,
-        widths: Sequence[int] = WIDTHS,
-        kernel_size: int = 5,
-        fc: Sequence[int] = (3072, 3072),
-        length_classes: int = 7,
-        digit_classes: int = 11,
-        digits: int = 5,
-        drop_rate: float = 0.2,
-        norm: str = "batch",
-        maxout: int = 1,
+        num_classes: Count | None = None,
+        in_chans: PositiveInt = 3,
+        img_size: Size = 54,
+        widths: Sequence[PositiveInt] = WIDTHS,
+        kernel_size: OddInt = 5,
+        fc: Sequence[PositiveInt] = (3072, 3072),
+        length_classes: Count = 7,
+        digit_classes: DigitClasses = 11,
+        digits: PositiveInt = 5,
+        drop_rate: Share = 0.2,
+        norm: Literal["batch", "subtractive"] = "batch",
+        maxout: PositiveInt = 1,
         locally_connected: bool = False,
-        global_pool: str | None = None,
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size_pair(NAME, "image_size", image_size)
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
         outputs = self.set_heads(digits, digit_classes, length_classes)
-        for key, value in (("widths", widths), ("fc", fc)):
-            if not isinstance(value, Sequence) or not value:
-                refuse(NAME, f"{key}={value!r} is not one number a layer")
-        kernel = check_int(NAME, "kernel_size", kernel_size)
-        if kernel % 2 == 0:
-            refuse(NAME, f"kernel_size={kernel} is not odd, and the maps keep their size")
-        drop = check_share(NAME, "drop_rate", drop_rate)
-        check_choice(NAME, "norm", norm, ("batch", "subtractive"))
-        options: Any = {"kernel": kernel, "drop": drop, "norm": norm, **dd}
+        if not widths:
+            refuse(NAME, "widths=() are those of no convolution")
+        options: Any = {"kernel": kernel_size, "drop": drop_rate, "norm": norm, **dd}
         blocks: list[nn.Module] = []
         self.feature_info: list[dict[str, Any]] = []
-        inputs, reduction = self.in_chans, 1
-        for index, outputs_ in enumerate(check_int(NAME, "widths", width) for width in widths):
-            stride = 1 if index % 2 else 2
-            units = check_int(NAME, "maxout", maxout) if index == 0 else 1
-            blocks.append(_block(inputs, outputs_, stride, units, **options))
-            inputs, reduction = outputs_, reduction * stride
+        inputs, reduction = in_chans, 1
+        for index, width in enumerate(widths):
+            stride, units = 1 if index % 2 else 2, 1 if index else maxout
+            blocks.append(_block(inputs, width, stride, units, **options))
+            inputs, reduction = width, reduction * stride
             info = {"num_chs": inputs, "reduction": reduction, "module": f"features.{index}"}
             self.feature_info.append(info)
         self.features = nn.Sequential(*blocks)
-        shape = map_shape(self.features, self.in_chans, self.image_size)
+        shape = map_shape(self.features, in_chans, self.image_size)
         flat = shape[0] * shape[1] * shape[2]
         layers: list[nn.Module] = [nn.Flatten()]
-        if check_bool(NAME, "locally_connected", locally_connected):
-            local = LocallyConnected(shape, inputs, kernel, **dd)
-            layers = [local, nn.ReLU(), nn.Dropout(drop), nn.Flatten()]
+        if locally_connected:
+            local = LocallyConnected(shape, inputs, kernel_size, **dd)
+            layers = [local, nn.ReLU(), nn.Dropout(drop_rate), nn.Flatten()]
         for width in fc:
-            layers += [nn.Linear(flat, check_int(NAME, "fc", width), **dd), nn.ReLU()]
+            layers += [nn.Linear(flat, width, **dd), nn.ReLU()]
             flat = width
         self.hidden = nn.Sequential(*layers)
         classes = outputs if num_classes is None else num_classes

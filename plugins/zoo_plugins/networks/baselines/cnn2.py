@@ -9,14 +9,14 @@ map reorders the columns of the first linear layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_choice, check_int, check_share, refuse
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
+from zoo.sdk import Count, PositiveInt, Share, refuse
+from zoo.sdk.map_size import as_pair
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
 
 NAME = "cnn2_mnist"
 MODULES = {
@@ -31,7 +31,7 @@ class Cnn2(FlatClassifier):
     """(B, C, H, W) -> logits (B, num_classes).
 
     Args:
-        num_classes: 10. in_chans: 1. image_size: (H, W) or one number, 28.
+        num_classes: 10. in_chans: 1. img_size: (H, W) or one number, 28.
         widths: of the convolutions, (32, 64). kernel_size: 3. pool: 2. fc: 128.
         padding: `valid` (none) or `same`.
         drop_rates: after the pool and after the linear layer, (0.25, 0.5).
@@ -43,35 +43,27 @@ class Cnn2(FlatClassifier):
     def __init__(
         self,
         *,
-        num_classes: int = 10,
-        in_chans: int = 1,
-        image_size: int | Sequence[int] = 28,
-        widths: Sequence[int] = (32, 64),
-        kernel_size: int = 3,
-        padding: str = "valid",
-        pool: int = 2,
-        fc: int = 128,
-        drop_rates: Sequence[float] = (0.25, 0.5),
-        global_pool: str | None = None,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 1,
+        img_size: Size = 28,
+        widths: tuple[PositiveInt, PositiveInt] = (32, 64),
+        kernel_size: PositiveInt = 3,
+        padding: Literal["valid", "same"] = "valid",
+        pool: PositiveInt = 2,
+        fc: PositiveInt = 128,
+        drop_rates: tuple[Share, Share] = (0.25, 0.5),
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size_pair(NAME, "image_size", image_size)
-        for key, value in (("widths", widths), ("drop_rates", drop_rates)):
-            if not isinstance(value, Sequence) or len(value) != 2:
-                refuse(NAME, f"{key}={value!r} is not one number for each of two layers")
-        first, second = (check_int(NAME, "widths", width) for width in widths)
-        after_pool, after_fc = (check_share(NAME, "drop_rates", rate) for rate in drop_rates)
-        kernel = check_int(NAME, "kernel_size", kernel_size)
-        pad = check_choice(NAME, "padding", padding, ("valid", "same"))
-        pool = check_int(NAME, "pool", pool)
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
+        (first, second), (after_pool, after_fc) = widths, drop_rates
         self.features = nn.Sequential(
-            nn.Conv2d(self.in_chans, first, kernel, padding=pad, **dd),
+            nn.Conv2d(in_chans, first, kernel_size, padding=padding, **dd),
             nn.ReLU(),
-            nn.Conv2d(first, second, kernel, padding=pad, **dd),
+            nn.Conv2d(first, second, kernel_size, padding=padding, **dd),
             nn.ReLU(),
             nn.MaxPool2d(pool),
         )
@@ -80,10 +72,9 @@ class Cnn2(FlatClassifier):
             {"num_chs": second, "reduction": pool, "module": "features.4"},
         ]
         try:
-            depth, height, width = map_shape(self.features, self.in_chans, self.image_size)
+            depth, height, width = map_shape(self.features, in_chans, self.image_size)
         except RuntimeError:
-            refuse(NAME, f"image_size={image_size} is too small for the network")
-        fc = check_int(NAME, "fc", fc)
+            refuse(NAME, f"img_size={img_size} is too small for the network")
         self.hidden = nn.Sequential(
             nn.Dropout(after_pool),
             nn.Flatten(),

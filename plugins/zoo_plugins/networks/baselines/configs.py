@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from zoo.sdk.map_size import size_pair
 from zoo.sdk.options import agree
 
 Size = int | Sequence[int]
@@ -13,13 +14,9 @@ Size = int | Sequence[int]
 def read_size(img_size: Size | None = None, image_size: Size | None = None) -> dict[str, Any]:
     """timm's `img_size` and the reference's `image_size`, which must agree."""
     given = {"img_size": img_size, "image_size": image_size}
-    pairs = {
-        name: (value, (value, value) if isinstance(value, int) else tuple(value))
-        for name, value in given.items()
-        if value is not None
-    }
+    pairs = {k: (v, size_pair("image", k, v)) for k, v in given.items() if v is not None}
     size = agree("image", **pairs)
-    return {} if size is None else {"img_size": size, "image_size": size}
+    return {} if size is None else {"img_size": size}
 
 
 def digit_heads(

@@ -11,7 +11,7 @@ All heads are one linear layer, whose outputs are (length, digit 1, ..., digit N
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from zoo.data.sequences import LabelSequence
 from zoo.errors import OptionError, UsageError
-from zoo.sdk.options import check_int, check_share
+from zoo.sdk import AtLeast, Count, Share
 from zoo_plugins.networks.baselines.classifier import FlatClassifier
 
 OBJECTIVE = "sequence_cross_entropy"
+DigitClasses: TypeAlias = Annotated[int, AtLeast(2)]
 
 
 class SequenceClassifier(FlatClassifier):
@@ -42,9 +43,8 @@ class SequenceClassifier(FlatClassifier):
 
     def set_heads(self, digits: int, digit_classes: int, length_classes: int) -> int:
         """Keep the layout; returns the number of classes of all heads."""
-        self.digits = check_int(self.name, "digits", digits)
-        self.digit_classes = check_int(self.name, "digit_classes", digit_classes, 2)
-        self.length_classes = check_int(self.name, "length_classes", length_classes, 0)
+        self.digits, self.digit_classes = digits, digit_classes
+        self.length_classes = length_classes
         return self.outputs
 
     @property
@@ -120,16 +120,16 @@ class SequenceCrossEntropy:
     """
 
     def __init__(
-        self, model: nn.Module, *, blank: int | None = None, label_smoothing: float = 0.0
+        self, model: nn.Module, *, blank: Count | None = None, label_smoothing: Share = 0.0
     ) -> None:
         if not isinstance(model, SequenceClassifier):
             raise OptionError(
                 f"{type(model).__name__} has no digit heads", where=f"objective {OBJECTIVE!r}"
             )
         self.model = model
-        self.blank = model.symbols if blank is None else check_int(OBJECTIVE, "blank", blank, 0)
+        self.blank = model.symbols if blank is None else blank
         self.targets = replace(model.targets, end=self.blank)
-        self.smoothing = check_share(OBJECTIVE, "label_smoothing", label_smoothing)
+        self.smoothing = label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -12,18 +12,17 @@ Its contrast normalisation divides by no less than the mean deviation of the who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_int, check_share, refuse
+from zoo.sdk import Count, PositiveInt, Share, refuse
+from zoo.sdk.map_size import as_pair
 from zoo.sdk.tables import Tables
-from zoo_plugins.networks.baselines.classifier import map_shape
-from zoo_plugins.networks.baselines.sequence import SequenceClassifier
+from zoo_plugins.networks.baselines.classifier import Size, map_shape
+from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassifier
 
 NAME = "cnn_svhn_grey"
 
@@ -71,7 +70,7 @@ class CnnSvhnGrey(SequenceClassifier):
 
     Args:
         num_classes: None is that of all heads; another number makes it a plain classifier.
-        in_chans: 1. image_size: (H, W) or one number, 32.
+        in_chans: 1. img_size: (H, W) or one number, 32.
         widths: of the convolutions, (16, 32, 64).
         digits, digit_classes: of the heads.
         drop_rate: 1/16, before the heads.
@@ -83,30 +82,27 @@ class CnnSvhnGrey(SequenceClassifier):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        in_chans: int = 1,
-        image_size: int | Sequence[int] = 32,
-        widths: Sequence[int] = (16, 32, 64),
-        digits: int = 5,
-        digit_classes: int = 11,
-        drop_rate: float = 0.0625,
-        global_pool: str | None = None,
+        num_classes: Count | None = None,
+        in_chans: PositiveInt = 1,
+        img_size: Size = 32,
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64),
+        digits: PositiveInt = 5,
+        digit_classes: DigitClasses = 11,
+        drop_rate: Share = 0.0625,
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size_pair(NAME, "image_size", image_size)
-        if not isinstance(widths, Sequence) or len(widths) != 3:
-            refuse(NAME, f"widths={widths!r} is not one number for each of three layers")
-        first, second, third = (check_int(NAME, "widths", width) for width in widths)
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
+        first, second, third = widths
         outputs = self.set_heads(digits, digit_classes, 0)
         # TensorFlow's LRN sums 11 channels; PyTorch's averages them.
         norm = nn.LocalResponseNorm(11, alpha=11.0, beta=0.5, k=1.0)
         self.features = nn.Sequential(
             ContrastNorm(**dd),
-            nn.Conv2d(self.in_chans, first, 5, **dd),
+            nn.Conv2d(in_chans, first, 5, **dd),
             nn.ReLU(),
             norm,
             nn.MaxPool2d(2, ceil_mode=True),
@@ -123,11 +119,10 @@ class CnnSvhnGrey(SequenceClassifier):
             {"num_chs": third, "reduction": 4, "module": "features.10"},
         ]
         try:
-            depth, height, width = map_shape(self.features, self.in_chans, self.image_size)
+            depth, height, width = map_shape(self.features, in_chans, self.image_size)
         except RuntimeError:
-            refuse(NAME, f"image_size={image_size} is less than 32 x 32")
-        drop = check_share(NAME, "drop_rate", drop_rate)
-        self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(drop))
+            refuse(NAME, f"img_size={img_size} is less than 32 x 32")
+        self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(drop_rate))
         classes = outputs if num_classes is None else num_classes
         self.finish(
             classes, third, head_hidden_size=depth * height * width, global_pool=global_pool, **dd

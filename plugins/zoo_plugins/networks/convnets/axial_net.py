@@ -7,15 +7,17 @@ size of image. Weights are named as the authors'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from timm.models.resnet import ResNet
 from torch import nn
 
-from zoo.sdk.options import check_divisible, check_int, check_number
+from zoo.sdk import Count, PositiveFloat, PositiveInt, check_divisible, refuse
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.axial import EXPANSION, AxialBlock
-from zoo_plugins.networks.convnets.configs import check_layers
+from zoo_plugins.networks.baselines.classifier import Size
+from zoo_plugins.networks.convnets.caffe import Layers
 
 WIDTHS = (128, 256, 512, 1024)
 
@@ -48,12 +50,12 @@ class AxialBottleneck(AxialBlock):
 
 
 def axial_resnet(
-    layers: Sequence[int] = (1, 2, 4, 1),
-    s: float = 0.5,
-    groups: int = 8,
-    image_size: int = 224,
-    in_chans: int = 3,
-    num_classes: int = 1000,
+    layers: Layers = (1, 2, 4, 1),
+    s: PositiveFloat = 0.5,
+    groups: PositiveInt = 8,
+    img_size: Size = 224,
+    in_chans: PositiveInt = 3,
+    num_classes: Count = 1000,
     global_pool: str = "avg",
     drop_rate: float = 0.0,
     device: Any = None,
@@ -65,23 +67,24 @@ def axial_resnet(
         layers: blocks of each of the four stages.
         s: scale of the widths: 0.5 (small), 0.75 (medium) or 1 (large).
         groups: heads, 8.
-        image_size: side of the square image, a multiple of 32.
+        img_size: side of the square image, a multiple of 32.
         in_chans, num_classes, global_pool, drop_rate: of `timm.models.ResNet`.
     """
     dd: Any = {"device": device, "dtype": dtype}
-    side = check_int("axial", "img_size", image_size)
+    side, width = as_pair(img_size)
+    if side != width:
+        refuse("axial", f"img_size={img_size!r} is not one side, or two equal ones", "img_size=224")
     check_divisible("axial", "img_size", side, "the network's stride", 32)
-    heads, scale = check_int("axial", "groups", groups), check_number("axial", "s", s)
-    widths = tuple(int(width * scale) for width in WIDTHS)
+    widths = tuple(int(width * s) for width in WIDTHS)
     for width in widths:
-        check_divisible("axial", "s * width", width, "2 * groups", 2 * heads)
-    stem = int(64 * scale)
+        check_divisible("axial", "s * width", width, "2 * groups", 2 * groups)
+    stem = int(64 * s)
     check_divisible("axial", "64 * s", stem, "two", 2)
     model = ResNet(
         AxialBottleneck,  # pyright: ignore[reportArgumentType]
-        check_layers(layers),
+        layers,
         channels=widths,
-        cardinality=heads,
+        cardinality=groups,
         stem_type="deep",
         stem_width=stem // 2,  # the stem is replaced, but must have the right width
         block_args={"sides": {width: side >> i for i, width in enumerate(widths, 2)}},

@@ -7,14 +7,17 @@ names are the same. SE-ResNeXt of the same authors strides in the 3x3 convolutio
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
 from zoo.errors import OptionError
+from zoo.sdk import PositiveInt
 
-LAYERS = {
+Layers: TypeAlias = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # blocks of stages
+Depth: TypeAlias = Literal[18, 34, 50, 101, 152]
+LAYERS: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -32,10 +35,10 @@ class CaffeBottleneck(Bottleneck):
 
 
 def caffe_resnet(
-    depth: int = 50,
-    groups: int = 1,
-    base_width: int = 64,
-    stride_in: str = "conv1",
+    depth: Depth = 50,
+    groups: PositiveInt = 1,
+    base_width: PositiveInt = 64,
+    stride_in: Literal["conv1", "conv2"] = "conv1",
     **options: Any,
 ) -> ResNet:
     """Build the network.
@@ -47,10 +50,8 @@ def caffe_resnet(
         **options: of `timm.models.ResNet`.
     """
     layers, basic = layers_of(depth)
-    blocks = {"conv1": CaffeBottleneck, "conv2": Bottleneck}
-    if stride_in not in blocks:
-        raise OptionError(f"stride_in={stride_in!r} is neither 'conv1' nor 'conv2'")
-    block = BasicBlock if basic else blocks[stride_in]
+    bottleneck = CaffeBottleneck if stride_in == "conv1" else Bottleneck
+    block = BasicBlock if basic else bottleneck
     model = ResNet(block, layers, cardinality=groups, base_width=base_width, **options)  # pyright: ignore[reportArgumentType]
     model.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
     return model

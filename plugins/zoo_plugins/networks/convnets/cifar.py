@@ -14,13 +14,14 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
 from zoo.errors import OptionError
+from zoo.sdk import PositiveInt
 from zoo_plugins.networks.convnets.caffe import layers_of
 
 
 def cifar_resnet(
-    depth: int = 20,
-    widths: Sequence[int] = (16, 32, 64),
-    in_chans: int = 3,
+    depth: PositiveInt = 20,
+    widths: Sequence[PositiveInt] = (16, 32, 64),
+    in_chans: PositiveInt = 3,
     device: Any = None,
     dtype: Any = None,
     **options: Any,

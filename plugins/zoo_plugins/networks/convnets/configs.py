@@ -177,25 +177,9 @@ fca_resnet18, fca_resnet34, fca_resnet50, fca_resnet101, fca_resnet152 = (
 )
 
 
-def axial_resnet(img_size: int | Sequence[int] | None = None) -> dict[str, Any]:
-    """The side of the square image that an Axial-ResNet is for."""
-    sides = {img_size} if isinstance(img_size, int) else set(img_size or ())
-    if len(sides) != 1:
-        raise OptionError(f"img_size={img_size!r} is not one side, or two equal ones")
-    return {"image_size": sides.pop()}
-
-
 def sasa_resnet(variant: str | None = None) -> dict[str, Any]:
     """The variant of `stand_alone` (timm's builder has a `variant` of its own)."""
     return {} if variant is None else {"form": variant}
-
-
-def check_layers(layers: Any) -> tuple[int, ...]:
-    """The numbers of blocks of four stages."""
-    whole = isinstance(layers, Sequence) and all(type(n) is int and n > 0 for n in layers)
-    if not whole or len(layers) != len(STAGES):
-        raise OptionError(f"layers={layers!r} does not give the blocks of each of four stages")
-    return tuple(layers)
 
 
 def timm_form(

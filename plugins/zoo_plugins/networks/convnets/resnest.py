@@ -5,12 +5,12 @@ Built from timm's blocks, whose computation and parameter names are the authors'
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from timm.models.resnest import ResNestBottleneck
 from timm.models.resnet import ResNet
 
-from zoo.errors import OptionError
+from zoo.sdk import PositiveInt
 
 LAYERS = {
     14: (1, 1, 1, 1),
@@ -23,11 +23,11 @@ LAYERS = {
 
 
 def resnest(
-    depth: int = 50,
-    radix: int = 2,
-    groups: int = 1,
-    base_width: int = 64,
-    stem_width: int | None = None,
+    depth: Literal[14, 26, 50, 101, 200, 269] = 50,
+    radix: PositiveInt = 2,
+    groups: PositiveInt = 1,
+    base_width: PositiveInt = 64,
+    stem_width: PositiveInt | None = None,
     avg_down: bool = True,
     avd: bool = True,
     avd_first: bool = False,
@@ -43,8 +43,6 @@ def resnest(
         avd, avd_first: a block is strided by average pooling, after or before its convolution.
         **options: of `timm.models.ResNet`.
     """
-    if depth not in LAYERS:
-        raise OptionError(f"depth={depth!r} is none of {', '.join(map(str, LAYERS))}")
     return ResNet(
         ResNestBottleneck,  # pyright: ignore[reportArgumentType]
         LAYERS[depth],

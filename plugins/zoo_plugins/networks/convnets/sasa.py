@@ -7,17 +7,18 @@ stride as average pooling after a block's last norm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
-from zoo.sdk.options import check_choice, check_int
+from zoo.sdk import PositiveInt
 from zoo.weights.keymaps import rename
 from zoo_plugins.mechanisms.self_attention.stand_alone import Variant, stand_alone
+from zoo_plugins.networks.convnets.caffe import Layers
 from zoo_plugins.networks.convnets.cifar import replace_stem
-from zoo_plugins.networks.convnets.configs import SASA_KEYS, check_layers
+from zoo_plugins.networks.convnets.configs import SASA_KEYS
 
 
 class StandAloneBottleneck(Bottleneck):
@@ -52,12 +53,12 @@ class StandAloneBottleneck(Bottleneck):
 
 
 def sasa_resnet(
-    layers: Sequence[int] = (1, 2, 4, 1),
-    stem: str = "conv",
-    kernel_size: int = 7,
-    groups: int = 8,
-    form: str = "leaderj1001",
-    in_chans: int = 3,
+    layers: Layers = (1, 2, 4, 1),
+    stem: Literal["conv", "attention"] = "conv",
+    kernel_size: PositiveInt = 7,
+    groups: PositiveInt = 8,
+    form: Variant = "leaderj1001",
+    in_chans: PositiveInt = 3,
     device: Any = None,
     dtype: Any = None,
     **options: Any,
@@ -73,13 +74,10 @@ def sasa_resnet(
         **options: `num_classes`, `global_pool` or `drop_rate` of `timm.models.ResNet`.
     """
     dd: Any = {"device": device, "dtype": dtype}
-    check_choice("stand_alone", "stem", stem, ("conv", "attention"))
-    check_choice("stand_alone", "variant", form, get_args(Variant))
-    heads = check_int("stand_alone", "groups", groups)
-    block_args = {"kernel_size": kernel_size, "num_heads": heads, "variant": form}
+    block_args = {"kernel_size": kernel_size, "num_heads": groups, "variant": form}
     model = ResNet(
         StandAloneBottleneck,  # pyright: ignore[reportArgumentType]
-        check_layers(layers),
+        layers,
         in_chans=in_chans,
         block_args=block_args,
         **options,

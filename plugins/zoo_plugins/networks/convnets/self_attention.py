@@ -56,7 +56,6 @@ def _axial_nets() -> Iterator[ModelSpec]:
             target="zoo_plugins.networks.convnets.axial_net:axial_resnet",
             family="self_attention",
             defaults={"layers": depths[depth], "s": s},
-            config="zoo_plugins.networks.convnets.configs:axial_resnet",
             input={
                 **IMAGENET,
                 **RESNET,

@@ -9,15 +9,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_int, check_share, refuse
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.reinforcement.dasnet import FilterPolicy
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
 from zoo_plugins.networks.baselines.cnn11 import Maxout
 
 NAME = "dasnet_cifar10"
@@ -38,33 +38,28 @@ class MaxoutNet(FlatClassifier):
     def __init__(
         self,
         *,
-        num_classes: int = 10,
-        in_chans: int = 3,
-        image_size: int | Sequence[int] = 32,
-        widths: Sequence[int] = (96, 192, 192),
-        fc: int = 500,
-        drop_rate: float = 0.5,
-        global_pool: str | None = None,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 3,
+        img_size: Size = 32,
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt] = (96, 192, 192),
+        fc: PositiveInt = 500,
+        drop_rate: Share = 0.5,
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size_pair(NAME, "image_size", image_size)
-        if not isinstance(widths, Sequence) or len(widths) != 3:
-            refuse(NAME, f"widths={widths!r} is not one number for each of three layers")
-        drop = check_share(NAME, "drop_rate", drop_rate)
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
         layers: list[nn.Module] = []
         self.feature_info: list[dict[str, Any]] = []
-        inputs = self.in_chans
+        inputs = in_chans
         shapes = ((8, 4, 4), (8, 3, 4), (5, 3, 2))  # kernel, padding, pool
         for index, (width, shape) in enumerate(zip(widths, shapes, strict=True)):
-            width = check_int(NAME, "widths", width)
             kernel, padding, pool = shape
             layers.append(
                 nn.Sequential(
-                    nn.Dropout(drop if index else min(drop, 0.2)),
+                    nn.Dropout(drop_rate if index else min(drop_rate, 0.2)),
                     nn.Conv2d(inputs, 2 * width, kernel, padding=padding, **dd),
                     Maxout(2),
                     nn.MaxPool2d(pool, 2, ceil_mode=True),
@@ -75,17 +70,16 @@ class MaxoutNet(FlatClassifier):
             inputs = width
         self.features = nn.Sequential(*layers)
         try:
-            depth, height, columns = map_shape(self.features, self.in_chans, self.image_size)
+            depth, height, columns = map_shape(self.features, in_chans, self.image_size)
         except RuntimeError:
-            refuse(NAME, f"image_size={image_size} is too small for the network")
-        fc = check_int(NAME, "fc", fc)
+            refuse(NAME, f"img_size={img_size} is too small for the network")
         self.hidden = nn.Sequential(
             nn.Flatten(),
-            nn.Dropout(drop),
+            nn.Dropout(drop_rate),
             nn.Linear(depth * height * columns, 5 * fc, **dd),
             nn.Unflatten(1, (fc, 5)),
             _Largest(),
-            nn.Dropout(drop),
+            nn.Dropout(drop_rate),
         )
         self.finish(num_classes, inputs, head_hidden_size=fc, global_pool=global_pool, **dd)
 
@@ -105,7 +99,9 @@ class DasNetwork(nn.Module):
         base_options: of that model. num_classes, in_chans, global_pool: of it too.
         layers: paths of the modules whose maps are gated; None is what its `feature_info` names.
         steps: passes with feedback, 5; 0 is the network as it was.
-        image_size: of `MaxoutNet`.
+        sigma: width of the search for the policy at its start, 0.1.
+        img_size: (H, W) or one number, 32: of `MaxoutNet`, and of the image by which the channels
+            of the gated maps are counted.
 
     Attributes:
         base: the CNN. policy: a `FilterPolicy` over all gated maps.
@@ -117,24 +113,24 @@ class DasNetwork(nn.Module):
     def __init__(
         self,
         *,
-        num_classes: int = 10,
-        in_chans: int = 3,
-        image_size: int | Sequence[int] = 32,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 3,
+        img_size: Size = 32,
         base: str = "",
         base_options: dict[str, Any] | None = None,
         layers: Sequence[str] | None = None,
-        steps: int = 5,
-        sigma: float = 0.1,
+        steps: Count = 5,
+        sigma: PositiveFloat = 0.1,
         global_pool: str | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.steps = check_int(NAME, "steps", steps, 0)
+        self.steps = steps
         options: Any = {"num_classes": num_classes, "in_chans": in_chans, **(base_options or {})}
         if global_pool is not None:
             options["global_pool"] = global_pool
-        self.base = _base(base, {**options, "image_size": image_size}, options)
+        self.base = _base(base, {**options, "img_size": img_size}, options)
         self.in_chans = in_chans
         info: list[dict[str, Any]] = list(getattr(self.base, "feature_info", None) or [])
         self.feature_info = [{**row, "module": f"base.{row['module']}"} for row in info]
@@ -148,7 +144,7 @@ class DasNetwork(nn.Module):
             )
         like: Any = {"device": device, "dtype": dtype}
         self.base.to(device=device, dtype=dtype)
-        self.widths = tuple(self._widths(image_size))
+        self.widths = tuple(self._widths(as_pair(img_size)))
         self.policy = FilterPolicy(sum(self.widths), **like)
         width = torch.full((self.policy.theta.numel(),), float(sigma), **like)
         self.register_buffer("sigma", width)
@@ -234,7 +230,7 @@ class DasNetwork(nn.Module):
             for handle in handles:
                 handle.remove()
 
-    def _widths(self, image_size: int | Sequence[int]) -> list[int]:
+    def _widths(self, size: tuple[int, int]) -> list[int]:
         """Channels of each gated map, by one pass of an empty image."""
         widths: dict[int, int] = {}
 
@@ -250,7 +246,6 @@ class DasNetwork(nn.Module):
         training = self.base.training
         try:
             with torch.no_grad():
-                size = size_pair(NAME, "image_size", image_size)
                 self.base.eval()(like.new_zeros(1, self.in_chans, *size))
         finally:
             self.base.train(training)

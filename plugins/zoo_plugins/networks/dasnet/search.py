@@ -14,12 +14,14 @@ comes near. sigma is a buffer of the model: a run goes on from its checkpoint.
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.sdk.options import check_choice, check_int, check_number, refuse
+from zoo.sdk import AtLeast, NonNegativeFloat
 from zoo_plugins.mechanisms.reinforcement.dasnet_snes import Snes
 from zoo_plugins.networks.dasnet.network import DasNetwork
 
@@ -41,23 +43,17 @@ class PolicySearch:
         self,
         model: nn.Module,
         *,
-        phase: str = "policy",
-        population: int | None = None,
+        phase: Literal["base", "policy"] = "policy",
+        population: Annotated[int, AtLeast(2)] | None = None,
         center_lr: float = 1.0,
         sigma_lr: float | None = None,
-        boost: tuple[float, float] | list[float] = (0.005, 1.0),
-        decay: float = 0.0,
+        boost: tuple[NonNegativeFloat, NonNegativeFloat] = (0.005, 1.0),
+        decay: NonNegativeFloat = 0.0,
     ) -> None:
         if not isinstance(model, DasNetwork):
             raise OptionError(f"{type(model).__name__} has no policy", where=f"objective {NAME!r}")
         self.model = model
-        self.phase = check_choice(NAME, "phase", phase, ("base", "policy"))
-        if not isinstance(boost, tuple | list) or len(boost) != 2:
-            refuse(NAME, f"boost={boost!r} is not a pair (right, wrong)")
-        self.boost = tuple(0.0 if b == 0 else check_number(NAME, "boost", b) for b in boost)
-        self.decay = 0.0 if decay == 0 else check_number(NAME, "decay", decay)
-        if population is not None:
-            check_int(NAME, "population", population, 2)
+        self.phase, self.boost, self.decay = phase, boost, decay
         self.search = Snes(
             model.policy.theta.numel(), population=population, center_lr=center_lr,
             sigma_lr=sigma_lr,

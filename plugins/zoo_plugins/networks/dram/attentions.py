@@ -1,6 +1,6 @@
 """dram What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.networks.dram"
@@ -14,6 +14,7 @@ ATTENTIONS = (
         kind="hard",
         contract="rollout",
         insertion=Insertion(role="none"),
+        options=OptionNames(channels=("in_chans",), read=f"{PACKAGE}.authors:read_core"),
         provenance=Provenance(
             paper=papers.DRAM,
             license="MIT",

@@ -7,12 +7,15 @@ gates i, j, f, o and 1 added to f at run time, and maps flattened with the chann
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk.options import agree
+from zoo.sdk.map_size import size_pair
+from zoo.sdk.options import agree, refuse
 from zoo_plugins.networks.dram.dram import DeepRecurrentAttention
 from zoo_plugins.networks.dram.glimpse import LOST
 
@@ -34,10 +37,14 @@ MODULES = {
 Size = int | Sequence[int]
 
 
-def read_config(
+def _read_config(
+    size: Size,
+    /,
     *,
     img_size: Size | None = None,
     image_size: Size | None = None,
+    height: int | None = None,
+    width: int | None = None,
     channels: int | None = None,
     in_chans: int | None = None,
     patch_size: int | None = None,
@@ -52,14 +59,22 @@ def read_config(
     loc_std: float | None = None,
     variant: str | None = None,
     wiring: str | None = None,
+    context_size: Size | None = None,
+    read: str | None = None,
 ) -> dict[str, Any]:
     """The port's settings as keywords of `DeepRecurrentAttention`; two names of one must agree.
 
-    Its own names (`win_size`, `scales`, `max_num_digits`, `loc_std`) ask for its own form.
+    The names of the port alone (`win_size`, `scales`, `max_num_digits`, `loc_std`, `height`) ask
+    for its wiring: then the context network sees the whole image, and a target is the mean over
+    its glimpses.
+
+    Args:
+        size: of the model's images, where no setting states one.
     """
     digits = None if max_num_digits is None else (max_num_digits, max_num_digits + 1)
+    ports = (win_size, scales, max_num_digits, loc_std, height, width)
     found = {
-        "image_size": agree("dram", img_size=img_size, image_size=image_size),
+        "img_size": _image_size(img_size, image_size, height, width),
         "in_chans": agree("dram", in_chans=in_chans, channels=channels),
         "patch_size": agree("dram", patch_size=patch_size, win_size=win_size),
         "num_scales": agree("dram", num_scales=num_scales, scales=scales),
@@ -68,14 +83,39 @@ def read_config(
         ),
         "num_targets": agree("dram", num_targets=num_targets, max_num_digits=digits),
         "std": agree("dram", std=std, loc_std=loc_std),
-        "wiring": agree("dram", variant=variant, wiring=wiring),
+        "wiring": agree("dram", wiring=wiring, variant=variant),
+        "context_size": context_size,
+        "read": read,
     }
-    ports = (win_size, scales, max_num_digits, loc_std)
     if found["wiring"] is None and any(value is not None for value in ports):
         found["wiring"] = "port"
-    if found["image_size"] is not None:
-        found["img_size"] = found["image_size"]
-    return {name: value for name, value in found.items() if value is not None}
+    found = {name: value for name, value in found.items() if value is not None}
+    if found.get("wiring") == "port":
+        found = {"context_size": found.get("img_size", size), "read": "mean", **found}
+    return found
+
+
+read_house_number_config = partial(_read_config, 54)
+read_canvas_config = partial(_read_config, 100)
+
+
+def read_core(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for `dram_core`, which is built for no size of image but the port's."""
+    settings = signature(read_house_number_config).parameters.keys() & options.keys()
+    rest = {name: value for name, value in options.items() if name not in settings}
+    found = read_house_number_config(**{name: options[name] for name in settings})
+    return {**rest, **{name: value for name, value in found.items() if name != "img_size"}}
+
+
+def _image_size(
+    img_size: Size | None, image_size: Size | None, height: int | None, width: int | None
+) -> Size | None:
+    if (height is None) != (width is None):
+        refuse("dram", "one of height and width is missing", "image_size=(height, width)")
+    both = None if height is None or width is None else (height, width)
+    sizes = {"img_size": img_size, "image_size": image_size, "height and width": both}
+    given = {k: (v, size_pair("dram", k, v)) for k, v in sizes.items() if v is not None}
+    return agree("dram", **given)
 
 
 def authors_core(
@@ -164,7 +204,7 @@ def example(
 ) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
     """A small model and images for it."""
     options = {
-        "channels": 2, "patch_size": 9, "filters": (4, 4, 4), "glimpse_dim": 12, "cell_size": 8,
+        "in_chans": 2, "patch_size": 9, "filters": (4, 4, 4), "glimpse_dim": 12, "cell_size": 8,
         "num_classes": 3, "num_targets": 2, "glimpses_per_target": 2,
     }  # fmt: skip
     return options, (torch.rand(batch, 2, 24, 24, generator=generator),)

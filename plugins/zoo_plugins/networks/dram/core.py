@@ -14,6 +14,7 @@ says where to look, never what is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -98,58 +99,62 @@ class Emission(nn.Module):
         return mean.clamp(-1, 1) if self.clip else torch.tanh(mean)
 
 
-class Reader(nn.Module):
-    """Reads a sequence in one direction: context, both LSTMs, emission, classifier, baseline.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSettings:
+    """What a `Reader` is built of.
 
-    Args:
-        channels: of the image. context_size: (H, W) that it is reduced to for the context network,
-            by averages; the image's own size leaves it as it is.
+    Attributes:
+        channels: of the image.
+        context_size: (H, W) that the image is reduced to for the context network, by averages; the
+            image's own size leaves it as it is.
         context_filters: of the context network. glimpse_dim, cell_size: G, D.
-        num_classes: K, 0 for none. emission_hidden, classifier_hidden: widths of a hidden layer,
-            0 for none.
+        emission_hidden, classifier_hidden: widths of a hidden layer, 0 for none.
         std: of the location policy, in units of half an image.
         port: the port's form: no ReLU between the context's convolutions, a step of both LSTMs on
             zeros before the first glimpse, means clipped, and densities of the clipped sample.
         detach_mean: the port's fault: no gradient reaches the emission network, nor by it r2.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        context_size: tuple[int, int],
-        context_filters: Sequence[int],
-        glimpse_dim: int,
-        cell_size: int,
-        num_classes: int,
-        emission_hidden: int,
-        classifier_hidden: int,
-        std: float,
-        port: bool,
-        detach_mean: bool,
-        **dd: Any,
-    ) -> None:
+    channels: int
+    context_size: tuple[int, int]
+    context_filters: Sequence[int]
+    glimpse_dim: int
+    cell_size: int
+    emission_hidden: int
+    classifier_hidden: int
+    std: float
+    port: bool
+    detach_mean: bool
+
+
+class Reader(nn.Module):
+    """Reads a sequence in one direction: context, both LSTMs, emission, classifier, baseline.
+
+    It has no classifier until `reset_classifier` gives it one.
+    """
+
+    def __init__(self, settings: ReaderSettings, **dd: Any) -> None:
         super().__init__()
-        self.context_size, self.cell_size, self.std = context_size, cell_size, std
-        self.port, self.detach_mean = port, detach_mean
+        s, width = settings, settings.cell_size
+        self.context_size, self.cell_size, self.std = s.context_size, width, s.std
+        self.port, self.detach_mean = s.port, s.detach_mean
         self.context = Convolutions(
-            channels, context_size, context_filters, cell_size, linear=port, **dd
+            s.channels, s.context_size, s.context_filters, width, linear=s.port, **dd
         )
-        self.r1 = LSTMCell(glimpse_dim, cell_size, **dd)
-        self.r2 = LSTMCell(cell_size, cell_size, **dd)
-        self.emission = Emission(cell_size, emission_hidden, clip=port, **dd)
-        self.baseline = nn.Linear(cell_size, 1, **dd)
-        self.num_features = classifier_hidden or cell_size
+        self.r1 = LSTMCell(s.glimpse_dim, width, **dd)
+        self.r2 = LSTMCell(width, width, **dd)
+        self.emission = Emission(width, s.emission_hidden, clip=s.port, **dd)
+        self.baseline = nn.Linear(width, 1, **dd)
+        self.num_features = s.classifier_hidden or width
         self.hidden: nn.Module = nn.Identity()
-        if classifier_hidden:
-            self.hidden = nn.Sequential(nn.Linear(cell_size, classifier_hidden, **dd), nn.ReLU())
-        self.reset_classifier(num_classes, **dd)
+        if s.classifier_hidden:
+            self.hidden = nn.Sequential(nn.Linear(width, s.classifier_hidden, **dd), nn.ReLU())
+        self.classifier: nn.Module = nn.Identity()
 
     def reset_classifier(self, num_classes: int, **dd: Any) -> None:
-        self.classifier: nn.Module = nn.Identity()
-        if num_classes:
-            self.classifier = nn.Linear(self.num_features, num_classes, **dd)
-        self.classifier.train(self.training)
+        """A new classifier; 0 removes it."""
+        layer = nn.Linear(self.num_features, num_classes, **dd) if num_classes else nn.Identity()
+        self.classifier = layer.train(self.training)
 
     def coarse(self, image: Tensor) -> Tensor:
         """I_coarse, (B, C, *context_size)."""

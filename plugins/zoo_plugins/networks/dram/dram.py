@@ -1,41 +1,35 @@
 """Deep Recurrent Attention Model: read a sequence of labels off an image by glimpses.
 
 Ba, Mnih, Kavukcuoglu, "Multiple Object Recognition with Visual Attention", ICLR 2015
-(arXiv 1412.7755). No code was released. `variant="port"` is the wiring of an independent one
+(arXiv 1412.7755). No code was released. `wiring="port"` is that of an independent one
 (tianyu-tristan/Visual-Attention-Model, MIT), whose README says that it does not train; see
-`Reader` and `GlimpseNetwork` for where it parts from the paper.
+`ReaderSettings` and `GlimpseNetwork` for where it departs from the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from zoo.data.sequences import LabelSequence
 from zoo.explain.glimpses import GlimpsePath
+from zoo.sdk import AtLeast, Count, NonNegativeFloat, PositiveInt, refuse
+from zoo.sdk.classifier import Classifier
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import (
-    agree,
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    refuse,
-)
+from zoo.sdk.map_size import as_pair
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.hard.retina import check_size
 from zoo_plugins.networks.dram.combine import combine, log_mean
-from zoo_plugins.networks.dram.core import Episode, Reader
-from zoo_plugins.networks.dram.glimpse import LOST, NAME, GlimpseNetwork, check_filters
+from zoo_plugins.networks.dram.core import Episode, Reader, ReaderSettings
+from zoo_plugins.networks.dram.glimpse import LOST, NAME, GlimpseNetwork
 
-VARIANTS = ("paper", "port")
+Side: TypeAlias = Annotated[int, AtLeast(LOST + 1)]  # what the convolutions leave a pixel of
+Filters: TypeAlias = tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
-class DeepRecurrentAttention(Tables):
+class DeepRecurrentAttention(Classifier, Tables):
     """DRAM: image (B, C, H, W) -> log-probabilities (B, L, K) of L targets; (B, K) if L is 1.
 
     Each target is read after `glimpses_per_target` glimpses. With `end_symbol`, class K - 1 says
@@ -46,115 +40,86 @@ class DeepRecurrentAttention(Tables):
     and shared by all images; with 1, one pass of the mean policy. In training mode it is one
     rollout sampled from the global random state (or `generator`); its gradient carries the
     score-function term of the locations that led to each target, so that any loss reaches every
-    parameter. The zoo's training objective is `dram_reinforce.SequenceReinforce`.
+    parameter. The zoo's training objective is `reinforce.SequenceReinforce`.
 
     Args:
         num_classes: K with the end symbol; 0 gives the features of the last target.
-        in_chans (or channels): C. image_size (or height and width): what it is meant for; the
-            paper's form takes any size, the port's only this one.
+        in_chans: C.
         patch_size, num_scales, filters, glimpse_dim: see `GlimpseNetwork`.
         cell_size: D of both LSTMs.
-        glimpses_per_target, num_targets: T = their product; L.
+        glimpses_per_target, num_targets: T is their product; num_targets is L.
         end_symbol: whether the last class ends a sequence.
         std: of the location policy, in units of half an image.
-        context_size: side that the image is averaged to for the context network; None is 12 (the
-            port: the image itself). context_filters: of its convolutions; None is `filters`.
+        context_size: side that the image is averaged to for the context network. In the port's
+            wiring it is the size of the images, which may have no other.
+        context_filters: of its convolutions; None is `filters`.
         emission_hidden, classifier_hidden: width of a hidden layer, 0 for none.
-        read: log-probabilities of a target: at its `last` glimpse, or the `mean` over all of
-            them (the port). None is the variant's.
+        read: which log-probabilities are those of a target: of its `last` glimpse, or the `mean`
+            over all of them, as in the port.
         forward_backward: a second set of recurrent layers reads the labels in reverse; predictions
             are averaged, see `combine`.
         detach_mean: as in the port, where the emission network never learns.
-        variant (or wiring, since timm's builder has a variant of its own): `paper` or `port`; None
-            is `port` where the port's names (`height`, `width`) are given, else `paper`.
+        wiring: `paper` or `port`. The name of the model, or the port's names for its settings,
+            give the port's `context_size` and `read` with it (see `authors`).
         mc_samples, seed: see above, and `set_sampling` for the built model.
 
     Raises:
-        OptionError: a setting is out of range, or two names of one setting disagree.
+        OptionError: a patch would be wider than 4096 pixels.
         UsageError: an image with another number of channels, or smaller than a patch.
     """
 
+    name, classifier_name = NAME, "readers.0.classifier"
     draw_noise: Tensor
 
     def __init__(
         self,
         *,
-        num_classes: int = 11,
-        in_chans: int | None = None,
-        channels: int | None = None,
-        image_size: int | Sequence[int] | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        patch_size: int = 12,
-        num_scales: int = 2,
-        filters: Sequence[int] = (64, 64, 128),
-        glimpse_dim: int = 1024,
-        cell_size: int = 512,
-        glimpses_per_target: int = 3,
-        num_targets: int = 6,
+        num_classes: Count = 11,
+        in_chans: PositiveInt = 1,
+        patch_size: Side = 12,
+        num_scales: PositiveInt = 2,
+        filters: Filters = (64, 64, 128),
+        glimpse_dim: PositiveInt = 1024,
+        cell_size: PositiveInt = 512,
+        glimpses_per_target: PositiveInt = 3,
+        num_targets: PositiveInt = 6,
         end_symbol: bool = True,
-        std: float = 0.1,
-        context_size: int | Sequence[int] | None = None,
-        context_filters: Sequence[int] | None = None,
-        emission_hidden: int = 0,
-        classifier_hidden: int = 0,
-        read: str | None = None,
+        std: NonNegativeFloat = 0.1,
+        context_size: Side | tuple[Side, Side] = 12,
+        context_filters: Filters | None = None,
+        emission_hidden: Count = 0,
+        classifier_hidden: Count = 0,
+        read: Literal["last", "mean"] = "last",
         forward_backward: bool = False,
         detach_mean: bool = False,
-        variant: str | None = None,
-        wiring: str | None = None,
-        mc_samples: int = 1,
-        seed: int = 0,
+        wiring: Literal["paper", "port"] = "paper",
+        mc_samples: PositiveInt = 1,
+        seed: Count = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        named = "paper" if height is None and width is None else "port"
-        variant = agree(NAME, variant=variant, wiring=wiring) or named
-        port = check_choice(NAME, "variant", variant, VARIANTS) == "port"
-        chans = agree(NAME, in_chans=in_chans, channels=channels)
-        self.in_chans = 1 if chans is None else check_int(NAME, "in_chans", chans)
-        self.num_classes = check_int(NAME, "num_classes", num_classes, 0)
-        self.end_symbol = check_bool(NAME, "end_symbol", end_symbol)
-        self.per_target = check_int(NAME, "glimpses_per_target", glimpses_per_target)
-        self.num_targets = check_int(NAME, "num_targets", num_targets)
-        self.num_glimpses = self.per_target * self.num_targets
-        self.variant = "port" if port else "paper"
-        self.read = check_choice(
-            NAME, "read", read or ("mean" if port else "last"), ("last", "mean")
-        )
-        self.std = 0.0 if std == 0 else check_number(NAME, "std", std)
-
-        filters = check_filters("filters", filters)
-        glimpse_dim = check_int(NAME, "glimpse_dim", glimpse_dim)
+        port = wiring == "port"
+        self.in_chans, self.end_symbol, self.std = in_chans, end_symbol, std
+        self.per_target, self.num_targets = glimpses_per_target, num_targets
+        self.num_glimpses = glimpses_per_target * num_targets
+        self.variant, self.read = wiring, read
         self.glimpse = GlimpseNetwork(
-            self.in_chans, patch_size=patch_size, num_scales=num_scales, filters=filters,
+            in_chans, patch_size=patch_size, num_scales=num_scales, filters=filters,
             glimpse_dim=glimpse_dim, port=port, **dd,
         )  # fmt: skip
-        self.image_size = _image_size(image_size, height, width)
-        given = self.image_size if port and context_size is None else context_size
-        settings: Any = {
-            "context_size": _context_size(12 if given is None else given, port),
-            "context_filters": check_filters(
-                "context_filters", filters if context_filters is None else context_filters
-            ),
-            "glimpse_dim": glimpse_dim,
-            "cell_size": check_int(NAME, "cell_size", cell_size),
-            "num_classes": self.num_classes,
-            "emission_hidden": check_int(NAME, "emission_hidden", emission_hidden, 0),
-            "classifier_hidden": check_int(NAME, "classifier_hidden", classifier_hidden, 0),
-            "std": self.std,
-            "port": port,
-            "detach_mean": check_bool(NAME, "detach_mean", detach_mean),
-            **dd,
-        }
-        both = check_bool(NAME, "forward_backward", forward_backward)
-        self.readers = nn.ModuleList(
-            Reader(self.in_chans, **settings) for _ in range(2 if both else 1)
-        )
-        self.num_features = self.head_hidden_size = self.reader().num_features
-        self.set_sampling(mc_samples, seed)
+        settings = ReaderSettings(
+            channels=in_chans, context_size=as_pair(context_size),
+            context_filters=context_filters or filters, glimpse_dim=glimpse_dim,
+            cell_size=cell_size, emission_hidden=emission_hidden,
+            classifier_hidden=classifier_hidden, std=std, port=port, detach_mean=detach_mean,
+        )  # fmt: skip
+        count = 2 if forward_backward else 1
+        self.readers = nn.ModuleList(Reader(settings, **dd) for _ in range(count))
+        self.finish(num_classes, self.reader().num_features, **dd)
+        self.mc_samples, self.seed = mc_samples, seed
+        self.set_sampling()
 
     def reader(self, index: int = 0) -> Reader:
         """0 reads the labels forward, 1 in reverse."""
@@ -164,10 +129,10 @@ class DeepRecurrentAttention(Tables):
 
     def set_sampling(self, mc_samples: int | None = None, seed: int | None = None) -> None:
         """Change how many rollouts a prediction averages, and what they are drawn from."""
-        if mc_samples is not None:
-            self.mc_samples = check_int(NAME, "mc_samples", mc_samples)
-        if seed is not None:
-            self.seed = check_int(NAME, "seed", seed, 0)
+        self.mc_samples = self.mc_samples if mc_samples is None else mc_samples
+        self.seed = self.seed if seed is None else seed
+        if self.mc_samples < 1:
+            refuse(NAME, f"mc_samples={mc_samples} rollouts give no prediction")
         noise = self.glimpse.where.weight.new_empty(self.num_glimpses, self.mc_samples, 1, 2)
         self.register_buffer("draw_noise", noise.detach(), persistent=False)
         self._init_buffers()
@@ -231,20 +196,25 @@ class DeepRecurrentAttention(Tables):
         """Where the mean policy looks, reading forward: for pictures."""
         return GlimpsePath(locations=self.rollout(image).location, sides=self.glimpse.sides)
 
-    def forward_features(self, image: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """r1 at every glimpse of each rollout, reading forward: (S, T, B, D)."""
         noise = None if self.mc_samples == 1 else self.draw_noise
         r1 = self.rollout(image, noise).r1
         return r1.movedim(1, 0) if r1.ndim == 4 else r1[None]
 
+    def pool(self, x: Tensor) -> Tensor:
+        """The features of the last target, averaged over the rollouts: (S, T, B, D) -> (B, D')."""
+        return self.reader().hidden(x[:, -1]).mean(0)
+
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """(S, T, B, D) -> log of the mean probability of S rollouts; or the mean features."""
-        reader = self.reader()
         if pre_logits or not self.num_classes:
-            return reader.hidden(x[:, -1]).mean(0)
-        return self._squeeze(log_mean(self.at_targets(reader.classify(x.movedim(1, 0)))))
+            return self.pool(x) if self.global_pool else x
+        return self._squeeze(log_mean(self.at_targets(self.reader().classify(x.movedim(1, 0)))))
 
-    def forward(self, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, image: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         if not self.num_classes:
             return self.forward_head(self.forward_features(image))
         if not self.training:
@@ -253,15 +223,10 @@ class DeepRecurrentAttention(Tables):
         output = each[0] if len(each) == 1 else combine(*each, end=self.end_symbol)
         return self._squeeze(output)
 
-    def get_classifier(self) -> nn.Module:
-        return self.reader().classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier of `num_classes`; 0 removes it. `global_pool` has no meaning here."""
-        like = self.glimpse.where.weight
-        self.num_classes = check_int(NAME, "num_classes", num_classes, 0)
+    def make_classifier(self, num_classes: int, **dd: Any) -> None:
+        """A new classifier for each reader."""
         for index in range(len(self.readers)):
-            self.reader(index).reset_classifier(num_classes, device=like.device, dtype=like.dtype)
+            self.reader(index).reset_classifier(num_classes, **dd)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         return {"stem": r"^glimpse", "blocks": [(r"^readers\.(\d+)", None)]}
@@ -295,26 +260,7 @@ class DeepRecurrentAttention(Tables):
             return
         if patches is not None:
             self.glimpse.check(patches)
-        size = self.image_size if self.variant == "port" and self.image_size else ("H", "W")
+        size = self.reader().context_size if self.variant == "port" else ("H", "W")
         check_shape(NAME, "image", image, ("B", self.in_chans, *size))
         if patches is None:
             check_size(image, self.in_chans, self.glimpse.sides[0])
-
-
-def _image_size(
-    image_size: int | Sequence[int] | None, height: int | None, width: int | None
-) -> tuple[int, int] | None:
-    if (height is None) != (width is None):
-        refuse(NAME, "one of height and width is missing", "image_size=(height, width)")
-    both = None if height is None else (height, width)
-    sizes = {"image_size": image_size, "height and width": both}
-    given = {k: (v, size_pair(NAME, k, v)) for k, v in sizes.items() if v is not None}
-    return agree(NAME, **given)
-
-
-def _context_size(size: Any, port: bool) -> tuple[int, int]:
-    pair = size_pair(NAME, "context_size", size)
-    if min(pair) <= LOST:
-        name = "image_size" if port else "context_size"
-        refuse(NAME, f"{name}={size!r}: the context network needs {LOST + 1} x {LOST + 1}")
-    return pair

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_int, refuse
+from zoo.sdk.options import refuse
 from zoo_plugins.mechanisms.hard.retina import LARGEST_SIDE, crop_patches, locate
 
 NAME = "dram"
@@ -83,14 +83,13 @@ class GlimpseNetwork(nn.Module):
         **dd: Any,
     ) -> None:
         super().__init__()
-        side = check_int(NAME, "patch_size", patch_size, LOST + 1)
-        scales = check_int(NAME, "num_scales", num_scales)
-        if side * scales > LARGEST_SIDE:
-            refuse(NAME, f"patch_size={side} and num_scales={scales} make a patch too wide")
+        side, count = patch_size, num_scales
+        if side * count > LARGEST_SIDE:
+            refuse(NAME, f"patch_size={side} and num_scales={count} make a patch too wide")
         self.channels, self.port = channels, port
-        self.sides = tuple(side * (i + 1) for i in range(scales))
+        self.sides = tuple(side * (i + 1) for i in range(count))
         self.patch_shape = (
-            (channels, side * scales, side) if port else (channels * scales, side, side)
+            (channels, side * count, side) if port else (channels * count, side, side)
         )
         self.what = Convolutions(
             self.patch_shape[0], self.patch_shape[1:], filters, glimpse_dim, linear=port, **dd
@@ -137,11 +136,3 @@ def _corner(location: Tensor, size: tuple[int, int], side: int) -> Tensor:
     """TensorFlow 1's corner, trunc(l W/2 + W/2 - side/2), as the centre of `crop_patches`."""
     extent = location.new_tensor([size[1], size[0]])
     return (location * extent / 2 + extent / 2 - side / 2).to(torch.int64) + side // 2
-
-
-def check_filters(name: str, filters: Any) -> tuple[int, int, int]:
-    """One number for each of the three convolutions."""
-    if not isinstance(filters, Sequence) or isinstance(filters, str) or len(filters) != 3:
-        refuse(NAME, f"{name}={filters!r} is not one number for each of three convolutions")
-    first, second, third = (check_int(NAME, name, width) for width in filters)
-    return first, second, third

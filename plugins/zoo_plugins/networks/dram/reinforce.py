@@ -17,23 +17,18 @@ schedule of `std` is that of the entropy.
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.sdk.options import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    check_share,
-    refuse,
-)
+from zoo.sdk import Above, AtMost, NonNegativeFloat, PositiveInt, Share
 from zoo_plugins.networks.dram.core import Episode
 from zoo_plugins.networks.dram.dram import DeepRecurrentAttention
 
 NAME = "sequence_reinforce"
+Width: TypeAlias = Annotated[float, Above(0), AtMost(2)]  # in units of half an image
 
 
 class SequenceReinforce:
@@ -67,17 +62,17 @@ class SequenceReinforce:
         self,
         model: nn.Module,
         *,
-        std: tuple[float, float] | list[float] = (0.2, 0.05),
-        mc_samples: int = 1,
-        reward: str = "probability",
-        discount: float = 0.7,
+        std: tuple[Width, Width] = (0.2, 0.05),
+        mc_samples: PositiveInt = 1,
+        reward: Literal["probability", "gain", "correct"] = "probability",
+        discount: Share = 0.7,
         stop_at_error: bool = False,
-        deep_supervision: float = 0.3,
-        policy_weight: float = 1.0,
-        mean_policy: float = 0.0,
+        deep_supervision: NonNegativeFloat = 0.3,
+        policy_weight: NonNegativeFloat = 1.0,
+        mean_policy: Share = 0.0,
         shared_baseline: bool = True,
         standardise: bool = True,
-        label_smoothing: float = 0.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, DeepRecurrentAttention):
             raise OptionError(
@@ -86,19 +81,11 @@ class SequenceReinforce:
         if not model.num_classes:
             raise OptionError("the model has no classes to learn", where=f"objective {NAME!r}")
         self.model = model
-        if not isinstance(std, tuple | list) or len(std) != 2:
-            refuse(NAME, f"std={std!r} is not a pair (at the start, at the end)")
-        self.std = tuple(check_number(NAME, "std", s, at_most=2.0) for s in std)
-        self.samples = check_int(NAME, "mc_samples", mc_samples)
-        self.reward = check_choice(NAME, "reward", reward, ("probability", "gain", "correct"))
-        self.discount = check_share(NAME, "discount", discount)
-        self.stop_at_error = check_bool(NAME, "stop_at_error", stop_at_error)
-        self.deep = _weight("deep_supervision", deep_supervision)
-        self.policy_weight = _weight("policy_weight", policy_weight)
-        self.mean_policy = check_share(NAME, "mean_policy", mean_policy)
-        self.shared_baseline = check_bool(NAME, "shared_baseline", shared_baseline)
-        self.standardise = check_bool(NAME, "standardise", standardise)
-        self.smoothing = check_share(NAME, "label_smoothing", label_smoothing)
+        self.std, self.samples, self.reward, self.discount = std, mc_samples, reward, discount
+        self.stop_at_error, self.deep = stop_at_error, deep_supervision
+        self.policy_weight, self.mean_policy = policy_weight, mean_policy
+        self.shared_baseline, self.standardise = shared_baseline, standardise
+        self.smoothing = label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
@@ -229,7 +216,3 @@ def _until(good: Tensor) -> Tensor:
     """1 along the first dimension up to the first that is not good, which is included."""
     alive = good.to(torch.float32).cumprod(0)
     return torch.cat((torch.ones_like(alive[:1]), alive[:-1]))
-
-
-def _weight(name: str, value: float) -> float:
-    return 0.0 if value == 0 else check_number(NAME, name, value)

@@ -8,7 +8,7 @@ from zoo.registry.specs import ModelSpec, Provenance
 from zoo_plugins import papers
 
 TARGET = "zoo_plugins.networks.dram.dram:DeepRecurrentAttention"
-KEY_MAP = "zoo_plugins.networks.dram.authors:from_authors"
+AUTHORS = "zoo_plugins.networks.dram.authors"
 PORT = (
     "The authors released no code. The reference is a port that does not train: it has no ReLU "
     "between convolutions, feeds the context network the whole image, and detaches the mean of "
@@ -17,14 +17,17 @@ PORT = (
 )
 
 
-def _model(name: str, size: int, classes: int, notes: str, **defaults: Any) -> ModelSpec:
+def _model(
+    name: str, size: int, classes: int, notes: str, config: str = "read_canvas_config",
+    **defaults: Any,
+) -> ModelSpec:  # fmt: skip
     return ModelSpec(
         name=name,
         target=TARGET,
         family="hard",
         kind="hard",
-        defaults={"num_classes": classes, "in_chans": 1, "image_size": size, **defaults},
-        config="zoo_plugins.networks.dram.authors:read_config",
+        defaults={"num_classes": classes, "in_chans": 1, **defaults},
+        config=f"{AUTHORS}:{config}",
         input={
             "input_size": (1, size, size),
             "num_classes": classes,
@@ -42,8 +45,8 @@ def _model(name: str, size: int, classes: int, notes: str, **defaults: Any) -> M
             license="MIT",
             reference="independent",
             verified="cases",
-            key_map=KEY_MAP,
-            reference_call="zoo_plugins.networks.dram.authors:authors_prediction",
+            key_map=f"{AUTHORS}:from_authors",
+            reference_call=f"{AUTHORS}:authors_prediction",
             notes=notes,
         ),
     )
@@ -64,6 +67,7 @@ MODELS = (
         11,
         "Reads a house number of up to five digits and the end symbol; the sizes of the paper. "
         + PORT,
+        config="read_house_number_config",
     ),
     _model(
         "dram_mnist_pairs",

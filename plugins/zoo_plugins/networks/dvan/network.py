@@ -8,7 +8,7 @@ many windows is chosen here: the image, then four windows of 0.6 of its sides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import timm
 import torch
@@ -16,73 +16,77 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
+from zoo.sdk import Above, AtMost, Count, NonNegativeFloat, PositiveInt, Share, refuse
+from zoo.sdk.classifier import Classifier
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_number, check_share, refuse
+from zoo.sdk.map_size import as_pair
 from zoo.training.objective import errors
 from zoo_plugins.mechanisms.recurrent.dvan import NAME, DiversifiedAttention, Steps, diversity_loss
 from zoo_plugins.networks.dvan.canvases import make_canvases, windows
 
+Scale: TypeAlias = Annotated[float, Above(0), AtMost(1)]
 
-class DiversifiedAttentionNetwork(nn.Module):
+
+class DiversifiedAttentionNetwork(Classifier):
     """images (B, 3, H, W) -> log-probabilities (B, K).
 
     Args:
         features: a timm model whose last feature map is attended to.
-        num_classes, hidden_size: see `DiversifiedAttention`.
+        num_classes: K; 0 gives the last hidden state. hidden_size: see `DiversifiedAttention`.
         in_chans: of the image. canvas_size: of a canvas in pixels.
         scales: sides of the windows as shares of the image's, coarse to fine; for each there are
             ceil(1 / scale) by as many windows.
     """
 
+    name, classifier_name = NAME, "attention.classifier"
+    pools = ("last", "")
+
     def __init__(
         self,
         features: str = "vgg16",
         *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        canvas_size: int | tuple[int, int] = 224,
-        scales: Sequence[float] = (1.0, 0.6),
-        hidden_size: int = 512,
+        num_classes: Count = 1000,
+        in_chans: PositiveInt = 3,
+        canvas_size: PositiveInt | tuple[PositiveInt, PositiveInt] = 224,
+        scales: Sequence[Scale] = (1.0, 0.6),
+        hidden_size: PositiveInt = 512,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if not scales:
+            refuse(NAME, "scales=() are those of no canvas", "scales=(1.0, 0.6)")
         dd: Any = {"device": device, "dtype": dtype}
-        if isinstance(scales, str) or not isinstance(scales, Sequence) or not scales:
-            refuse(NAME, f"scales={scales!r} is no list of shares of the image")
-        self.scales = [check_number(NAME, "scales", s, at_most=1.0) for s in scales]
-        self.canvas_size = size_pair(NAME, "canvas_size", canvas_size)
-        self.in_chans, self.num_features = in_chans, hidden_size
-        self.head_hidden_size = hidden_size
+        self.scales, self.canvas_size = list(scales), as_pair(canvas_size)
+        self.in_chans = in_chans
         self.backbone: Any = timm.create_model(
             features, features_only=True, out_indices=(-1,), in_chans=in_chans, **dd
         )
         reduction: int = self.backbone.feature_info.reduction()[-1]
+        height, width = (max(1, side // reduction) for side in self.canvas_size)
         self.attention = DiversifiedAttention(
-            self.backbone.feature_info.channels()[-1],
-            feat_size=(
-                max(1, self.canvas_size[0] // reduction),
-                max(1, self.canvas_size[1] // reduction),
-            ),
-            num_classes=num_classes,
-            hidden_size=hidden_size,
-            **dd,
-        )
+            self.backbone.feature_info.channels()[-1], feat_size=(height, width), num_classes=0,
+            hidden_size=hidden_size, **dd,
+        )  # fmt: skip
+        self.finish(num_classes, hidden_size, **dd)
 
-    @property
-    def num_classes(self) -> int:
-        return self.attention.num_classes
+    def make_classifier(self, num_classes: int, **dd: Any) -> None:
+        """The classifier of the attention, which is its last layer."""
+        self.attention.reset_classifier(num_classes, **dd)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_features(self, images: Tensor) -> Tensor:
+    def forward_features(self, images: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The hidden state after each canvas, (B, T, D)."""
         return self.attention.look(self.canvas_features(images))[0]
 
+    def pool(self, x: Tensor) -> Tensor:
+        """The last hidden state."""
+        return x[:, -1]
+
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return x[:, -1] if pre_logits else self.attention.classify(x)
+        """Hidden states (B, T, D) -> log of the mean probability, or the last of them."""
+        if pre_logits or not self.num_classes:
+            return self.pool(x) if self.global_pool else x
+        return self.attention.classify(x)
 
     def attend(self, images: Tensor) -> Steps:
         """What each canvas says, and where it was looked at."""
@@ -107,14 +111,6 @@ class DiversifiedAttentionNetwork(nn.Module):
             0, canvases.shape[:2]
         )
 
-    def get_classifier(self) -> nn.Module:
-        return self.attention.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier of `num_classes`; 0 removes it. There is nothing to pool."""
-        like = self.attention.where.weight
-        self.attention.reset_classifier(num_classes, device=like.device, dtype=like.dtype)
-
 
 class DiversifiedAttentionLoss:
     """Cross-entropy of every step, and what consecutive steps looked at twice.
@@ -125,17 +121,16 @@ class DiversifiedAttentionLoss:
     """
 
     def __init__(
-        self, model: nn.Module, *, diversity_weight: float = 1.0, label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        *,
+        diversity_weight: NonNegativeFloat = 1.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, DiversifiedAttentionNetwork):
             raise OptionError(f"{type(model).__name__} has no diversified attention")
         self.model = model
-        self.weight = (
-            0.0
-            if diversity_weight == 0
-            else check_number(NAME, "diversity_weight", diversity_weight)
-        )
-        self.smoothing = check_share(NAME, "label_smoothing", label_smoothing)
+        self.weight, self.smoothing = diversity_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -15,11 +15,11 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.sdk.options import check_number, check_share
+from zoo.sdk import NonNegativeFloat, Share
 from zoo.training.objective import errors
 from zoo_plugins.mechanisms.class_based.gain import Guidance, Guided, attention_mining
 from zoo_plugins.mechanisms.class_based.grad_cam import grad_cam, min_max, resize
-from zoo_plugins.networks.convnets.caffe import layers_of
+from zoo_plugins.networks.convnets.caffe import Depth, layers_of
 
 
 class GainResNet(ResNet):
@@ -33,7 +33,7 @@ class GainResNet(ResNet):
 
     def __init__(
         self,
-        depth: int = 50,
+        depth: Depth = 50,
         omega: float = 10.0,
         sigma: float = 0.5,
         normalize: bool = True,
@@ -76,15 +76,16 @@ class GuidedAttentionLoss:
     """
 
     def __init__(
-        self, model: nn.Module, *, mining_weight: float = 1.0, label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        *,
+        mining_weight: NonNegativeFloat = 1.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, GainResNet):
             raise OptionError(f"{type(model).__name__} has no guided attention", where="objective")
         self.model = model
-        self.mining = (
-            0.0 if mining_weight == 0 else check_number("gain", "mining_weight", mining_weight)
-        )
-        self.smoothing = check_share("gain", "label_smoothing", label_smoothing)
+        self.mining, self.smoothing = mining_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.options import check_int, refuse
 from zoo_plugins.mechanisms.trunk.hourglass import NAME, Hourglass, Residual
 
 
@@ -34,19 +34,19 @@ class StackedHourglass(nn.Module):
 
     def __init__(
         self,
-        num_stacks: int = 2,
-        dim: int = 256,
-        num_classes: int = 16,
-        increase: int = 0,
-        depth: int = 4,
-        in_chans: int = 3,
+        num_stacks: PositiveInt = 2,
+        dim: PositiveInt = 256,
+        num_classes: PositiveInt = 16,
+        increase: Count = 0,
+        depth: PositiveInt = 4,
+        in_chans: PositiveInt = 3,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        stacks = range(check_int(NAME, "num_stacks", num_stacks))
-        self.in_chans, self.num_features = in_chans, check_int(NAME, "dim", dim)
+        stacks = range(num_stacks)
+        self.in_chans, self.num_features = in_chans, dim
         self.head_hidden_size = self.num_features
         self.pre = nn.Sequential(
             _conv(in_chans, 64, 7, 2, **dd),
@@ -70,7 +70,9 @@ class StackedHourglass(nn.Module):
         """New layers for other joints: those that give heat maps, and those that take them up."""
         if global_pool:
             refuse(NAME, f"global_pool={global_pool!r}: heat maps are not pooled")
-        self.num_classes = check_int(NAME, "num_classes", num_classes)
+        if num_classes < 1:
+            refuse(NAME, f"num_classes={num_classes} leaves no heat map")
+        self.num_classes = num_classes
         like = next(self.pre.parameters())
         dd: Any = {"device": like.device, "dtype": like.dtype}
         dim, stacks = self.num_features, range(len(self.hgs))

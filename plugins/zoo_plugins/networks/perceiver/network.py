@@ -7,12 +7,12 @@ convolution and no patch. The official form of `perceiver`, small: the paper's h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveInt
 from zoo.sdk.classifier import Classifier
-from zoo.sdk.options import check_int
 from zoo_plugins.mechanisms.multimodal.authors import perceiver as options_of
 from zoo_plugins.mechanisms.multimodal.perceiver import perceiver
 from zoo_plugins.mechanisms.multimodal.perceiver_encoder import Perceiver
@@ -36,10 +36,14 @@ class PerceiverNet(Classifier):
         head: nn.Module
 
     def __init__(
-        self, num_classes: int = 10, in_chans: int = 3, global_pool: str = "avg", **options: Any
+        self,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 3,
+        global_pool: Literal["avg", ""] = "avg",
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
+        self.in_chans = in_chans
         network = perceiver(in_chans, **{**DEFAULTS, **options_of(options)})
         assert isinstance(network, Perceiver)
         self.perceiver = network

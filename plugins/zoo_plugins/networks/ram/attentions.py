@@ -1,6 +1,6 @@
 """ram What is stated of each mechanism, without torch."""
 
-from zoo.registry.specs import AttentionSpec, Insertion, Provenance, Trial
+from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.networks.ram"
@@ -14,6 +14,15 @@ ATTENTIONS = (
         kind="hard",
         contract="rollout",
         insertion=Insertion(role="none"),
+        options=OptionNames(
+            channels=("in_chans",),
+            aliases={
+                "channels": "in_chans",
+                "glimpse_scale": "scale",
+                "loc_hidden": "location_hidden",
+            },
+            ignored=("img_size", "image_size"),
+        ),
         provenance=Provenance(
             paper=papers.RAM,
             license="MIT",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from zoo.errors import WeightsMismatchError
+from zoo.sdk.map_size import size_pair
 from zoo.sdk.options import agree
 from zoo_plugins.networks.ram.ram import RecurrentAttention
 
@@ -16,17 +17,19 @@ def read_config(
     *,
     in_chans: int | None = None,
     channels: int | None = None,
-    img_size: int | tuple[int, int] | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    img_size: int | Sequence[int] | None = None,
+    image_size: int | Sequence[int] | None = None,
     scale: float | None = None,
     glimpse_scale: float | None = None,
     location_hidden: int | None = None,
     loc_hidden: int | None = None,
 ) -> dict[str, Any]:
     """The port's settings as keywords of `RecurrentAttention`; two names of one must agree."""
+    given = {"img_size": img_size, "image_size": image_size}
+    sizes = {k: (v, size_pair("ram", k, v)) for k, v in given.items() if v is not None}
     found = {
         "in_chans": agree("ram", in_chans=in_chans, channels=channels),
-        "img_size": agree("ram", img_size=img_size, image_size=image_size),
+        "img_size": agree("ram", **sizes),
         "scale": agree("ram", scale=scale, glimpse_scale=glimpse_scale),
         "location_hidden": agree("ram", location_hidden=location_hidden, loc_hidden=loc_hidden),
     }

@@ -9,8 +9,7 @@ paper's has not (`locator_hidden=0` is the paper's).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +17,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zoo.explain.glimpses import GlimpsePath
-from zoo.sdk.options import agree, check_choice, check_int, check_number, refuse
+from zoo.sdk import AtLeast, AtMost, Count, NonNegativeFloat, PositiveInt, refuse
+from zoo.sdk.classifier import Classifier
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
 from zoo_plugins.mechanisms.hard.retina import check_view
 from zoo_plugins.networks.ram.core import LocationNetwork, RecurrentCore, Rollout, log_density
 
+Coordinate: TypeAlias = Annotated[float, AtLeast(-1), AtMost(1)]
 
-class RecurrentAttention(Tables):
+
+class RecurrentAttention(Classifier, Tables):
     """RAM as a timm-shaped classifier: image (B, C, H, W) -> log-probabilities (B, K).
 
     In eval mode a prediction is a fixed function of the image. With `mc_samples` = S > 1 it is
@@ -40,10 +42,9 @@ class RecurrentAttention(Tables):
     Any image size works: locations are relative.
 
     Args:
-        num_classes: K; 0 gives the pooled last hidden state.
-        in_chans (or channels): C. img_size (or image_size): the size it is meant for, in pixels.
-        patch_size, num_patches, scale (or glimpse_scale): see `GlimpseSensor`.
-        glimpse_hidden, location_hidden (or loc_hidden): see `GlimpseSensor`.
+        num_classes: K; 0 gives the last hidden state, averaged over the rollouts.
+        in_chans: C.
+        patch_size, num_patches, scale, glimpse_hidden, location_hidden: see `GlimpseSensor`.
         num_glimpses: T, with the first one.
         hidden_size: D, width of the core.
         locator_hidden: width of the location network's hidden layer; None is D // 2, 0 is none.
@@ -56,74 +57,51 @@ class RecurrentAttention(Tables):
         mc_samples, seed: see above, and `set_sampling` for the built model.
 
     Raises:
-        OptionError: a setting is out of range, or two names of one setting disagree.
+        OptionError: a glimpse would be wider than 4096 pixels.
     """
 
+    name = "ram"
     draw_start: Tensor
     draw_noise: Tensor
 
     def __init__(
         self,
         *,
-        num_classes: int = 10,
-        in_chans: int | None = None,
-        channels: int | None = None,
-        img_size: int | Sequence[int] | None = None,
-        image_size: int | Sequence[int] | None = None,
-        patch_size: int = 8,
-        num_patches: int = 1,
-        scale: float | None = None,
-        glimpse_scale: float | None = None,
-        num_glimpses: int = 6,
-        glimpse_hidden: int = 128,
-        location_hidden: int | None = None,
-        loc_hidden: int | None = None,
-        hidden_size: int = 256,
-        locator_hidden: int | None = None,
-        std: float = 0.17,
-        first_location: Sequence[float] = (0.0, 0.0),
-        first_spread: float = 1.0,
-        squash: str = "clamp",
-        mc_samples: int = 10,
-        seed: int = 0,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 1,
+        patch_size: PositiveInt = 8,
+        num_patches: PositiveInt = 1,
+        scale: Annotated[float, AtLeast(1)] = 2,
+        num_glimpses: PositiveInt = 6,
+        glimpse_hidden: PositiveInt = 128,
+        location_hidden: PositiveInt = 128,
+        hidden_size: PositiveInt = 256,
+        locator_hidden: Count | None = None,
+        std: NonNegativeFloat = 0.17,
+        first_location: tuple[Coordinate, Coordinate] = (0.0, 0.0),
+        first_spread: NonNegativeFloat = 1.0,
+        squash: Literal["clamp", "tanh"] = "clamp",
+        mc_samples: PositiveInt = 10,
+        seed: Count = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = "ram"
-        num_classes = check_int(name, "num_classes", num_classes, 0)
-        chans = agree(name, in_chans=in_chans, channels=channels)
-        chans = 1 if chans is None else check_int(name, "in_chans", chans)
-        img_size = agree(name, img_size=_pair(img_size), image_size=_pair(image_size))
-        growth = agree(name, scale=scale, glimpse_scale=glimpse_scale)
-        where = agree(name, location_hidden=location_hidden, loc_hidden=loc_hidden)
-        hidden_size = check_int(name, "hidden_size", hidden_size)
-        if locator_hidden is None:
-            locator_hidden = hidden_size // 2
-        self.num_classes, self.in_chans, self.img_size = num_classes, chans, img_size
-        self.num_glimpses = check_int(name, "num_glimpses", num_glimpses)
-        self.std = _not_negative("std", std)
-        self.first_location = _location(first_location)
-        self.first_spread = _not_negative("first_spread", first_spread)
-        self.squash = check_choice(name, "squash", squash, ("clamp", "tanh"))
-        self.num_features = self.head_hidden_size = hidden_size
-        self.grad_checkpointing = False
-
-        factory = {"device": device, "dtype": dtype}
+        dd: Any = {"device": device, "dtype": dtype}
+        self.in_chans, self.num_glimpses, self.std = in_chans, num_glimpses, std
+        self.first_location, self.first_spread = first_location, first_spread
+        self.squash, self.grad_checkpointing = squash, False
         self.sensor = GlimpseSensor(
-            chans, patch_size=patch_size, num_patches=num_patches,
-            scale=2 if growth is None else growth, glimpse_hidden=glimpse_hidden,
-            location_hidden=128 if where is None else where, **factory,
+            in_chans, patch_size=patch_size, num_patches=num_patches, scale=scale,
+            glimpse_hidden=glimpse_hidden, location_hidden=location_hidden, **dd,
         )  # fmt: skip
-        self.core = RecurrentCore(self.sensor.out_dim, hidden_size, **factory)
-        self.locator = LocationNetwork(
-            hidden_size, check_int(name, "locator_hidden", locator_hidden, 0), **factory
-        )
-        self.baseline = nn.Linear(hidden_size, 1, **factory)
-        self.classifier: nn.Module = nn.Identity()
-        if num_classes:
-            self.classifier = nn.Linear(hidden_size, num_classes, **factory)
-        self.set_sampling(mc_samples, seed)
+        self.core = RecurrentCore(self.sensor.out_dim, hidden_size, **dd)
+        hidden = hidden_size // 2 if locator_hidden is None else locator_hidden
+        self.locator = LocationNetwork(hidden_size, hidden, **dd)
+        self.baseline = nn.Linear(hidden_size, 1, **dd)
+        self.finish(num_classes, hidden_size, **dd)
+        self.mc_samples, self.seed = mc_samples, seed
+        self.set_sampling()
 
     def set_sampling(self, mc_samples: int | None = None, seed: int | None = None) -> None:
         """Change how many rollouts a prediction averages, and what they are drawn from.
@@ -131,10 +109,10 @@ class RecurrentAttention(Tables):
         The draws are kept as buffers outside the state dict, so that prediction is a function of
         tensors alone (`torch.compile`, `torch.export`).
         """
-        if mc_samples is not None:
-            self.mc_samples = check_int("ram", "mc_samples", mc_samples)
-        if seed is not None:
-            self.seed = check_int("ram", "seed", seed, 0)
+        self.mc_samples = self.mc_samples if mc_samples is None else mc_samples
+        self.seed = self.seed if seed is None else seed
+        if self.mc_samples < 1:
+            refuse(self.name, f"mc_samples={mc_samples} rollouts give no prediction")
         shape = (self.num_glimpses, self.mc_samples, 1, 2)
         weight = self.core.i2h.weight
         like: Any = {"device": weight.device, "dtype": _location_dtype(weight)}
@@ -201,39 +179,31 @@ class RecurrentAttention(Tables):
         """(batch, 2) first locations, uniform within `first_spread` of `first_location`."""
         return self._start(torch.rand(batch, 2, device=device))
 
-    def forward_features(self, image: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Last hidden state of each rollout, (B, S, D); S is 1 in training mode."""
         return self._features(self._sampled(image) if self.training else self._seeded(image))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The mean state of the rollouts, (B, S, D) -> (B, D)."""
+        return x.mean(1)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """(B, S, D) -> log of the mean probability of the S rollouts, or their mean state."""
         if pre_logits or not self.num_classes:
-            return x.mean(1)
+            return self.pool(x) if self.global_pool else x
         log_probs = F.log_softmax(self.classifier(x), -1)
         return torch.logsumexp(log_probs, 1) - math.log(x.shape[1])
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         if not self.training:
             return self.forward_head(self.forward_features(image))
         episode = self._sampled(image)
         output = self.forward_head(self._features(episode))
+        if not self.global_pool:
+            return output
         # Zero in value. Its gradient is d log pi * (output - baseline), the score function.
         score = (episode.log_pi - episode.log_pi.detach())[..., None]
         return output + (score * (output.detach() - episode.baseline[..., None])).sum(0)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier of `num_classes`; 0 removes it. `global_pool` has no meaning here."""
-        like = self.core.i2h.weight
-        self.num_classes = num_classes
-        self.classifier = nn.Identity()
-        if num_classes:
-            self.classifier = nn.Linear(
-                self.num_features, num_classes, device=like.device, dtype=like.dtype
-            )
-        self.classifier.train(self.training)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         self.grad_checkpointing = enable
@@ -284,30 +254,6 @@ def _point(location: tuple[float, float], like: Tensor) -> Tensor:
 def _location_dtype(like: Tensor) -> torch.dtype:
     """Locations keep at least float32: a pixel must not be lost."""
     return torch.promote_types(like.dtype, torch.float32)
-
-
-def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """(H, W) of a size given as one number or two."""
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2:
-        refuse("ram", f"img_size={size!r} is neither a number nor (H, W)")
-    return check_int("ram", "img_size", pair[0]), check_int("ram", "img_size", pair[1])
-
-
-def _location(point: Sequence[float]) -> tuple[float, float]:
-    if len(point) != 2:
-        refuse("ram", f"first_location={point!r} is not (x, y)")
-    x, y = (
-        check_number("ram", "first_location", v, above=math.nextafter(-1, -2), at_most=1)
-        for v in point
-    )
-    return x, y
-
-
-def _not_negative(name: str, value: float) -> float:
-    return 0.0 if value == 0 else check_number("ram", name, value)
 
 
 def example(channels: int, batch: int, generator: torch.Generator) -> tuple[dict[str, Any], Any]:

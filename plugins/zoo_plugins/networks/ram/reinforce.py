@@ -7,18 +7,19 @@ regression on the reward.
 
 from __future__ import annotations
 
-import math
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.errors import OptionError
-from zoo.sdk.options import check_bool, check_choice, check_number, refuse
+from zoo.sdk import Above, AtMost, NonNegativeFloat, Share
 from zoo.training.objective import check_single
 from zoo_plugins.networks.ram.core import Rollout
 from zoo_plugins.networks.ram.ram import RecurrentAttention
 
+Width: TypeAlias = Annotated[float, Above(0), AtMost(2)]  # in units of half an image
 NEVER_BELOW = -4.0  # log-likelihoods are cut here, so that no single image rules a batch
 
 
@@ -47,32 +48,25 @@ class Reinforce:
         self,
         model: torch.nn.Module,
         *,
-        std: tuple[float, float] | list[float] = (0.2, 0.05),
-        reward: str = "gain",
-        discount: float = 0.7,
+        std: tuple[Width, Width] = (0.2, 0.05),
+        reward: Literal["correct", "gain"] = "gain",
+        discount: Share = 0.7,
         standardise: bool = True,
-        fixed_start: float = 0.5,
-        mean_policy: float = 0.0,
-        deep_supervision: float = 0.3,
-        policy_weight: float = 1.0,
-        label_smoothing: float = 0.0,
+        fixed_start: Share = 0.5,
+        mean_policy: Share = 0.0,
+        deep_supervision: NonNegativeFloat = 0.3,
+        policy_weight: NonNegativeFloat = 1.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, RecurrentAttention):
             raise OptionError(
                 f"{type(model).__name__} has no rollout", where="objective 'reinforce'"
             )
         self.model = model
-        if len(std) != 2:
-            refuse("reinforce", f"std={std!r} is not a pair (at the start, at the end)")
-        self.std = tuple(check_number("reinforce", "std", s, at_most=2.0) for s in std)
-        self.reward = check_choice("reinforce", "reward", reward, ("correct", "gain"))
-        self.standardise = check_bool("reinforce", "standardise", standardise)
-        self.discount = _share("discount", discount)
-        self.fixed_start = _share("fixed_start", fixed_start)
-        self.mean_policy = _share("mean_policy", mean_policy)
-        self.smoothing = _share("label_smoothing", label_smoothing)
-        self.deep = _share("deep_supervision", deep_supervision, at_most=math.inf)
-        self.policy_weight = _share("policy_weight", policy_weight, at_most=math.inf)
+        self.std, self.reward, self.discount = std, reward, discount
+        self.standardise, self.fixed_start, self.mean_policy = standardise, fixed_start, mean_policy
+        self.deep, self.policy_weight = deep_supervision, policy_weight
+        self.smoothing = label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
@@ -134,7 +128,3 @@ class Reinforce:
         averaged = model(images)
         wrong = {"val_error": averaged, "val_error_one_pass": passes}
         return {k: (v.argmax(-1) != targets).sum().float() for k, v in wrong.items()}
-
-
-def _share(name: str, value: float, at_most: float = 1.0) -> float:
-    return 0.0 if value == 0 else check_number("reinforce", name, value, at_most=at_most)

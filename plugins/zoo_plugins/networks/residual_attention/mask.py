@@ -22,7 +22,7 @@ from timm.layers import register_notrace_function
 from torch import Tensor, nn
 
 from zoo_plugins.mechanisms.mixed.residual_mask import channel_mask, mixed_mask, spatial_mask
-from zoo_plugins.networks.residual_attention.options import Options
+from zoo_plugins.networks.residual_attention.options import ModuleSettings
 from zoo_plugins.networks.residual_attention.units import Units, conv
 
 MASKS = {"mixed": mixed_mask, "channel": channel_mask, "spatial": spatial_mask}
@@ -31,15 +31,15 @@ MASKS = {"mixed": mixed_mask, "channel": channel_mask, "spatial": spatial_mask}
 class AttentionModule(nn.Module):
     """(B, C, H, W) -> the same shape; `depth` is how often its mask branch pools."""
 
-    def __init__(self, units: Units, channels: int, depth: int, options: Options) -> None:
+    def __init__(self, units: Units, channels: int, depth: int, settings: ModuleSettings) -> None:
         super().__init__()
-        self.residual = options.learning == "arl"
-        self.pre = units.row(channels, options.p)
-        self.trunk = units.row(channels, options.t)
+        self.residual = settings.learning == "arl"
+        self.pre = units.row(channels, settings.p)
+        self.trunk = units.row(channels, settings.t)
         self.mask: SoftMask | None = None
-        if options.mask != "none":
-            self.mask = SoftMask(units, channels, depth, options)
-        self.post = units.row(channels, options.p)
+        if settings.mask != "none":
+            self.mask = SoftMask(units, channels, depth, settings)
+        self.post = units.row(channels, settings.p)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pre(x)
@@ -53,15 +53,15 @@ class AttentionModule(nn.Module):
 class SoftMask(nn.Module):
     """(B, C, H, W) -> the mask M, of the same shape."""
 
-    def __init__(self, units: Units, channels: int, depth: int, options: Options) -> None:
+    def __init__(self, units: Units, channels: int, depth: int, settings: ModuleSettings) -> None:
         super().__init__()
-        self.depth, self.kind = depth, options.mask
-        self.port = options.form == "tengshaofeng"
+        self.depth, self.kind = depth, settings.mask
+        self.port = settings.port
         levels = range(max(0, depth - 1))
-        self.down = nn.ModuleList(units.row(channels, options.r) for _ in levels)
+        self.down = nn.ModuleList(units.row(channels, settings.r) for _ in levels)
         self.skip = nn.ModuleList(units.one(channels, channels) for _ in levels)
-        self.bottom = units.row(channels, 2 * options.r)
-        self.up = nn.ModuleList(units.row(channels, options.r) for _ in levels)
+        self.bottom = units.row(channels, 2 * settings.r)
+        self.up = nn.ModuleList(units.row(channels, settings.r) for _ in levels)
         self.norm1 = nn.BatchNorm2d(channels, **units.dd) if units.preact else None
         self.conv1 = conv(channels, channels, 1, **units.dd)
         self.norm2 = nn.BatchNorm2d(channels, **units.dd)

@@ -11,6 +11,7 @@ modules in each of three stages the trunk has 9 (2p + t) m + 20 layers: 36 m + 2
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,9 +21,18 @@ from timm.models._features import feature_take_indices
 from timm.models._manipulate import checkpoint_seq
 from torch import Tensor, nn
 
+from zoo.sdk import Count, DropRate, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
 from zoo_plugins.networks.residual_attention.mask import AttentionModule, max_pool
-from zoo_plugins.networks.residual_attention.options import NAME, Options, read_options
+from zoo_plugins.networks.residual_attention.options import (
+    NAME,
+    Form,
+    Learning,
+    MaskKind,
+    ModuleSettings,
+    UnitKind,
+    mask_depths,
+)
 from zoo_plugins.networks.residual_attention.units import Units, conv
 
 
@@ -32,34 +42,79 @@ class ResidualAttentionNetwork(nn.Module):
     Args:
         num_classes: K, 1000; 0 gives the pooled features.
         in_chans: of the image.
+        modules: attention modules of each stage but the last.
+        widths, strides: channels of each of the n stages, and the stride of its first unit.
+        depth_hourglass: poolings of the masks of each stage but the last; empty: as often as the
+            strides that follow halve the map, so that all masks end at the size of the last map.
+        p, t, r: units before and after trunk and mask, in the trunk, between two poolings.
+        unit: `preact_bottleneck`, `resnext` or `inception`. groups: of ResNeXt's convolutions.
+        mask: `mixed`, `channel` or `spatial`: f1, f2 or f3 of the paper; `none` is the trunk alone.
+        learning: `arl`, (1 + M) F, or `nal`, M F.
+        stem_width, stem_kernel, stem_stride: of the first convolution.
+        stem_pool: size of the max pooling of stride 2 behind it; 0 is none.
+        form: `paper`, or `tengshaofeng`, the popular PyTorch port (`variant=` of the model).
         global_pool: timm's name of the last pooling; empty gives the map.
         drop_rate: of the pooled features in training.
-        **options: of `Options`: modules, widths, p, t, r, unit, mask, learning, ...
+
+    Raises:
+        OptionError: there are not n strides, or not n - 1 modules or depths.
     """
 
     def __init__(
         self,
-        num_classes: int = 1000,
-        in_chans: int = 3,
+        num_classes: Count = 1000,
+        in_chans: PositiveInt = 3,
+        *,
+        modules: Sequence[Count] = (1, 1, 1),
+        widths: Sequence[PositiveInt] = (256, 512, 1024, 2048),
+        strides: Sequence[PositiveInt] = (1, 2, 2, 2),
+        depth_hourglass: Sequence[Count] = (),
+        p: Count = 1,
+        t: PositiveInt = 2,
+        r: PositiveInt = 1,
+        unit: UnitKind = "preact_bottleneck",
+        groups: PositiveInt = 32,
+        mask: MaskKind = "mixed",
+        learning: Learning = "arl",
+        stem_width: PositiveInt = 64,
+        stem_kernel: PositiveInt = 7,
+        stem_stride: PositiveInt = 2,
+        stem_pool: Count = 3,
+        form: Form = "paper",
         global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        drop_rate: DropRate = 0.0,
         device: Any = None,
         dtype: Any = None,
-        **options: Any,
     ) -> None:
         super().__init__()
-        chosen = read_options(options)
-        units = Units(kind=chosen.unit, groups=chosen.groups, device=device, dtype=dtype)
-        self.in_chans, self.form = in_chans, chosen.form
-        self.trunk_depth = chosen.trunk_depth
+        _check_stages(len(widths), strides, modules, depth_hourglass)
+        units = Units(kind=unit, groups=groups, device=device, dtype=dtype)
+        module = ModuleSettings(p=p, t=t, r=r, mask=mask, learning=learning, form=form)
+        self.in_chans, self.form = in_chans, form
+        self.trunk_depth = 3 * (len(widths) + 2 + (2 * p + t) * sum(modules)) + 2
         self.grad_checkpointing, self.channels_last_on_cpu = False, True
-        self.stem = Stem(in_chans, chosen, units.dd)
-        self.stages = _stages(chosen, units)
-        self.feature_info = _feature_info(chosen)
-        self.num_features = self.head_hidden_size = chosen.widths[-1]
+        self.stem = Stem(
+            in_chans, stem_width, stem_kernel, stem_stride, stem_pool, module.port, units.dd
+        )
+        depths = depth_hourglass or mask_depths(strides)
+        self.stages = nn.ModuleList()
+        channels = stem_width
+        for i, (width, stride) in enumerate(zip(widths, strides, strict=True)):
+            blocks = [units.one(channels, width, stride)]
+            if i < len(modules):
+                count, depth = modules[i], depths[i]
+                blocks += [AttentionModule(units, width, depth, module) for _ in range(count)]
+            else:  # two more units in place of modules
+                blocks += [units.one(width, width) for _ in range(2)]
+            self.stages.append(nn.Sequential(*blocks))
+            channels = width
+        reduction = stem_stride * (2 if stem_pool else 1)
+        self.feature_info = [{"num_chs": stem_width, "reduction": stem_stride, "module": "stem"}]
+        self.feature_info += _info(widths, strides, reduction)
+        self.num_features = self.head_hidden_size = channels
         self.norm: nn.Module = nn.Identity()
         if units.preact:
-            self.norm = nn.Sequential(nn.BatchNorm2d(self.num_features, **units.dd), nn.ReLU(True))
+            self.norm = nn.Sequential(nn.BatchNorm2d(channels, **units.dd), nn.ReLU(True))
         self.drop = nn.Dropout(drop_rate)
         self.reset_classifier(num_classes, global_pool)
         self.apply(_init_weights)
@@ -187,11 +242,13 @@ def prepare(x: Tensor, in_chans: int, channels_last_on_cpu: bool) -> Tensor:
 class Stem(nn.Module):
     """Convolution, batch norm, ReLU, and a max pooling of stride 2 if there is one."""
 
-    def __init__(self, in_chans: int, options: Options, dd: dict[str, Any]) -> None:
+    def __init__(
+        self, in_chans: int, width: int, kernel_size: int, stride: int, pool_size: int, port: bool,
+        dd: dict[str, Any],
+    ) -> None:  # fmt: skip
         super().__init__()
-        width, size = options.stem_width, options.stem_kernel
-        self.pool_size, self.port = options.stem_pool, options.form == "tengshaofeng"
-        self.conv = conv(in_chans, width, size, options.stem_stride, **dd)
+        self.pool_size, self.port = pool_size, port
+        self.conv = conv(in_chans, width, kernel_size, stride, **dd)
         self.norm = nn.BatchNorm2d(width, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -206,29 +263,25 @@ class Stem(nn.Module):
         return max_pool(x, self.port, self.pool_size) if self.pool_size else x
 
 
-def _stages(options: Options, units: Units) -> nn.ModuleList:
-    """Each a row of blocks; the last has two more units in place of modules."""
-    stages = nn.ModuleList()
-    channels = options.stem_width
-    modules, depths = (*options.modules, 0), (*options.depths, 0)
-    for i, (width, stride) in enumerate(zip(options.widths, options.strides, strict=True)):
-        blocks = [units.one(channels, width, stride)]
-        blocks += [AttentionModule(units, width, depths[i], options) for _ in range(modules[i])]
-        if i == len(options.widths) - 1:
-            blocks += [units.one(width, width) for _ in range(2)]
-        stages.append(nn.Sequential(*blocks))
-        channels = width
-    return stages
+def _check_stages(
+    stages: int, strides: Sequence[int], modules: Sequence[int], depths: Sequence[int]
+) -> None:
+    """Refuse rows of numbers that are not as long as there are stages, or one less."""
+    rows = {"strides": (strides, stages), "modules": (modules, stages - 1)}
+    if depths:
+        rows["depth_hourglass"] = (depths, stages - 1)
+    for name, (row, count) in rows.items():
+        if len(row) != count:
+            refuse(NAME, f"{name}={list(row)} is not {count} numbers, with {stages} widths")
 
 
-def _feature_info(options: Options) -> list[dict[str, Any]]:
-    reduction = options.stem_stride
-    found = [{"num_chs": options.stem_width, "reduction": reduction, "module": "stem"}]
-    reduction *= 2 if options.stem_pool else 1
-    for i, (width, stride) in enumerate(zip(options.widths, options.strides, strict=True)):
+def _info(
+    widths: Sequence[int], strides: Sequence[int], reduction: int
+) -> Iterator[dict[str, Any]]:
+    """What timm is told of the map of each stage."""
+    for i, (width, stride) in enumerate(zip(widths, strides, strict=True)):
         reduction *= stride
-        found.append({"num_chs": width, "reduction": reduction, "module": f"stages.{i}"})
-    return found
+        yield {"num_chs": width, "reduction": reduction, "module": f"stages.{i}"}
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -10,13 +10,13 @@ whatever the order of the slots. Which pixels are whose is in `attention_maps`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.sdk import Count, PositiveInt
 from zoo.sdk.classifier import Classifier
-from zoo.sdk.options import check_int
 from zoo_plugins.mechanisms.self_attention.slot import SlotAttention
 
 NAME = "slot_cnn_64"
@@ -41,20 +41,19 @@ class SlotNet(Classifier):
 
     def __init__(
         self,
-        num_classes: int = 10,
-        in_chans: int = 3,
-        dim: int = 64,
-        num_slots: int = 7,
-        iters: int = 3,
-        stride: int = 2,
-        global_pool: str = "avg",
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_slots: PositiveInt = 7,
+        iters: PositiveInt = 3,
+        stride: PositiveInt = 2,
+        global_pool: Literal["avg", ""] = "avg",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        dim, stride = check_int(NAME, "dim", dim), check_int(NAME, "stride", stride)
+        self.in_chans = in_chans
         layers: list[nn.Module] = []
         for i, step in enumerate((stride, stride, 1, 1)):
             layers += [nn.Conv2d(dim if i else in_chans, dim, 5, step, 2, **dd), nn.ReLU()]

@@ -11,19 +11,19 @@ ReLU, convolutions without padding, 2x2 max pools. The paper's appendix gives th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
+from zoo.sdk import AtLeast, Count, PositiveFloat, PositiveInt, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_choice, check_int, check_number, refuse
-from zoo_plugins.mechanisms.spatial_transformer.warp import TRANSFORMS, Warp
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
+from zoo.sdk.map_size import as_pair
+from zoo_plugins.mechanisms.spatial_transformer.warp import Warp
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
 from zoo_plugins.networks.stn.localisation import Localisation, digit_body, linear_body
 
 NAME = "stn_mnist"
+WIDTHS = {"cnn": (64, 64), "fcn": (256, 200)}
 
 
 class Transformer(nn.Module):
@@ -46,7 +46,7 @@ class DistortedDigitNet(FlatClassifier):
 
     Args:
         num_classes: 10; 0 gives the vector before the classifier.
-        in_chans: 1. image_size: (H, W) or one number, 28; the network is built for this size.
+        in_chans: 1. img_size: (H, W) or one number, 28; the network is built for this size.
         transform: `affine`, `attention`, `projective`, `tps`, or `none`: the network alone, the
             paper's own baseline.
         network: `cnn` or `fcn`, the localisation network with it.
@@ -58,7 +58,7 @@ class DistortedDigitNet(FlatClassifier):
         global_pool: "" gives the last map, with num_classes=0.
 
     Raises:
-        OptionError: a setting is out of range, or the image is too small for the network.
+        OptionError: the image is too small for the network.
         UsageError: an image of another size or number of channels.
     """
 
@@ -67,51 +67,48 @@ class DistortedDigitNet(FlatClassifier):
     def __init__(
         self,
         *,
-        num_classes: int = 10,
-        in_chans: int = 1,
-        image_size: int | Sequence[int] = 28,
-        transform: str = "affine",
-        network: str = "cnn",
-        widths: Sequence[int] | None = None,
-        control_points: int = 4,
-        downsample: int = 1,
-        localisation_scale: float = 1.0,
+        num_classes: Count = 10,
+        in_chans: PositiveInt = 1,
+        img_size: Size = 28,
+        transform: Literal["affine", "attention", "projective", "tps", "none"] = "affine",
+        network: Literal["cnn", "fcn"] = "cnn",
+        widths: tuple[PositiveInt, PositiveInt] | None = None,
+        control_points: Annotated[int, AtLeast(2)] = 4,
+        downsample: PositiveInt = 1,
+        localisation_scale: PositiveFloat = 1.0,
         align_corners: bool = False,
-        global_pool: str | None = None,
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size = size_pair(NAME, "image_size", image_size)
-        check_choice(NAME, "transform", transform, (*TRANSFORMS, "none"))
-        conv = check_choice(NAME, "network", network, ("cnn", "fcn")) == "cnn"
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
+        conv, size = network == "cnn", self.image_size
         smallest = 28 if conv and transform != "none" else 1
         if min(size) < smallest:
-            refuse(NAME, f"image_size={size} is less than {smallest} x {smallest}")
-        first, second = _widths(widths, conv)
-        step = check_int(NAME, "downsample", downsample)
+            refuse(NAME, f"img_size={size} is less than {smallest} x {smallest}")
+        first, second = widths or WIDTHS[network]
 
         self.transformer: nn.Module = nn.Identity()
         if transform != "none":
             options = {"control_points": control_points, "align_corners": align_corners, **dd}
             warp = Warp(size, transform, **options)
             body, width = _localiser(conv, in_chans, size, **dd)
-            scale = check_number(NAME, "localisation_scale", localisation_scale)
-            localisation = Localisation(body, width, warp.num_parameters, scale, **dd)
+            localisation = Localisation(body, width, warp.num_parameters, localisation_scale, **dd)
             self.transformer = Transformer(localisation, warp)
-        self.downsample = nn.AvgPool2d(step) if step > 1 else nn.Identity()
+        self.downsample = nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity()
         self.hidden = nn.Flatten()
         self.feature_info: list[dict[str, Any]] = []
         if conv:
             self.features = _convolutions(in_chans, first, second, **dd)
-            flat = self._count(size, step)
+            flat = self._count(downsample)
             for index, layer in enumerate((2, 5)):
-                info = {"num_chs": (first, second)[index], "reduction": step * 2 ** (index + 1)}
+                reduction = downsample * 2 ** (index + 1)
+                info = {"num_chs": (first, second)[index], "reduction": reduction}
                 self.feature_info.append({**info, "module": f"features.{layer}"})
         else:
-            pixels = in_chans * (size[0] // step) * (size[1] // step)
+            pixels = in_chans * (size[0] // downsample) * (size[1] // downsample)
             body = linear_body(pixels, (first, second), **dd)
             self.features = nn.Sequential(*body, nn.Unflatten(1, (second, 1, 1)))
             flat = second
@@ -137,22 +134,17 @@ class DistortedDigitNet(FlatClassifier):
             return x.new_empty(0, len(x), 4, 2)
         return self.transformer.outline(x)[None]
 
-    def _count(self, size: tuple[int, int], step: int) -> int:
+    def _count(self, downsample: int) -> int:
+        """Numbers of the last map, which must not be empty."""
         layers = nn.Sequential(self.downsample, self.features)
         try:
-            depth, height, width = map_shape(layers, self.in_chans, size)
+            depth, height, width = map_shape(layers, self.in_chans, self.image_size)
         except RuntimeError:
             depth = height = width = 0
         if not depth * height * width:
-            refuse(NAME, f"image_size={size} with downsample={step} leaves nothing of the map")
+            size = f"img_size={self.image_size} with downsample={downsample}"
+            refuse(NAME, f"{size} leaves nothing of the map")
         return depth * height * width
-
-
-def _widths(widths: Sequence[int] | None, conv: bool) -> tuple[int, int]:
-    chosen = ((64, 64) if conv else (256, 200)) if widths is None else widths
-    if not isinstance(chosen, Sequence) or len(chosen) != 2:
-        refuse(NAME, f"widths={widths!r} is not one number for each of two layers")
-    return check_int(NAME, "widths", chosen[0]), check_int(NAME, "widths", chosen[1])
 
 
 def _localiser(

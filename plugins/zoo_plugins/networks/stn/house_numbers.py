@@ -11,25 +11,28 @@ the paper's appendix by readers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk import AtLeast, Count, PositiveFloat, PositiveInt, Share
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import size_pair
-from zoo.sdk.options import check_choice, check_int, check_number, check_share, refuse
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.spatial_transformer.warp import Warp
 from zoo_plugins.networks.baselines.classifier import map_shape
-from zoo_plugins.networks.baselines.sequence import SequenceClassifier
+from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassifier
 from zoo_plugins.networks.stn.digits import Transformer
 from zoo_plugins.networks.stn.localisation import Localisation, house_number_body, linear_body
 
 NAME = "stn_svhn"
 WIDTHS = (48, 64, 128, 160, 192, 192, 192, 192)
-ALL = 4  # transformers of ST-CNN Multi
+Side: TypeAlias = Annotated[int, AtLeast(16)]  # which four pools leave a pixel of
+Widths: TypeAlias = tuple[
+    PositiveInt, PositiveInt, PositiveInt, PositiveInt,
+    PositiveInt, PositiveInt, PositiveInt, PositiveInt,
+]  # fmt: skip
 
 
 class HouseNumberNet(SequenceClassifier):
@@ -37,7 +40,7 @@ class HouseNumberNet(SequenceClassifier):
 
     Args:
         num_classes: None is that of all heads; another number makes it a plain classifier.
-        in_chans: 3. image_size: (H, W) or one number, 64.
+        in_chans: 3. img_size: (H, W) or one number, 64.
         transformers: 1 (Single), 4 (Multi) or 0 (the paper's own baseline).
         widths: of the eight convolutions. fc: of the two linear layers.
         digits, digit_classes: of the heads.
@@ -51,40 +54,32 @@ class HouseNumberNet(SequenceClassifier):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        in_chans: int = 3,
-        image_size: int | Sequence[int] = 64,
-        transformers: int = 1,
-        widths: Sequence[int] = WIDTHS,
-        fc: Sequence[int] = (3072, 3072),
-        digits: int = 5,
-        digit_classes: int = 11,
-        drop_rate: float = 0.5,
-        localisation_scale: float = 0.316,
-        global_pool: str | None = None,
+        num_classes: Count | None = None,
+        in_chans: PositiveInt = 3,
+        img_size: Side | tuple[Side, Side] = 64,
+        transformers: Literal[0, 1, 4] = 1,
+        widths: Widths = WIDTHS,
+        fc: tuple[PositiveInt, PositiveInt] = (3072, 3072),
+        digits: PositiveInt = 5,
+        digit_classes: DigitClasses = 11,
+        drop_rate: Share = 0.5,
+        localisation_scale: PositiveFloat = 0.316,
+        global_pool: Literal["flat", ""] = "flat",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd: Any = {"device": device, "dtype": dtype}
-        self.in_chans = check_int(NAME, "in_chans", in_chans)
-        self.image_size = size = size_pair(NAME, "image_size", image_size)
-        if min(size) < 16:
-            refuse(NAME, f"image_size={size} is less than 16 x 16")
-        check_choice(NAME, "transformers", transformers, (0, 1, ALL))
-        scale = check_number(NAME, "localisation_scale", localisation_scale)
-        drop = check_share(NAME, "drop_rate", drop_rate)
+        self.in_chans, self.image_size = in_chans, as_pair(img_size)
         outputs = self.set_heads(digits, digit_classes, 0)
-        for key, value, count in (("widths", widths, 8), ("fc", fc, 2)):
-            if not isinstance(value, Sequence) or len(value) != count:
-                refuse(NAME, f"{key}={value!r} is not one number for each of {count} layers")
         layers: list[nn.Module] = []
         self.feature_info: list[dict[str, Any]] = []
-        shape, reduction = (self.in_chans, *size), 1
-        for index, width in enumerate(check_int(NAME, "widths", width) for width in widths):
+        shape, reduction = (in_chans, *self.image_size), 1
+        for index, width in enumerate(widths):
             if index < transformers:
-                layers.append(_transformer(shape, transformers == 1, scale, **dd))
-            block = _block(shape[0], width, pool=index % 2 == 0, drop=drop if index else 0.0, **dd)
+                layers.append(_transformer(shape, transformers == 1, localisation_scale, **dd))
+            drop = drop_rate if index else 0.0
+            block = _block(shape[0], width, pool=index % 2 == 0, drop=drop, **dd)
             layers.append(block)
             shape = map_shape(block, shape[0], shape[1:])
             reduction *= 1 if index % 2 else 2
@@ -94,8 +89,7 @@ class HouseNumberNet(SequenceClassifier):
         flat = shape[0] * shape[1] * shape[2]
         hidden: list[nn.Module] = [nn.Flatten()]
         for width in fc:
-            width = check_int(NAME, "fc", width)
-            hidden += [nn.Linear(flat, width, **dd), nn.ReLU(), nn.Dropout(drop)]
+            hidden += [nn.Linear(flat, width, **dd), nn.ReLU(), nn.Dropout(drop_rate)]
             flat = width
         self.hidden = nn.Sequential(*hidden)
         classes = outputs if num_classes is None else num_classes

@@ -7,7 +7,7 @@ names. Logits are returned, where the authors return their log_softmax.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,10 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.sdk.options import check_number
+from zoo.sdk import Count, DropRate, NonNegativeFloat, PositiveFloat, PositiveInt
 from zoo.training.objective import errors
 from zoo_plugins.mechanisms.class_based.xslot import XSlot
-from zoo_plugins.networks.convnets.caffe import layers_of
+from zoo_plugins.networks.convnets.caffe import Depth, layers_of
 
 
 class XSlotResNet(ResNet):
@@ -34,14 +34,14 @@ class XSlotResNet(ResNet):
 
     def __init__(
         self,
-        depth: int = 50,
-        num_classes: int = 1000,
-        slot_dim: int = 64,
-        slots_per_class: int = 1,
-        iters: int = 3,
-        loss_status: int = 1,
-        power: float = 2,
-        to_k_layers: int = 1,
+        depth: Depth = 50,
+        num_classes: Count = 1000,
+        slot_dim: PositiveInt = 64,
+        slots_per_class: PositiveInt = 1,
+        iters: PositiveInt = 3,
+        loss_status: Literal[1, -1] = 1,
+        power: PositiveFloat = 2,
+        to_k_layers: PositiveInt = 1,
         position: str = "sine",
         **options: Any,
     ) -> None:
@@ -105,15 +105,16 @@ class XSlotLoss:
     """
 
     def __init__(
-        self, model: nn.Module, *, area_weight: float = 1.0, label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        *,
+        area_weight: NonNegativeFloat = 1.0,
+        label_smoothing: DropRate = 0.0,
     ) -> None:
         if not isinstance(model, XSlotResNet):
             raise OptionError(f"{type(model).__name__} has no slots", where="objective")
         self.model = model
-        self.weight = check_number("xslot", "area_weight", area_weight, above=-1e-12)
-        if not 0 <= label_smoothing < 1:
-            raise OptionError(f"label_smoothing={label_smoothing!r} is not in [0, 1)")
-        self.smoothing = label_smoothing
+        self.weight, self.smoothing = area_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
