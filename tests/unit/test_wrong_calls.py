@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import zoo
+from zoo.build.call import call as build_by
 from zoo.data.mnist import MNIST
 from zoo.errors import DataError, OptionError, UnknownNameError, UsageError
 from zoo.evaluation import evaluate
+from zoo.registry.constructor import Constructor
 
 MODEL = nn.Linear(1, 1)
 ITEM = (np.zeros((8, 8), np.uint8), 1)
@@ -81,6 +84,42 @@ def test_an_option_of_nobody_lists_those_of_the_backbone() -> None:
     with pytest.raises(OptionError) as caught:
         zoo.create_model("se_resnet18", reduction=8, nonsense=1)
     assert "nonsense" in caught.value.what and "drop_path_rate" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "what", "listed"),
+    [
+        ("ram_mnist", {"glimpses": 3}, "has no option 'glimpses'", "num_glimpses"),
+        ("ram_mnist", {"patch_size": 0}, "patch_size=0 is not a whole number of at least 1", ""),
+        ("ram_mnist", {"squash": "relu"}, "squash='relu' is not one of 'clamp', 'tanh'", ""),
+        ("ram_mnist", {"std": math.inf}, "std=inf is not finite", ""),
+        ("dram_svhn", {"end_symbol": 1}, "end_symbol=1 is not True or False", ""),
+        ("dram_svhn", {"filters": (8, 8)}, "filters=(8, 8) is not a sequence of 3", ""),
+        ("stn_svhn", {"transformers": 2}, "transformers=2 is not one of 0, 1, 4", ""),
+        ("xslot_resnet18", {"slots": 2}, "has no option 'slots'", "slots_per_class"),
+        ("xslot_resnet18", {"slots": 2}, "has no option 'slots'", "drop_path_rate"),
+        ("resnest14", {"depth": 15}, "depth=15 is not one of 14, 26", ""),
+    ],
+)
+def test_an_option_of_a_network_is_checked_before_it_is_built(
+    name: str, options: Any, what: str, listed: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        zoo.create_model(name, **options)
+    assert what in caught.value.what and caught.value.where == f"model {name!r}"
+    assert listed in caught.value.remedy
+
+
+def _broken(num_classes: int = 2) -> Any:
+    layer: Any = nn.Linear
+    return layer(4, num_classes, width=3)
+
+
+def test_a_constructor_that_is_itself_wrong_blames_no_option() -> None:
+    """Its TypeError is of an argument that the user did not give."""
+    with pytest.raises(OptionError, match="cannot be built") as caught:
+        build_by(Constructor(_broken, "model", "broken"), {"num_classes": 3})
+    assert "width" in caught.value.what and caught.value.where == "model broken(num_classes=3)"
 
 
 def test_capitals_are_read() -> None:

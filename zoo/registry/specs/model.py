@@ -44,7 +44,8 @@ class ModelSpec:
     """A whole model with a name of its own.
 
     It is either built by `target(num_classes=, in_chans=, **options)`, or, with an empty `target`,
-    it is the composition of `attention` and `backbone`.
+    it is the composition of `attention` and `backbone`. Options are checked against the signature
+    and the annotations of the target before it is called.
 
     Attributes:
         defaults: options of the target, or of the backbone in a composition.
