@@ -71,7 +71,7 @@ def test_what_cannot_be_is_refused(name: str, options: dict[str, Any], word: str
 
 
 def test_an_axial_network_names_the_size_it_is_for() -> None:
-    model = zoo.create_model("axial_resnet26_s", img_size=64)
+    model = zoo.create_model("axial_resnet26_s", image_size=64)  # as version 0.1 states it
     with pytest.raises(UsageError, match="16"):
         model(torch.randn(1, 3, 96, 96))
 

@@ -56,6 +56,7 @@ def _axial_nets() -> Iterator[ModelSpec]:
             target="zoo_plugins.networks.convnets.axial_net:axial_resnet",
             family="self_attention",
             defaults={"layers": depths[depth], "s": s},
+            config="zoo_plugins.networks.baselines.configs:read_size",
             input={
                 **IMAGENET,
                 **RESNET,

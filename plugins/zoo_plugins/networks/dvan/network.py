@@ -84,9 +84,13 @@ class DiversifiedAttentionNetwork(Classifier):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Hidden states (B, T, D) -> log of the mean probability, or the last of them."""
-        if pre_logits or not self.num_classes:
-            return self.pool(x) if self.global_pool else x
-        return self.attention.classify(x)
+        if not self.global_pool:
+            return x
+        return self.pool(x) if pre_logits else self.attention.classify(x)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Version 0.1 kept the number of classes on the attention alone."""
+        super().__setstate__({"num_classes": state["_modules"]["attention"].num_classes, **state})
 
     def attend(self, images: Tensor) -> Steps:
         """What each canvas says, and where it was looked at."""
