@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.build.weights_choice import INSERTIONS, backbone_weights_of, told_of, weights_for
-from zoo.errors import OptionError, UnknownNameError, UsageError, ZooError
+from zoo.errors import OptionError, UnknownNameError, UsageError
 from zoo.registry import Registry, names
+from zoo.registry.constructor import Constructor
 from zoo.registry.specs import AttentionSpec, BackboneSpec, Form, ModelSpec, WeightsSpec
 from zoo.registry.targets import resolve
 from zoo.weights.model_file import Statement
@@ -227,15 +228,8 @@ def _read_config(spec: ModelSpec, registry: Registry, options: dict[str, Any]) -
     function = resolve(spec.config, registry.owner(spec))
     keys = inspect.signature(function).parameters.keys() & options.keys()
     settings = {key: options.pop(key) for key in keys}
-    try:
-        return dict(function(**settings)) if settings else {}
-    except ZooError:
-        raise
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        shown = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-        raise OptionError(
-            f"{spec.name} cannot read {shown}: {error}", where=f"model {spec.name!r}"
-        ) from error
+    constructor = Constructor(function, "model", spec.name)
+    return constructor.read(settings, lambda given: function(**given)) if settings else {}
 
 
 def _refuse_without_attention(name: str, options: Any, sites: Any, form: Any, own: bool) -> None:

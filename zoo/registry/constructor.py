@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from zoo.errors import OptionError
+from zoo.errors import OptionError, ZooError
 from zoo.registry.values import converted, hints_of, phrase
 
 FACTORY = frozenset({"device", "dtype"})
@@ -88,6 +88,22 @@ class Constructor:
             return converted(value, annotation)
         except ValueError:
             raise self.error(f"{name}={value!r} is not {phrase(annotation)}") from None
+
+    def read(
+        self, settings: Mapping[str, Any], function: Callable[[Mapping[str, Any]], Any]
+    ) -> dict[str, Any]:
+        """What a spec's own function makes of settings, whose values nobody has checked yet.
+
+        Raises:
+            OptionError: the function cannot read a value.
+        """
+        try:
+            return dict(function(settings))
+        except ZooError:
+            raise
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            shown = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+            raise self.error(f"{self.name} cannot read {shown}: {error}") from error
 
     def no_option(self, names: Iterable[str], accepted: Iterable[str]) -> OptionError:
         """The error of names that are no options, with those that are."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from zoo.errors import OptionError, ZooError
+from zoo.errors import OptionError
 from zoo.registry.constructor import Constructor, option_names
 from zoo.registry.specs import AttentionSpec, Width
 from zoo.registry.targets import resolve
@@ -79,13 +79,7 @@ def _read(spec: AttentionSpec, options: dict[str, Any], owner: str) -> dict[str,
     """What the spec's own function makes of the options, whose values nobody has checked yet."""
     if not spec.options.read:
         return options
-    try:
-        return dict(resolve(spec.options.read, owner)(options))
-    except ZooError:
-        raise
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise _error(spec, f"{spec.name} cannot read {shown}: {error}") from error
+    return _constructor(spec).read(options, resolve(spec.options.read, owner))
 
 
 def _require_fixed(spec: AttentionSpec, name: str, value: Any) -> None:
