@@ -6,17 +6,14 @@ it, and `classifier` is one linear layer. Their size is fixed by that vector.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from zoo.sdk import PositiveInt
 from zoo.sdk.classifier import Classifier
 from zoo.sdk.inputs import check_shape
-
-Size: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]  # (H, W), or a square's side
 
 
 class FlatClassifier(Classifier):

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import Count, OddInt, PositiveInt, Share, refuse
+from zoo.sdk import Count, OddInt, PositiveInt, Share, Size, refuse
 from zoo.sdk.map_size import as_pair
-from zoo_plugins.networks.baselines.classifier import Size, map_shape
+from zoo_plugins.networks.baselines.classifier import map_shape
 from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassifier
 
 NAME = "cnn11_svhn"

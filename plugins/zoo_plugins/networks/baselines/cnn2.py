@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveInt, Share, refuse
+from zoo.sdk import Count, PositiveInt, Share, Size, refuse
 from zoo.sdk.map_size import as_pair
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
 
 NAME = "cnn2_mnist"
 MODULES = {

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveInt, Share, refuse
+from zoo.sdk import Count, PositiveInt, Share, Size, refuse
 from zoo.sdk.map_size import as_pair
 from zoo.sdk.tables import Tables
-from zoo_plugins.networks.baselines.classifier import Size, map_shape
+from zoo_plugins.networks.baselines.classifier import map_shape
 from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassifier
 
 NAME = "cnn_svhn_grey"

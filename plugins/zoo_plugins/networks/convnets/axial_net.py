@@ -13,10 +13,9 @@ from typing import Any
 from timm.models.resnet import ResNet
 from torch import nn
 
-from zoo.sdk import Count, PositiveFloat, PositiveInt, check_divisible, refuse
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Size, check_divisible, refuse
 from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.axial import EXPANSION, AxialBlock
-from zoo_plugins.networks.baselines.classifier import Size
 from zoo_plugins.networks.convnets.caffe import Layers
 
 WIDTHS = (128, 256, 512, 1024)

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
+from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, Size, refuse
 from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.reinforcement.dasnet import FilterPolicy
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
 from zoo_plugins.networks.baselines.cnn11 import Maxout
 
 NAME = "dasnet_cifar10"

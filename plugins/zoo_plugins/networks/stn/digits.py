@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
-from zoo.sdk import AtLeast, Count, PositiveFloat, PositiveInt, refuse
+from zoo.sdk import AtLeast, Count, PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.spatial_transformer.warp import Warp
-from zoo_plugins.networks.baselines.classifier import FlatClassifier, Size, map_shape
+from zoo_plugins.networks.baselines.classifier import FlatClassifier, map_shape
 from zoo_plugins.networks.stn.localisation import Localisation, digit_body, linear_body
 
 NAME = "stn_mnist"
