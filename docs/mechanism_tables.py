@@ -1,4 +1,4 @@
-"""MECHANISMS.md: what is known of every mechanism, and what it costs, from the registry."""
+"""The text of docs/mechanisms.md: what is known of every mechanism, and what it costs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from zoo.registry.specs import CONTRACTS, ROLES, AttentionSpec, ModelSpec
 HEAD = """\
 # Mechanisms
 
-Written by `python tests/unit/test_documents.py`; do not edit.
+This file is written by `python docs/generate.py`. Please do not edit it by hand.
 
-Parameters, multiply-accumulates (MACs) and bytes are those of the default options on a map
-(1, 256, 28, 28) in float32, or 784 tokens of width 256; `-` where a mechanism takes neither. MACs
-are half of what `torch.utils.flop_counter` counts in one forward pass: convolutions, products of
-matrices and attention, not sums, norms and activations. Bytes are input, output and parameters,
-each once: the least that must be moved.
+Every mechanism of the zoo has a row here, by the families of the survey
+[Visual Attention Methods in Deep Learning](https://arxiv.org/abs/2204.07756). The columns mean:
 
-*Start*: `exact` if the mechanism can start as c x (a token mixer: as the attention that it
-replaces), `residual` if it starts through x + α (f(x) − x) or beside what stands there with
-α f(x), α = 0, `-` if it does not go into backbones. *Checked against*: whose outputs and
-gradients, recorded, it reproduces (`zoo verify tests/reference`), or the equations written out.
+- *name*: what `zoo.create_attention` takes, and its aliases.
+- *contract*: what goes in and what comes out; see the list below.
+- *role*: how it goes into a backbone. A mechanism that stands on its own does not go into one.
+- *start*: how it starts in a pretrained backbone so that no logit moves. `exact` means that the
+  mechanism itself can start as c x, or, of a token mixer, as the attention that it replaces.
+  `residual` means that it starts through x + α (f(x) − x), or beside what stands there with α f(x),
+  where α = 0. `-` means that it does not go into backbones.
+- *parameters*, *MACs*, *bytes*: the cost with default options on a map (1, 256, 28, 28) in
+  float32, or on 784 tokens of width 256; `-` where a mechanism takes neither. MACs are
+  multiply-accumulates: half of what `torch.utils.flop_counter` counts in one forward pass, which is
+  convolutions, products of matrices and attention, but not sums, norms and activations. Bytes are
+  input, output and parameters, each counted once: the least that must be moved.
+- *checked against*: whose recorded outputs and gradients the mechanism reproduces
+  (`zoo verify tests/reference`). "The equations" means the paper's equations, written out plainly.
 """
 SOURCES = {
     "authors": "the authors' code",
@@ -124,6 +131,12 @@ def _paper(spec: AttentionSpec | ModelSpec) -> str:
         return "-"
     title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
     return f"{title}, {paper.venue} {paper.year or ''}".rstrip(" ,")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, with a line end."""
+    lines = [_line(head), "|" + "---|" * len(head), *map(_line, rows)]
+    return "\n".join(lines) + "\n"
 
 
 def _line(cells: Sequence[str]) -> str:
