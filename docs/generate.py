@@ -23,6 +23,13 @@ from zoo.runtime.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 WHOLE = {"docs/mechanisms.md": mechanism_tables.mechanisms}
+CLAIM = """\
+- **{all} attention mechanisms** stand behind one interface, each with its paper.
+- **{inserted}** of them go by name into a pretrained timm backbone **without moving a logit**.
+- **{cases}** reproduce recorded outputs, and nearly always gradients too: {authors} those of their
+  authors' code, {independent} those of independent code, {equations} those of the equations written
+  out. The other {others} are tested against their papers' equations.
+"""
 BLOCK = re.compile(r"(<!-- begin ([\w-]+) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -31,14 +38,15 @@ def claim(registry: Registry) -> str:
     specs = registry.attentions.values()
     by_cases = [s.provenance for s in specs if s.provenance.verified == "cases"]
     whose = Counter(p.reference for p in by_cases)
-    authors = whose["authors"] + whose["transcribed"]
+    authors = whose.pop("authors") + whose.pop("transcribed")
     inserted = sum(catalogue.goes_into_backbones(spec) for spec in specs)
-    return (
-        f"{len(specs)} attention mechanisms stand behind one interface, each with its paper. "
-        f"{inserted} of them go\nby name into a pretrained timm backbone without moving a logit. "
-        f"{len(by_cases)} reproduce recorded outputs,\nand nearly all of these gradients too, of "
-        f"reference code: for {authors} it is the authors' own, run or\ntranscribed. The other "
-        f"{len(specs) - len(by_cases)} are checked against their papers' equations.\n"
+    return CLAIM.format(
+        all=len(specs),
+        inserted=inserted,
+        cases=len(by_cases),
+        authors=authors,
+        others=len(specs) - len(by_cases),
+        **whose,
     )
 
 
