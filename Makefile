@@ -1,10 +1,12 @@
-# make demo   measure the bundled RAM on the whole MNIST test set, and draw its glimpses
-# make test   lint, types, tests
+# make demo     measure the bundled RAM on the whole MNIST test set, and draw its glimpses
+# make test     lint, types, tests
+# make tables   write the tables of README.md and docs/
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test
+.PHONY: demo test tables
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/zoo eval ram_mnist --progress --picture demo/glimpses.png
@@ -15,8 +17,11 @@ test: $(READY)
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
+tables: $(READY)
+	$(BIN)/python docs/generate.py
+
 # Made when absent, brought up to date when what it is made from has changed, else reused.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[test,viz]'
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[test,viz]'
 	touch $@

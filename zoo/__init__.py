@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.runtime.moved import find_moved
 from zoo.runtime.old_names import OLD_NAMES
-from zoo.version import __version__
+from zoo.version import PLUGIN_API, __version__
 
 if TYPE_CHECKING:
     from zoo import errors, testing
@@ -71,6 +71,7 @@ _MODULES = ("errors", "testing")
 find_moved(OLD_NAMES)
 
 __all__ = [
+    "PLUGIN_API",
     "AttentionSpec",
     "BackboneSpec",
     "DatasetSpec",

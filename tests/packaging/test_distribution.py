@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -39,10 +41,21 @@ def test_the_wheel_from_the_sdist_holds_every_file(wheel: Path) -> None:
     assert {name.split("/")[0] for name in held if ".dist-info" not in name} == set(PACKAGES)
 
 
+def test_the_sdist_holds_every_file_of_the_checkout(dist: Path) -> None:
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout of git")
+    tracked = [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    assert [name for name in tracked if name not in held] == []
+
+
 def test_the_wheel_holds_the_data_that_the_demo_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = archive.namelist()
-        assert any(name.startswith("zoo/timm_names/") for name in held)
+        assert any(name.startswith("zoo/registry/timm_names/") for name in held)
         assert any("mnist" in name and not name.endswith(".py") for name in held)
         manifests = [n for n in held if n.startswith("zoo_weights/") and n.endswith(".toml")]
         stated = [tomllib.loads(archive.read(name).decode()) for name in manifests]
