@@ -1,7 +1,8 @@
-"""zoo: a plugin-registry model zoo of visual attention.
+"""zoo: a model zoo of visual attention whose parts are plugins.
 
-`zoo.create_model("cbam_resnet50", pretrained=True)` gives a timm model. Importing this package,
-listing names and loading plugins import neither torch nor timm (PEP 562).
+`zoo.create_model("cbam_resnet50", pretrained=True)` builds a timm model. Importing this package,
+listing names and loading plugins import neither torch nor timm: the names below are imported when
+they are first used (PEP 562).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m zoo` is the `zoo` program."""
+"""Run the `zoo` program by `python -m zoo`."""
 
 from zoo.cli import main
 

@@ -1,14 +1,21 @@
 """Every error of the project.
 
-Each says *what* is wrong, *where* (plugin, file, key), and the *remedy*: the call that mends it.
-All are `ZooError`, so `except zoo.ZooError` catches whatever the zoo refuses and nothing else.
+Each error says *what* is wrong, *where* (the plugin, file or key), and the *remedy*: the call that
+mends it. All errors are a `ZooError`, so `except zoo.ZooError` catches whatever the zoo refuses,
+and nothing else.
 """
 
 from __future__ import annotations
 
 
 class ZooError(Exception):
-    """Base of all errors of the zoo: `what`, `where` it is, and the `remedy`."""
+    """The base of all errors of the zoo.
+
+    Attributes:
+        what: what is wrong, in a sentence.
+        where: the plugin, file or key that it concerns; may be empty.
+        remedy: the call or the setting that mends it; may be empty.
+    """
 
     exit_code = 1
 
@@ -33,64 +40,69 @@ def _rebuild(cls: type[ZooError], what: str, where: str, remedy: str) -> ZooErro
 
 
 class UsageError(ZooError):
-    """The call itself is wrong: a name, an option, a combination. Exit code 2 on the shell."""
+    """The call itself is wrong: a name, an option or a combination. The exit code is 2."""
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError, LookupError):
-    """No model, attention, backbone, data set or tag has that name; `zoo list` shows all."""
+    """No model, attention, backbone, data set or tag has that name. `zoo list` shows all."""
 
 
 class AmbiguousNameError(UsageError):
-    """A name can be read in two ways; name the parts with `attention=` to choose one."""
+    """A name can be read in two ways. Naming the parts with `attention=` chooses one."""
 
 
 class OptionError(UsageError, ValueError, TypeError):
-    """An option is unknown, contradicts another, or has a value the mechanism cannot take.
+    """An option is unknown, contradicts another, or has a value that is not allowed.
 
-    A `TypeError` too: that is what callers of timm expect of a keyword that nothing accepts.
+    It is a `TypeError` too, since that is what callers of timm expect of a keyword that nothing
+    accepts.
     """
 
 
 class SpecError(UsageError, ValueError):
-    """A spec's own fields are wrong: fix the plugin that states it."""
+    """A field of a spec is wrong. The plugin that states it must be mended."""
 
 
 class IncompatibleBackboneError(UsageError):
-    """This attention cannot go into this backbone; the message says what can."""
+    """This attention cannot go into this backbone. The message says what can."""
 
 
 class PluginError(ZooError):
-    """A plugin cannot be loaded, or a target it names cannot be resolved; see `zoo plugins`."""
+    """A plugin cannot be loaded, or a target that it names does not exist. See `zoo plugins`."""
 
 
 class WeightsError(ZooError):
-    """Weights cannot be used. Base of the errors below."""
+    """Weights cannot be used. This is the base of the errors about weights."""
 
 
 class WeightsNotFoundError(WeightsError, LookupError):
-    """No weights of that tag exist, or they are unpublished; the message says how to train them."""
+    """There are no weights of that tag, or they are unpublished. The message says how to train
+    them.
+    """
 
 
 class WeightsMismatchError(WeightsError):
-    """A file's tensors are not this model's: other keys, other shapes, other number of classes."""
+    """The tensors of a file are not those of the model: other keys, other shapes, or another number
+    of classes.
+    """
 
 
 class CorruptWeightsError(WeightsError):
-    """A file is truncated, not safetensors, holds non-finite values, or its digest is wrong."""
+    """A file is truncated, is not safetensors, holds non-finite values, or has the wrong digest."""
 
 
 class HubError(ZooError):
-    """The Hub could not be reached, or refused; carries what was asked of which repository."""
+    """The Hub could not be reached, or it refused. The error says what was asked of it."""
 
 
 class OfflineError(HubError):
-    """Offline, and what is asked for is not in the cache."""
+    """There is no connection, and what is asked for is not in the cache."""
 
 
 class ConfigError(ZooError, ValueError):
-    """A `config.json` or a manifest has unknown keys or values out of bounds."""
+    """A `config.json` or a manifest has unknown keys, or values out of bounds."""
 
 
 class DataError(ZooError):
@@ -102,15 +114,15 @@ class RecipeError(UsageError, ValueError):
 
 
 class CheckpointError(ZooError):
-    """A training checkpoint is half written, or belongs to another recipe."""
+    """A training checkpoint is damaged, or belongs to another recipe."""
 
 
 class ReferenceCaseError(ZooError):
-    """A reference case's file cannot be read as one."""
+    """A file of a reference case cannot be read as one."""
 
 
 class ZooWarning(UserWarning):
-    """Base of the zoo's warnings."""
+    """The base of all warnings of the zoo."""
 
 
 class PluginWarning(ZooWarning):
@@ -118,4 +130,4 @@ class PluginWarning(ZooWarning):
 
 
 class WeightsWarning(ZooWarning):
-    """The weights are not what a user may take them for, e.g. the attention is untrained."""
+    """The weights are not what a user may take them for: the attention is untrained, say."""

@@ -1,9 +1,9 @@
-"""The zoo's named models in timm's registry, for timm's own scripts.
+"""The named models of the zoo in timm's own registry, for timm's own scripts.
 
-After `import zoo.timm_bridge`, `timm.create_model("cbam_resnet50", pretrained=True)` works and
-`timm.list_models("*cbam*")` shows it. `python -m zoo.timm_bridge validate.py --model ...` runs a
-script of timm's with them, and with any composition that is named by its arguments, by a line of
-its `--model-list`, or by a key such as `model:` of its `--config`.
+After `import zoo.timm_bridge`, `timm.create_model("cbam_resnet50", pretrained=True)` works, and
+`timm.list_models("*cbam*")` shows the model. `python -m zoo.timm_bridge validate.py --model ...`
+runs a script of timm with these models, and with any `<attention>_<backbone>` that is named by the
+script's arguments, by a line of its `--model-list`, or by a key such as `model:` of its `--config`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ default_cfgs: dict[str, Any] = {}
 
 
 def register(name: str) -> None:
-    """Make one model of the zoo known to timm; a name that timm has is left alone."""
+    """Make one model of the zoo known to timm. A name that timm has already is left alone."""
     read = names.parse(name, default_registry())
     if is_model(read.name):
         return

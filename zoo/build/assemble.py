@@ -1,4 +1,4 @@
-"""A plan becomes a model: build the backbone, load, insert, in the order that the weights ask."""
+"""Assembling a plan: build the backbone, load the weights, insert the attention."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from zoo.weights.verified_file import VerifiedFile
 def assemble(plan: Plan, registry: Registry) -> nn.Module:
     """Build the model of a plan, with its weights.
 
-    A new classifier is drawn from the global random state, so that two calls give two of them.
-    Nothing else moves it: an untrained attention is drawn from a fork.
+    A new classifier is drawn from the global random state, so that two calls give two different
+    ones. Nothing else moves that state: an untrained attention is drawn from a fork of it.
     """
     if plan.weights is None:
         model, _ = construct(plan, registry)

@@ -1,4 +1,4 @@
-"""`create_attention`: a name and its options become a module."""
+"""`create_attention` builds a mechanism from its name and its options."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def create_attention(
     """Build an attention mechanism by name.
 
     Args:
-        name: of the mechanism, or an alias (`zoo.list_attentions()`).
-        channels: C of the map; fills whatever the mechanism calls it. A list is the mechanism's own
-            option `channels`, of several layers.
-        **options: of the mechanism. The names that its authors, its paper and timm use for them
-            are understood too.
+        name: the name of the mechanism, or an alias. `zoo.list_attentions()` has all names.
+        channels: C of the map. It fills whatever the mechanism calls the channels. A list is the
+            mechanism's own option `channels`, for several layers.
+        **options: options of the mechanism, under its own names or those that its authors, its
+            paper and timm use.
 
     Returns:
-        The module. What takes one map or one sequence of tokens raises a `UsageError` when it is
-        called with another rank or other channels (`zoo.build.guard`).
+        The module. If it takes one map or one sequence of tokens, it raises a `UsageError` when it
+            is called with another rank or other channels (`zoo.build.guard`).
 
     Raises:
-        UnknownNameError: with the closest names. OptionError: names the option, the mechanism and
-        what it accepts. PluginError: the plugin's code cannot be imported.
+        UnknownNameError: there is no such mechanism; the message has the closest names.
+        OptionError: an option is wrong; the message names it, the mechanism and what is allowed.
+        PluginError: the code of the plugin cannot be imported.
     """
     registry = registry or default_registry()
     spec = names.attention(name, registry)
@@ -53,7 +54,7 @@ def create_attention(
 def build_attention(
     spec: AttentionSpec, registry: Registry, channels: int | None, options: Mapping[str, Any]
 ) -> nn.Module:
-    """Build the mechanism of a spec. Raises as `create_attention`."""
+    """Build the mechanism of a spec. It raises as `create_attention` does."""
     owner = registry.owner(spec)
     target = resolve(spec.target, owner)
     own = normalise(spec, target, channels, options, owner)

@@ -1,8 +1,7 @@
-"""What a mechanism costs on one map, and a model on one image: counted in one forward pass.
+"""What a mechanism costs on one map, and a model on one image, counted in one forward pass.
 
-`python -m zoo.build.costs FILE` counts those of every mechanism and named model for `zoo info`,
-which reads `costs.json` in the top package of the plugin that states them
-(`zoo.registry.recorded_costs`).
+`python -m zoo.build.costs FILE` counts the costs of every mechanism and every named model. `zoo
+info` reads them from `costs.json` in the top package of the plugin (`zoo.registry.recorded_costs`).
 """
 
 from __future__ import annotations
@@ -30,13 +29,14 @@ CHANNELS, SIZE = 256, (28, 28)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of one forward pass in float32.
+    """The cost of one forward pass in float32.
 
     Attributes:
-        parameters: their number.
-        macs: multiply-accumulates of convolutions, matrix products and attention; sums, norms and
-            activations are not counted (half of `torch.utils.flop_counter`).
-        bytes: of input, output and parameters, each once: the least that must be moved.
+        parameters: the number of parameters.
+        macs: multiply-accumulates of convolutions, matrix products and attention. Sums, norms and
+            activations are not counted. This is half of what `torch.utils.flop_counter` counts.
+        bytes: the sizes of input, output and parameters, each counted once: the least that must be
+            moved.
     """
 
     parameters: int
@@ -45,7 +45,7 @@ class Cost:
 
 
 def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
-    """The cost at (1, 256, 28, 28), or as many tokens; None for what takes no single map."""
+    """The cost on a map (1, 256, 28, 28) or as many tokens; None for what takes no single map."""
     x = _sample(spec)
     if x is None:
         return None
@@ -74,12 +74,10 @@ def _sample(spec: AttentionSpec) -> Tensor | None:
 
 
 def model_cost(name: str) -> dict[str, Any]:
-    """Parameters and multiply-accumulates of a model for one image of its own size.
+    """Parameters and multiply-accumulates of a model, for one image of its own size.
 
-    It is counted on the meta device, without computing; where values decide what is computed (a
-    place to look at), on the CPU.
-
-    Raises: as `create_model`.
+    They are counted on the meta device, without computing. Where values decide what is computed (a
+    place to look at, for example), they are counted on the CPU. It raises as `create_model` does.
     """
     try:
         with torch.device("meta"):
@@ -103,7 +101,7 @@ def _row(parameters: int, macs: int, size: tuple[int, ...]) -> dict[str, Any]:
 
 
 def count_all(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
-    """Of each mechanism that takes one map, and of each named model, by name."""
+    """The costs of each mechanism that takes one map, and of each named model, by name."""
     attentions: dict[str, Any] = {}
     for name, spec in sorted(registry.attentions.items()):
         found, x = cost(spec, registry), _sample(spec)

@@ -1,4 +1,4 @@
-"""`create_model`: a name becomes a timm model, with verified weights if asked."""
+"""`create_model` builds a timm model from a name, with verified weights if asked."""
 
 from __future__ import annotations
 
@@ -40,43 +40,47 @@ def create_model(
     registry: Registry | None = None,
     **options: Any,
 ) -> nn.Module:
-    """Build a model by name; the result is a timm model.
+    """Build a model by name. The result is a timm model.
 
     Args:
-        name: a named model, `<attention>_<backbone>`, or a timm name, each with `.tag` if wanted;
+        name: a named model, `<attention>_<backbone>`, or a timm name, each with `.<tag>` if wanted;
             or `hf-hub:org/name@revision`, a repository of the zoo or of timm.
-        pretrained: load the default weights (or the tag's). A composition takes the weights of its
-            plain backbone without moving its logits, and says that the attention is untrained.
-        attention: put this one into the backbone `name`: the explicit form of a composed name.
-        attention_options: options of the mechanism (`reduction=8`), for every site.
-        sites: where it goes: `"block"`, `"stage"`, `"between_stages"`, or dotted paths, their
-            prefixes or patterns (`["layer3", "layer4.*.se"]`). Default: as the mechanism's spec
-            says; without an adapter for the backbone's blocks, after each stage.
-        insertion: `"plain"` f(x); `"exact"` f started as the identity; `"residual"`
-            x + alpha (f(x) - x), alpha = 0. Default: as the weights state or their tensors tell,
-            else plain.
+        pretrained: load the default weights, or those of the tag. An attention in a backbone for
+            which there are none takes the weights of the plain backbone, without moving its logits,
+            and the zoo says that the attention is untrained.
+        attention: put this attention into the backbone `name`. This is the explicit form of
+            `<attention>_<backbone>`.
+        attention_options: options of the mechanism for every site, such as `{"reduction": 8}`.
+        sites: where the attention goes: `"block"`, `"stage"`, `"between_stages"`, or dotted paths,
+            their prefixes or patterns, such as `["layer3", "layer4.*.se"]`. By default, it goes
+            where the mechanism's spec says; if the backbone's blocks are of no known family, after
+            each stage.
+        insertion: `"plain"` is f(x), `"exact"` is f started as the identity, and `"residual"` is x
+            + alpha (f(x) - x) with alpha = 0 at the start. By default it is what the weights state
+            or their tensors tell, else plain.
         replace: put it in the place of attention that the backbone already has.
-        num_classes, in_chans: as in timm. By default a model with weights has their number of
-            classes; another number gives a new classifier, which is said, or an adapted first
-            convolution.
-        features_only, out_indices, feature_cls: a list of feature maps instead of logits, as
-            timm's extractor of the backbone gives it: that class, those keys, that many maps.
-        weights: instead of `pretrained`: a tag, a safetensors file, or `hf-hub:org/name@revision`.
-            What a file or a repository of this model states (`zoo.save_model`) stands where the
-            call says nothing: classes, options, places and form of the attention.
+        num_classes, in_chans: as in timm. By default, a model with weights has their number of
+            classes. Another number of classes gives a new classifier, which the zoo says; another
+            number of channels gives an adapted first convolution.
+        features_only, out_indices, feature_cls: return a list of feature maps instead of logits, as
+            timm's extractor of the backbone gives it: of that class, with those keys and that many
+            maps.
+        weights: instead of `pretrained`, a tag, a safetensors file, or `hf-hub:org/name@revision`.
+            Where the call says nothing, what a file or a repository of this model states is taken
+            (`zoo.save_model`): classes, options, places and form of the attention.
         backbone_weights: a warm start as by `pretrained`, from weights of the plain backbone that
             you name: a safetensors file, `hf-hub:org/name@revision`, or a tag.
         registry: where names are looked up, for tests.
-        **options: of the backbone (`drop_path_rate`, `img_size`, ...) or of the named model; the
-            settings of the authors' code are accepted where the model states them.
+        **options: options of the backbone (`drop_path_rate`, `img_size`, ...) or of the named
+            model. Settings of the authors' code are accepted where the model states them.
 
     Returns:
         The model. `model.zoo` is its record: what rebuilds it (name, options, sites, ...), what its
-        weights are (source, revision, sha256), and which of its parts they left `untrained`.
+            weights are (source, revision, sha256), and which of its parts they left `untrained`.
 
     Raises:
-        UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError,
-        WeightsError, HubError: all are `ZooError`.
+        UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError, WeightsError,
+            HubError: all are a `ZooError`.
     """
     check_arguments(num_classes, in_chans, options.get("img_size"))
     registry = registry or default_registry()

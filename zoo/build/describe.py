@@ -1,4 +1,4 @@
-"""What a built model says of itself, in timm's form (`pretrained_cfg`) and in the zoo's."""
+"""What a built model says of itself: timm's `pretrained_cfg`, and the zoo's own record."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`features_only`: the extractor that timm would build, around a model that is already built.
 
-timm's families differ in the class of their extractors, in the keys of their state dicts and in how
-many maps they give by default. All of that is asked of timm itself, on the meta device.
+The families of timm differ in the class of their extractors, in the keys of their state dicts, and
+in how many maps they give by default. All of that is asked of timm itself, on the meta device.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ def feature_extractor(
 ) -> nn.Module:
     """A model that returns a list of maps (B, C_i, H_i, W_i), one for each of `out_indices`.
 
+    The extractor is of the class that timm's would be, with its keys. A model of its own keeps the
+    keys of the classifier.
+
     Args:
-        model: it has timm's `feature_info`, and becomes part of the extractor.
-        backbone: timm's name of what it is built on, and `options` what that was built with. The
-            extractor is of the class that timm's would be, with its keys. A model of its own keeps
-            the keys of the classifier.
-        out_indices: as timm's: indices of maps, an int for that many of the last, None for those
-            that timm gives by default.
-        feature_cls: as timm's: another class of extractor, or its name (`OF_ANY_MODEL`).
+        model: a model with timm's `feature_info`. It becomes part of the extractor.
+        backbone: timm's name of what the model is built on.
+        options: the options that this backbone was built with.
+        out_indices: as in timm: indices of maps, a number of the last maps, or None for those that
+            timm gives by default.
+        feature_cls: as in timm: another class of extractor, or its name (`OF_ANY_MODEL`).
 
     Raises:
         UsageError: the model has no feature maps, or not those; or no such class is known.

@@ -1,8 +1,8 @@
-"""Inputs checked at the call: one `UsageError` instead of a failure deep inside the mechanism.
+"""Inputs are checked at the call: one `UsageError` instead of a failure deep inside the mechanism.
 
-`create_attention` guards what it builds: the module's class is swapped for a subclass of the same
-name, whose call looks at the first input's rank and channels. A forward hook would do the same, but
-TorchScript refuses modules with one.
+`create_attention` guards what it builds. The class of the module becomes a subclass of the same
+name, whose call looks at the rank and the channels of the first input. A forward hook could do the
+same, but TorchScript refuses modules that have one.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Expected:
 def guard(
     module: nn.Module, spec: AttentionSpec, channels: int | None, options: Mapping[str, Any]
 ) -> nn.Module:
-    """From now on the module checks what it is called with, where its contract says what that is.
+    """Let the module check what it is called with, where its contract says what that is.
 
-    A module that takes another rank than its contract says has it as `input_rank`.
+    A module that takes another rank than its contract says states it as `input_rank`.
     """
     if spec.contract in RANKS:
         names = ("in_channels", *spec.options.channels)

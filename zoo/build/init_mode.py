@@ -17,14 +17,15 @@ _FILLS = frozenset(
 
 
 class SkipInit(TorchFunctionMode):
-    """Within it, filling an `nn.Parameter` in place is skipped, its memory stays untouched.
+    """A context in which filling an `nn.Parameter` in place is skipped, and its memory stays
+    untouched.
 
-    It holds for the current thread alone and draws no random numbers. Buffers are computed as
-    usual, so that those outside the state dict are right (building on the meta device would lose
-    them). Every parameter must then be loaded, or reset: see `zoo.weights`.
+    It holds for the current thread alone, and draws no random numbers. Buffers are computed as
+    usual, so that those outside the state dict are right; building on the meta device would lose
+    them. Every parameter must then be loaded or reset, see `zoo.weights.load`.
 
     Args:
-        budget: what may be made within it.
+        budget: how much may be made within it.
     """
 
     def __init__(self, budget: Budget | None = None) -> None:

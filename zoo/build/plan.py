@@ -1,4 +1,4 @@
-"""From the arguments of `create_model` to a plan: what to build, from which weights. No torch."""
+"""From the arguments of `create_model` to a plan: what is built, from which weights. No torch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ class Plan:
     """A model before it is built.
 
     Attributes:
-        name, tag: canonical.
-        spec: of a named model. base: of a backbone that a plugin adds.
-        attention: what goes into `backbone`, if anything.
-        options: of the backbone or the target.
-        weights: what will be loaded, or a path to a user's file, or None.
-        of_backbone: the weights are the plain backbone's, which the attention then goes into.
+        name, tag: the canonical name, and the tag of the weights.
+        spec: the spec of a named model.
+        base: the spec of a backbone that a plugin adds.
+        attention: the spec of what goes into `backbone`, if anything does.
+        options: options of the backbone or of the target.
+        weights: what will be loaded: a spec, the path of a user's file, or None.
+        of_backbone: whether the weights are those of the plain backbone, into which the attention
+            then goes.
         placed: where the attention was put, once it was.
-        input: preprocessing settings that the file states. stated_name: the model it states.
-        asked: names of the arguments that somebody stated; the tensors decide about the others.
+        input: preprocessing settings that the file states.
+        stated_name: the model that the file states.
+        asked: names of the arguments that somebody stated. The tensors decide about the others.
     """
 
     name: str
@@ -55,7 +58,7 @@ class Plan:
 
     @property
     def warm(self) -> bool:
-        """Whether the weights are the plain backbone's, and an attention goes into it."""
+        """Whether the weights are those of the plain backbone, and an attention goes into it."""
         stated = isinstance(self.weights, WeightsSpec) and self.weights.kind == "warm_start"
         return stated or (self.of_backbone and self.attention is not None)
 
@@ -69,11 +72,11 @@ def make_plan(
     backbone_weights: str | os.PathLike[str] | None = None,
     **arguments: Any,
 ) -> Plan:
-    """Resolve names, the authors' settings, weights and the form of insertion.
+    """Decide what is built: resolve names, settings of authors, weights, and the form of insertion.
 
     Args:
-        arguments: the other keywords of `create_model`. What a file or a repository of this very
-            model states stands where they say nothing.
+        arguments: the other keywords of `create_model`. Where they say nothing, what a file or a
+            repository of this very model states is taken.
     """
     if weights is not None and backbone_weights is not None:
         raise UsageError(

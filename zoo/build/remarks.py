@@ -1,4 +1,4 @@
-"""What must be said of a model's weights, so that nothing untrained passes for trained."""
+"""What must be said of a model's weights, so that nothing untrained is taken for trained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ log = logging.getLogger("zoo")
 
 
 def source_of(file: VerifiedFile) -> str:
-    """The repository or the name of the file that weights came from."""
+    """The repository, or the name of the file, that weights came from."""
     return file.repository or file.path.name
 
 
 def other_weights(plan: Plan) -> str:
-    """What to try where the tensors of a file are not those of the model."""
+    """What to try when the tensors of a file are not those of the model."""
     if plan.stated_name and plan.stated_name != plan.name:
         return f'zoo.create_model("{plan.stated_name}", weights=FILE): that is what the file states'
     same = "the model that the file was saved from, with the same options"
@@ -33,7 +33,7 @@ def other_weights(plan: Plan) -> str:
 
 
 def say_other_model(plan: Plan, file: VerifiedFile) -> None:
-    """The file names another model than the one that is built, though its tensors fit."""
+    """Say that the file names another model than the one that is built, though its tensors fit."""
     if plan.stated_name and plan.stated_name != plan.name:
         log.warning(
             "%s: %s says that it is of %s; its tensors fit and are taken, its options are not",
@@ -42,7 +42,7 @@ def say_other_model(plan: Plan, file: VerifiedFile) -> None:
 
 
 def say_reset(plan: Plan, model: nn.Module, file: VerifiedFile, config: Mapping[str, Any]) -> None:
-    """The classifier starts anew."""
+    """Say that the classifier starts anew."""
     log.warning(
         "%s: the classifier, of %s classes, is new and untrained; that of %s has %s",
         plan.name, getattr(model, "num_classes", "?"), source_of(file), config["num_classes"],
@@ -50,7 +50,7 @@ def say_reset(plan: Plan, model: nn.Module, file: VerifiedFile, config: Mapping[
 
 
 def say_headless(plan: Plan, file: VerifiedFile) -> None:
-    """The file has no classifier, so the model has none either."""
+    """Say that the file has no classifier, so that the model has none either."""
     log.warning(
         "%s: %s has no classifier, and neither has the model (num_classes=0)",
         plan.name, source_of(file),
@@ -58,7 +58,7 @@ def say_headless(plan: Plan, file: VerifiedFile) -> None:
 
 
 def say_untrained(plan: Plan, file: VerifiedFile, count: int) -> None:
-    """The attention starts anew, at `count` sites."""
+    """Say that the attention starts anew, at `count` sites."""
     assert plan.attention is not None
     stated = f"{plan.backbone}.{plan.weights.tag}" if isinstance(plan.weights, WeightsSpec) else ""
     claim = (
@@ -76,7 +76,7 @@ def refuse_reset(model: nn.Module, name: str, purpose: str) -> None:
     """Raise where a classifier that no weights defined would be taken for a trained one.
 
     Args:
-        purpose: what is refused: `measured`, `published`.
+        purpose: what is refused: `measured` or `published`.
     """
     record = record_of(model)
     if record is not None and "classifier" in record.untrained:

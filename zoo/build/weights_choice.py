@@ -1,4 +1,6 @@
-"""Which weights a call means: a tag, a file, a repository, or the plain backbone's. No torch."""
+"""Which weights a call means: a tag, a file, a repository, or those of the plain backbone. No
+torch.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ INSERTIONS = get_args(Form)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of the weights that were asked for, by a file or by a repository."""
+    """What a file or a repository says of the weights that were asked for."""
 
     statement: Statement
     weights: WeightsSpec | None = None
 
 
 def told_of(asked: str | os.PathLike[str] | WeightsSpec) -> Told | None:
-    """What a file or a repository says of its model; None for a tag, or if it says nothing."""
+    """What a file or a repository says of its model; None for a tag, or if nothing is said."""
     if isinstance(asked, WeightsSpec):
         return None
     if is_path(asked):
@@ -47,7 +49,7 @@ def weights_for(
     plan: Plan, registry: Registry, pretrained: bool,
     asked: str | os.PathLike[str] | WeightsSpec | None, told: Told | None,
 ) -> WeightsSpec | Path | None:  # fmt: skip
-    """What `weights=` and `pretrained=` ask for: what is stated, or the backbone's own weights."""
+    """The weights that `weights=` and `pretrained=` ask for: stated ones, or the backbone's own."""
     if isinstance(asked, WeightsSpec):
         return asked
     if asked is None and not pretrained:
@@ -103,9 +105,9 @@ def _tags(backbone: str) -> tuple[str, ...]:
 
 
 def open_hub_model(reference: str) -> tuple[str, dict[str, Any], WeightsSpec, int]:
-    """`hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights.
+    """Open `hf-hub:org/name@revision`: the name it states, keywords of `create_model`, its weights.
 
-    Last, the size of its largest file, which bounds what the keywords may ask for.
+    The last item is the size of its largest file, which bounds what the keywords may ask for.
     """
     from zoo.hub import open_repository
 
@@ -125,7 +127,7 @@ def is_path(asked: str | os.PathLike[str]) -> bool:
 
 
 def backbone_weights_of(plan: Plan, asked: str | os.PathLike[str]) -> WeightsSpec | Path:
-    """Weights of the plain backbone that the user names: a file, a repository or a tag."""
+    """The weights of the plain backbone that the user names by a file, a repository or a tag."""
     if not plan.backbone:
         raise UsageError(
             f"{plan.name} has no backbone that backbone_weights= could be for",

@@ -1,4 +1,4 @@
-"""The `zoo` program: one short file a command, imported only when it is called."""
+"""The `zoo` program. Each command is one short file, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class _LazyGroup(click.Group):
 
 @cache
 def plugin_commands() -> Mapping[str, click.Command]:
-    """Commands that plugins add; each adds to a group of its own, so none can replace another."""
+    """The commands that plugins add. Each plugin adds to a group of its own, so that none can
+    replace another.
+    """
     from zoo.registry import default_registry
     from zoo.registry.plugins import blame
 
@@ -85,7 +87,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: the zoo's own errors, and the system's, become one message and an exit code."""
+    """Run the program. Errors of the zoo and the system become one message and an exit code."""
     warnings.showwarning = _show_warning
     output.prepare()
     try:

@@ -1,4 +1,4 @@
-"""`zoo cache`: what of the Hub lies on this machine, and whether it is intact."""
+"""`zoo cache`: what of the Hub is on this machine, and whether it is intact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shell offers for a name that is half typed; without torch, as every listing."""
+"""What the shell offers for a name that is half typed. No torch, as in every listing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATH = click.Path()  # the shell completes it
 
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Named models and backbones; where none begins so, an attention in every backbone."""
+    """Named models and backbones. Where none begins so, every backbone with an attention."""
     return _models(incomplete) or _begin(catalogue.list_models(composed=True), incomplete)
 
 
@@ -32,7 +32,7 @@ def families(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 
 def datasets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Data sets of plugins; else folders."""
+    """Data sets of plugins, else folders."""
     found = _begin(sorted(default_registry().datasets), incomplete)
     return [CompletionItem(name) for name in found] or [CompletionItem(incomplete, type="dir")]
 

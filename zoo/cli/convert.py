@@ -1,4 +1,4 @@
-"""`zoo convert`: an authors' checkpoint into the zoo's own file."""
+"""`zoo convert`: turn an authors' checkpoint into a file of the zoo."""
 
 from __future__ import annotations
 

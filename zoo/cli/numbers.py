@@ -1,4 +1,4 @@
-"""Options with a number for each channel, `--mean 0.5 0.5 0.5`, as timm's scripts take them."""
+"""Options with one number for each channel, `--mean 0.5 0.5 0.5`, as timm's scripts take them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
 
 class CommandWithNumbers(click.Command):
-    """A command whose options of the type `Numbers` take all numbers that follow them."""
+    """A command whose options of type `Numbers` take all numbers that follow them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         names = [n for p in self.params if isinstance(p.type, Numbers) for n in p.opts]

@@ -1,4 +1,4 @@
-"""What the commands write: results to stdout, and under `--json` nothing but the JSON."""
+"""What the commands write: results to stdout, and with `--json` nothing but the JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def discard() -> None:
-    """Drop what cannot be written to stdout, so that the interpreter does not try again at exit."""
+    """Drop what cannot be written to stdout, so that the interpreter does not try again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr, _json_stream):
         try:

@@ -1,4 +1,4 @@
-"""`zoo plugins`: one row a plugin, with what is wrong with it."""
+"""`zoo plugins`: one row for each plugin, with what is wrong with it."""
 
 from __future__ import annotations
 

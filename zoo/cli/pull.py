@@ -1,4 +1,4 @@
-"""`zoo pull`: weights, fetched and verified ahead of their use."""
+"""`zoo pull`: fetch and verify weights before they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zoo train`: a recipe becomes weights."""
+"""`zoo train`: train the weights of a recipe."""
 
 from __future__ import annotations
 

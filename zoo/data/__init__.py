@@ -1,4 +1,4 @@
-"""Data sets: a plugin like any other, whose specs name what is read from disk. No torch here."""
+"""Data sets. They are a plugin like any other, whose specs name what reads them. No torch here."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ DATASETS = (
 
 @hookimpl
 def zoo_datasets() -> tuple[DatasetSpec, ...]:
-    """The bundled MNIST, and torchvision's classification sets."""
+    """The bundled MNIST, and torchvision's classification data sets."""
     return DATASETS

@@ -1,4 +1,4 @@
-"""What evaluation asks of a data set, and the same for data sets that know less of themselves."""
+"""What evaluation asks of a data set, and adapters for data sets that know less of themselves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ class Items(Protocol):
 class ImageData(Items, Protocol):
     """Items that know their name, split and number of classes.
 
-    Optional: `labels`, all class indices; `class_names`, what the classes are called, by index;
-    `numbered`, false where the indices are no more than an order of the names;
-    `describe(i)`, what messages call an item; `left_out`, files that are no images;
-    `in_memory`, true where items cost too little for worker processes.
+    A data set may also have these, which are used where they are there:
+
+    - `labels`: all class indices.
+    - `class_names`: what the classes are called, by index.
+    - `numbered`: false if the indices are no more than an order of the names.
+    - `describe(i)`: what messages call an item.
+    - `left_out`: files that are no images.
+    - `in_memory`: true if items cost too little for worker processes.
     """
 
     name: str
@@ -55,7 +59,7 @@ class Adapted:
 
 
 class Relabelled:
-    """A data set whose classes are the model's: `numbers` gives the new index of each old one.
+    """A data set with the classes of the model. `numbers` gives the new index of each old one.
 
     A label that has none becomes -1, which is no class of any model.
     """
@@ -89,7 +93,7 @@ def describe(items: Items, index: int) -> str:
 
 
 def known_labels(items: Items) -> NDArray[np.integer[Any]] | None:
-    """All class indices (N,), where the data set has them at hand and each image has one."""
+    """All class indices (N,), if the data set has them at hand and each image has one."""
     try:
         labels = np.asarray(getattr(items, "labels", None))
     except ValueError:  # sequences of different lengths
@@ -98,7 +102,7 @@ def known_labels(items: Items) -> NDArray[np.integer[Any]] | None:
 
 
 def adapt(items: Items) -> ImageData:
-    """`items` itself if it knows enough, else wrapped."""
+    """`items` itself if it knows enough of itself, else wrapped."""
     return items if isinstance(items, ImageData) else Adapted(items)
 
 

@@ -1,4 +1,6 @@
-"""Class names of a data set to the class indices of a model: by name, by number, or refused."""
+"""From the class names of a data set to the class indices of a model: by name or number, or
+refused.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ class ClassMap:
     """Which class of the model each class of the data is.
 
     Attributes:
-        indices: class index of each name.
-        numbers: class index of each number of the data, where its classes have numbers.
-        count: number of classes that the indices are of.
+        indices: the class index of each name.
+        numbers: the class index of each number of the data, where its classes have numbers.
+        count: the number of classes that the indices are of.
         how: what they were matched by, for a reader.
-        doubt: why they may be others, where only their order could decide.
+        doubt: why the match may be wrong, where only the order of the names could decide.
     """
 
     indices: Mapping[str, int]
@@ -78,17 +80,19 @@ class _Names:
 def match_names(
     names: Iterable[str], model: ModelClasses, where: str | os.PathLike[str] = ""
 ) -> ClassMap:
-    """Classes that have names and no numbers of their own, as folders have.
+    """Match classes that have names but no numbers of their own, as folders have.
 
-    The first of these that applies decides:
+    The first of these rules that applies decides:
 
     1. The model names its classes: each name must be one of them.
-    2. All names are WordNet ids: their indices in the ImageNet that has as many classes as the
-       model, in ImageNet-1k where nothing says how many.
+    2. All names are WordNet ids: they are indices in the ImageNet that has as many classes as the
+       model, or in ImageNet-1k where nothing says how many.
     3. All names are numbers, or one word with a number (`class0`): a number within the model's
-       classes is the class; as many others as the model has classes, 1 to K say, count in order.
+       classes is the class; as many other numbers as the model has classes (1 to K, say) count in
+       their order.
     4. The model has as many classes as an ImageNet and names none: the words of that ImageNet.
-    5. As many names as the model has classes: their natural order (2 before 10), as in timm.
+    5. There are as many names as the model has classes: their natural order (2 before 10), as in
+       timm.
 
     Raises:
         DataError: the classes cannot be matched, or only some of them.
@@ -103,13 +107,15 @@ def match_names(
 def match_numbers(
     names: Mapping[int, str], model: ModelClasses, where: str | os.PathLike[str] = ""
 ) -> ClassMap:
-    """Classes that have numbers of their own beside their names, as a data set's features have.
+    """Match classes that have numbers of their own beside their names, as the features of a data
+    set have.
 
-    The numbers are the model's unless the names say otherwise: those of the model, else 0 to K - 1
-    in another order, else ImageNet's words.
+    The numbers are those of the model unless the names say otherwise. They do so if the model has
+    these names, if they are the numbers 0 to K - 1 in another order, or if they are words of
+    ImageNet.
 
     Raises:
-        DataError: the numbers of classes differ, or some names are the model's and others not.
+        DataError: the numbers of classes differ, or some names are the model's and others are not.
     """
     order = sorted(names)
     given = _Names([names[i] for i in order], model, os.fspath(where), order)
@@ -124,7 +130,7 @@ def match_numbers(
 def class_indices(
     names: Iterable[str], num_classes: int | None, where: str | os.PathLike[str] = ""
 ) -> tuple[Mapping[str, int], int]:
-    """(index of each name, number of classes), by the rules of `match_names`.
+    """The index of each name, and the number of classes, by the rules of `match_names`.
 
     Raises:
         DataError: the names cannot be matched with so many classes.

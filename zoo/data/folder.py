@@ -1,4 +1,4 @@
-"""A folder of images, one folder a class; it may have `val/`, `test/`, `train/` above those."""
+"""A folder of images, one folder for each class. `val/`, `test/`, `train/` may be above these."""
 
 from __future__ import annotations
 

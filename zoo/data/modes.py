@@ -1,4 +1,4 @@
-"""Any image of Pillow's as bytes: Pillow clips deeper ones to black and white."""
+"""Images of every mode of Pillow as bytes. Pillow itself clips deeper images to black and white."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BITS_PER_SAMPLE = 258  # TIFF's tag
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The image in `mode`, `"L"` or `"RGB"`, as Pillow converts it; transparency is dropped.
+    """The image in `mode`, `"L"` or `"RGB"`, as Pillow converts it. Transparency is dropped.
 
-    Grey images of 16 bits keep their high byte, as Pillow does with colours of 16 bits; of 12 bits
-    likewise. Floating-point images go from 0 to 1.
+    Grey images of 16 bits keep their high byte, as Pillow does with colours of 16 bits; those of 12
+    bits likewise. Floating-point images go from 0 to 1.
 
     Raises:
         ValueError: the range of the values is not known: 32-bit integers, or floating-point values
-        beyond 0 to 1.
+            beyond 0 to 1.
     """
     if image.mode == mode:
         return image

@@ -1,4 +1,4 @@
-"""Data sets in the Hub's parquet form: an image column of {bytes, path}, and a label column."""
+"""Data sets in the Hub's parquet form: a column of images {bytes, path} and one of labels."""
 
 from __future__ import annotations
 

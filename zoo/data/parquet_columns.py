@@ -19,7 +19,7 @@ _LABELS = (
 
 
 def features(schema: Any) -> Mapping[str, Any]:
-    """What the `datasets` library notes of the columns."""
+    """What the library `datasets` has noted about the columns."""
     try:
         noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {k: v for k, v in noted.items() if isinstance(v, dict)}
@@ -28,7 +28,7 @@ def features(schema: Any) -> Mapping[str, Any]:
 
 
 def image_column(schema: Any, path: Path) -> str:
-    """The column noted as images, or called so, or the only one of bytes."""
+    """The column that is noted as images, or is called so, or is the only one of bytes."""
     noted = [name for name, f in features(schema).items() if f.get("_type") == "Image"]
     fits = [field.name for field in schema if _holds_bytes(field.type)]
     only = fits if len(fits) == 1 else []
@@ -36,28 +36,28 @@ def image_column(schema: Any, path: Path) -> str:
 
 
 def label_column(schema: Any, path: Path) -> str:
-    """The column noted as classes, or called so. A number by another name may be anything."""
+    """The column that is noted as classes or is called so. Other numbers may be anything."""
     noted = [name for name, f in features(schema).items() if f.get("_type") == "ClassLabel"]
     fits = [field.name for field in schema if _holds_labels(field.type)]
     return _first((*_noted(noted, _LABELS), *_LABELS), fits, "label column", schema, path)
 
 
 def label_names(schema: Any, column: str) -> dict[int, str]:
-    """The names that the `datasets` library notes of a column of classes."""
+    """The names that the library `datasets` has noted for a column of classes."""
     names = features(schema).get(column, {}).get("names")
     return dict(enumerate(map(str, names))) if isinstance(names, list) else {}
 
 
 def label_kind(schema: Any, column: str) -> str:
-    """`"number"` or `"text"`."""
+    """Whether labels are a `"number"` or `"text"`."""
     return "number" if pa.types.is_integer(schema.field(column).type) else "text"
 
 
 def check_alike(schema: Any, first: Any, columns: Sequence[str], path: Path) -> None:
-    """A later file must say the same of the columns that are read.
+    """Refuse a later file that says something else of the columns that are read.
 
     Raises:
-        DataError: a column is absent, or its labels are of another kind or other classes.
+        DataError: a column is absent, or its labels are of another kind or of other classes.
     """
     missing = [name for name in columns if name not in schema.names]
     if missing:

@@ -1,4 +1,4 @@
-"""A model's own preprocessing: timm's transform of the image as bytes, the rest on the batch."""
+"""A model's own preprocessing: timm's transform of images as bytes, and the rest on the batch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ _MODES = {1: "L", 3: "RGB"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """Settings under timm's names; `input_size` is (C, H, W), `mean` and `std` of values in [0, 1].
+    """Settings of preprocessing, under timm's names.
 
     Resizing and cropping are timm's, pixel for pixel (PIL's resampling of bytes).
+
+    Attributes:
+        input_size: (C, H, W).
+        mean, std: of each channel, of values in [0, 1].
+        interpolation: how images are resized.
+        crop_pct: the share of the resized image that the crop takes.
+        crop_mode: where the crop is, in timm's words.
     """
 
     input_size: tuple[int, int, int]
@@ -37,14 +44,18 @@ class Preprocessing:
 
     @classmethod
     def of(cls, model: nn.Module, *, test_size: bool = False, **settings: Any) -> Preprocessing:
-        """What `model.pretrained_cfg` says; `settings` go first, `test_size` takes timm's larger
-        test resolution where there is one.
+        """The settings that `model.pretrained_cfg` states.
 
-        A model of one channel whose settings are for three gets their mean: images become grey.
+        A model of one channel whose settings are for three gets the mean of these: images become
+        grey.
+
+        Args:
+            test_size: take timm's larger test resolution, where there is one.
+            **settings: settings that go before those of the model.
 
         Raises:
-            OptionError: a setting that no image can be brought to, or that is not of the model's
-            channels. DataError: the model takes neither grey nor colour images.
+            OptionError: a setting cannot be, or does not fit the channels of the model.
+            DataError: the model takes neither grey nor colour images.
         """
         given = {key: value for key, value in settings.items() if value is not None}
         lengths = {key: given.pop(key) for key in ("mean", "std") if key in given}
@@ -67,7 +78,7 @@ class Preprocessing:
         )
 
     def asdict(self) -> Mapping[str, Any]:
-        """For the record."""
+        """The settings as plain data, for the record."""
         return asdict(self)
 
     def normalise(self, pixels: Tensor, device: torch.device | None = None) -> Tensor:
@@ -103,7 +114,9 @@ def _check(settings: Mapping[str, Any], channels: int) -> None:
 
 
 class ToPixels:
-    """PIL image or uint8 array -> uint8 (H, W, C), resized and cropped as timm does in eval."""
+    """From a PIL image or a uint8 array to uint8 (H, W, C), resized and cropped as timm does in
+    eval.
+    """
 
     def __init__(self, settings: Preprocessing) -> None:
         self.mode = _MODES[settings.input_size[0]]

@@ -1,4 +1,4 @@
-"""`--data NAME|DIR`: a name becomes a data set of a plugin, a folder is read as what it is."""
+"""`--data NAME|DIR`: a name opens the data set of a plugin, and a folder is read as what it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are images: what a class folder holds, walked once."""
+"""Which files of a folder are images. The folder of a class is walked once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _OTHER_PICTURES = frozenset(
 
 @dataclass(slots=True)
 class Found:
-    """Images below a folder, sorted by folder and name, and files that are none."""
+    """Images below a folder, sorted by folder and name, and the files that are no images."""
 
     images: list[str] = field(default_factory=list[str])
     others: list[str] = field(default_factory=list[str])
 
 
 def is_junk(name: str) -> bool:
-    """Whether nobody put a file or a folder of that name into a data set on purpose."""
+    """Whether a file or a folder of that name was not put into a data set on purpose."""
     lower = name.lower()
     return name.startswith(".") or lower in _JUNK_FOLDERS or lower in _JUNK_FILES
 
@@ -42,9 +42,9 @@ def is_junk(name: str) -> bool:
 def scan(folder: Path, root: Path) -> Found:
     """All images in `folder` and below it.
 
-    A file is an image by its ending, or by its content where the ending says nothing; whether it
-    can be read shows later, and then it is named. Links to folders are followed once, and only out
-    of `root`: what is in it is found in its own place.
+    A file is an image by its ending, or, where the ending says nothing, by its content. Whether it
+    can be read is seen later, and then the file is named. Links to folders are followed once, and
+    only if they lead out of `root`: what is in `root` is found in its own place.
 
     Raises:
         DataError: a folder cannot be read.
@@ -67,14 +67,14 @@ def has_images(folder: Path, root: Path) -> bool:
 
 
 def subfolders(root: Path) -> list[str]:
-    """Names of the folders in `root` that hold data, sorted; links back to `root` are none."""
+    """The names of the folders in `root` that hold data, sorted, without links back to `root`."""
     entries = [e for e in _entries(os.fspath(root)) if not is_junk(e.name) and e.is_dir()]
     return sorted(e.name for e in entries if not _leads_back(e, os.path.realpath(root)))
 
 
 @cache
 def endings() -> frozenset[str]:
-    """Endings of pictures: torchvision's, Pillow's, and those that need a plugin of Pillow."""
+    """The endings of pictures: torchvision's, Pillow's, and those that need a plugin of Pillow."""
     Image.init()
     known = Image.registered_extensions().items()
     pillows = {end for end, kind in known if kind in Image.OPEN and _is_picture(kind)}

@@ -1,11 +1,11 @@
-"""What the labels of a model that reads sequences are, and when a reading is right.
+"""The labels of a model that reads sequences, and when a reading is right.
 
 Such a model has two things that evaluation, training and pictures ask for:
 
     label_sequence          a `LabelSequence`; None where it gives one class like any classifier
     sequence(images)        (B, C, H, W) -> logits or log-probabilities (B, L, K) of each place
 
-Nothing else tells it from others: any plugin's model may have them.
+Nothing else tells it from other models. The model of any plugin may have them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ PAD = torch.iinfo(torch.int64).min  # fills up a shorter label of a batch; no da
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSequence:
-    """Up to L = `length` classes of K = `num_classes`, one after the other.
+    """Up to L = `length` classes, each of K = `num_classes`, one after the other.
 
     Attributes:
-        end: the class that ends a shorter sequence, one of the K; None where all have L labels.
-            What a model or a label says after the first end means nothing.
-        each_place: every place is read by itself, and `end` is the blank of those that are empty:
-            a digit read beyond the last makes the sequence wrong, though a blank comes before it.
-        option: of the model, what sets L; messages name it.
+        end: the class that ends a shorter sequence, one of the K. None where all sequences have L
+            labels. What a model or a label says after the first end means nothing.
+        each_place: whether every place is read by itself, and `end` is the blank of those that are
+            empty. A digit that is read beyond the last then makes the sequence wrong, even though a
+            blank comes before it.
+        option: the option of the model that sets L, for messages.
     """
 
     length: int
@@ -43,14 +44,15 @@ class LabelSequence:
     def fit(
         self, labels: Tensor, images: Sequence[int] | None = None, *, where: str = ""
     ) -> Tensor:
-        """Labels (B, M) or (B,), int64, as the model has them: (B, L), filled up with the end.
+        """Labels (B, M) or (B,), int64, in the form of the model: (B, L), filled up with the end.
 
         Args:
-            images: numbers of the images, and `where` they are from: for messages.
+            images: the numbers of the images, for messages.
+            where: what the images are from, for messages.
 
         Raises:
-            DataError: a sequence is longer than L, or without an end symbol shorter; a class is
-            none of the model's.
+            DataError: a sequence is longer than L, or shorter where there is no end symbol; or a
+                class is none of the model's.
         """
         labels = labels.reshape(len(labels), -1)
         if self.end is not None:
@@ -69,20 +71,21 @@ class LabelSequence:
         return F.pad(labels, (0, missing), value=self._end)[:, : self.length]
 
     def counted(self, labels: Tensor) -> Tensor:
-        """Which of the labels (B, L) are up to the first end symbol or that symbol: bool."""
+        """bool (B, L): which of the labels are up to, or are, the first end symbol."""
         ends = (labels == self._end).to(torch.int64)
         return ends.cumsum(-1) - ends == 0
 
     def wrong(self, found: Tensor, labels: Tensor) -> Tensor:
-        """Which of the sequences that were read are not the labels: bool (..., B).
+        """bool (..., B): which of the sequences that were read are not the labels.
 
         Args:
-            found: classes (..., B, L). labels: (B, L), as `fit` gives them.
+            found: classes (..., B, L).
+            labels: (B, L), as `fit` gives them.
         """
         return ((found != labels) & self._matters(labels)).any(-1)
 
     def text(self, labels: Sequence[int]) -> str:
-        """A label or a reading up to its end, for captions; `-` is a blank between others."""
+        """A label or a reading up to its end, for captions. `-` is a blank between others."""
         row = ["-" if label == self.end else str(label) for label in self._shown(labels)]
         return " ".join(row) or "nothing"
 
@@ -125,13 +128,13 @@ class LabelSequence:
 
 
 def sequence_of(model: nn.Module) -> LabelSequence | None:
-    """What sequences the model reads, None if it gives one class."""
+    """The sequences that the model reads; None if it gives one class."""
     found = getattr(model, "label_sequence", None)
     return found if isinstance(found, LabelSequence) else None
 
 
 def seen(model: nn.Module, images: Tensor) -> list[str]:
-    """What the model reads in each image, for captions: its class, or its sequence of them."""
+    """What the model reads in each image, for captions: its class, or its sequence of classes."""
     sequence = sequence_of(model)
     predict: Callable[[Tensor], Tensor] = model.sequence if sequence else model  # pyright: ignore[reportAssignmentType]
     return [label_text(model, row) for row in predict(images).argmax(-1).tolist()]

@@ -1,4 +1,4 @@
-"""Which part of a data set: one way of reading `--split`, whatever the data's form."""
+"""Which part of a data set: `--split` is read in one way, whatever the form of the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ORDER = tuple(name for names in SYNONYMS for name in names)
 
 
 def synonyms(split: str) -> tuple[str, ...]:
-    """`val` is what others call `validation`; the name itself comes first."""
+    """All names of a split (`val` and `validation`, say). The given name comes first."""
     for names in SYNONYMS:
         if split.lower() in names:
             return split, *(name for name in names if name != split)
@@ -29,7 +29,7 @@ def is_split(name: str) -> bool:
 
 
 def split_kind(name: str) -> str:
-    """The first of a split's names: `validation` of `Val`; "" of what is no split."""
+    """The first of the names of a split: `validation` for `Val`. Empty for what is no split."""
     return next((names[0] for names in SYNONYMS if name.lower() in names), "")
 
 
@@ -40,7 +40,8 @@ def choose(
     *,
     preferred: Sequence[str] = _ORDER,
 ) -> str:
-    """The split asked for, by any of its names; else validation, test, train: the first there is.
+    """The split that is asked for, by any of its names. Else the first there is of validation,
+    test, train.
 
     Raises:
         DataError: there is no such split; the message lists those that there are.

@@ -1,4 +1,4 @@
-"""What the classes of a model are called, and finding names among them."""
+"""What the classes of a model are called, and how names are found among them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _WORDNET_ID = re.compile(r"n\d{8}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ModelClasses:
-    """The classes of a model: how many (None: not known), and by index what it calls them.
+    """The classes of a model.
 
     Attributes:
-        count: number of classes.
+        count: the number of classes; None if it is not known.
         names, descriptions: by class index; empty where the model does not say.
         title: what the names are called as a whole.
     """
@@ -27,9 +27,10 @@ class ModelClasses:
 
     @classmethod
     def of(cls, count: int | None, config: Mapping[str, Any]) -> ModelClasses:
-        """From `label_names` and `label_descriptions` of a timm config, a list or by index.
+        """The classes that `label_names` and `label_descriptions` of a timm config state, as a list
+        or by index.
 
-        Names that are not of `count` classes are another head's and are passed over.
+        If there are not `count` of them, they belong to another head, and are passed over.
         """
         names = _stated(count, config)
         stated = config.get("label_descriptions")
@@ -53,7 +54,7 @@ def _stated(count: int | None, config: Mapping[str, Any]) -> dict[int, str]:
 
 
 def by_index(names: Any) -> dict[int, str]:
-    """Names from a list, or from a table whose keys JSON has made text."""
+    """Names by index, from a list, or from a table whose keys JSON has made text."""
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(names, Mapping):
         pairs = names.items()
@@ -66,7 +67,9 @@ def by_index(names: Any) -> dict[int, str]:
 
 
 def imagenet(count: int | None) -> ModelClasses | None:
-    """The ImageNet of so many classes, ImageNet-1k if that is not known; None if there is none."""
+    """The ImageNet of so many classes; ImageNet-1k if the number is not known; None if there is
+    none.
+    """
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": count}) if count else "imagenet-1k"
@@ -79,12 +82,14 @@ def imagenet(count: int | None) -> ModelClasses | None:
 
 
 def are_wordnet_ids(names: Sequence[str]) -> bool:
-    """Whether names are those of ImageNet's folders, n01440764."""
+    """Whether names are those of ImageNet's folders, such as n01440764."""
     return bool(names) and all(map(_WORDNET_ID.match, names))
 
 
 def words(ids: Sequence[str]) -> list[str]:
-    """What WordNet ids mean, "tench, Tinca tinca"; an id that no ImageNet has stays as it is."""
+    """What WordNet ids mean, such as "tench, Tinca tinca". An id that no ImageNet has stays as it
+    is.
+    """
     known = imagenet(21843)
     assert known is not None
     meaning = {name: known.descriptions[index] for index, name in known.names.items()}
@@ -96,9 +101,9 @@ def lookup(
 ) -> list[int | None]:
     """The class of each wanted name; None where there is none, or more than one.
 
-    Names are compared as they are; then without regard to case, spaces, `_` and `-`; then with the
-    descriptions; then word by word, where names or descriptions list several. WordNet ids that
-    no class is called by are looked up by what they mean.
+    Names are compared as they are, then without regard to case, spaces, `_` and `-`, then with the
+    descriptions, then word by word, where names or descriptions list several. WordNet ids by which
+    no class is called are looked up by what they mean.
     """
     if are_wordnet_ids(wanted) and not set(wanted) & set(names.values()):
         wanted = words(wanted)
@@ -112,7 +117,7 @@ def lookup(
 
 
 def fold(name: str) -> str:
-    """A name without regard to case and to how its words are joined."""
+    """A name without regard to its case and to how its words are joined."""
     return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 

@@ -1,6 +1,6 @@
-"""Measure a model on a data set: the same numbers on one device or on many.
+"""Measuring a model on a data set, with the same numbers on one device or on many.
 
-`evaluate(model, open_data("mnist"))` measures; `Evaluation.record` is the JSON record.
+`evaluate(model, open_data("mnist"))` measures. `Evaluation.record` is the record as JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Fold batch norm into the convolution before it, in a copy that shares the other tensors.
+"""Folding batch norms into the convolutions before them, in a copy that shares the other tensors.
 
 Which norm follows which convolution is seen in a forward pass, not guessed from names. What the
-pass cannot show (a convolution's output used twice) shows in the logits: callers compare them.
+pass cannot show, such as a second use of a convolution's output, shows in the logits. Callers
+compare these.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
 def share_tensors(model: nn.Module) -> nn.Module:
-    """A copy of the module tree in eval mode, with the very tensors of the original."""
+    """A copy of the module tree, in eval mode, with the very tensors of the original."""
     tensors = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
 
 
 class Watch:
-    """Sees a forward pass of `model`, within a `with` block: which norm follows which convolution.
+    """A context that sees, in a forward pass of `model`, which norm follows which convolution.
 
     Attributes:
-        pairs: (convolution, norm) by name; each ran once, and the norm's input was the
-            convolution's output, unchanged. Complete at the end of the block.
+        pairs: (convolution, norm) by name. Each of the two ran once, and the input of the norm was
+            the output of the convolution, unchanged. They are complete at the end of the block.
         largest: bytes of the largest output of a convolution.
     """
 
@@ -77,7 +78,8 @@ class Watch:
 def rewrite(model: nn.Module, pairs: list[tuple[str, str]]) -> None:
     """Fold the norms of `pairs` away and lay convolutions out channels-last, in place.
 
-    No tensor is changed: modules get new ones, so that a model that shares them keeps its own.
+    No tensor is changed: modules get new ones, so that a model that shares the old ones keeps its
+    own.
     """
     _fold(model, pairs)
     for module in model.modules():

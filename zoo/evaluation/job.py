@@ -36,9 +36,10 @@ Show = Callable[[Evaluation, dict[str, Any]], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which model on which data, and what to leave behind.
+    """Which model is measured on which data, and what is left behind.
 
-    `settings` are of the preprocessing, under timm's names; None is the model's own.
+    Attributes:
+        settings: of the preprocessing, under timm's names. None is the model's own.
     """
 
     model: str
@@ -53,13 +54,14 @@ class Job:
     picture: str | None = None
 
     def run(self, show: Show | None = None, **options: Any) -> tuple[Evaluation, dict[str, Any]]:
-        """Evaluate with `options` of `evaluate`; then show, and write the record and the picture.
+        """Evaluate, then show the result and write the record and the picture.
 
-        What can be wrong with the data and the files to write is looked at before any weights are
-        fetched. Once there is a result, each of the three is done even if another one fails.
+        Data and files are checked as far as possible before any weights are fetched. Once there is
+        a result, each of the three is done even if another one fails.
 
         Args:
             show: called in the first process with the result and its record.
+            **options: options of `evaluate`.
         """
         _check_output(self.record, "--record")
         _check_output(self.picture, "--picture")

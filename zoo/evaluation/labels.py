@@ -27,11 +27,12 @@ class LabelKind:
 
     @classmethod
     def of(cls, model: nn.Module, data: ImageData) -> LabelKind:
-        """What `model` is measured by.
+        """The kind of labels that `model` is measured by.
 
         Raises:
             DataError: the data set is empty, its classes are not the model's, or its first image
-            has a label of the other kind. OptionError: the model has no classes.
+                has a label of the other kind.
+            OptionError: the model has no classes.
         """
         if not len(data):
             raise DataError("the data set is empty", where=data.name)
@@ -42,11 +43,11 @@ class LabelKind:
         return kind
 
     def tally(self) -> Counts:
-        """Nothing counted yet."""
+        """A tally in which nothing is counted yet."""
         return SequenceTally(sequence=self.sequence) if self.sequence else Tally()
 
     def check(self, labels: Tensor, images: Sequence[int]) -> Tensor:
-        """The labels of these images, (B,), or as `LabelSequence.fit` gives them, (B, L).
+        """The labels of these images, (B,), or (B, L) as `LabelSequence.fit` gives them.
 
         Raises:
             DataError: they are of the other kind, of other classes, or do not fit.

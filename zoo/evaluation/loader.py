@@ -1,4 +1,4 @@
-"""Batches of bytes: an item that cannot be read is named, not fatal; no batch is padded."""
+"""Batches of bytes. An item that cannot be read is named and left out, and no batch is padded."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ from zoo.data.sequences import PAD
 
 @dataclass(slots=True)
 class Batch:
-    """pixels uint8 (B, H, W, C); labels int64 (B,), or of sequences (B, M), the shorter of them
-    filled up with `PAD`; `skipped` as in `Counts`; B may be 0."""
+    """A batch of B images, of which there may be none.
+
+    Attributes:
+        pixels: uint8 (B, H, W, C).
+        labels: int64 (B,), or, of sequences, (B, M), the shorter of them filled up with `PAD`.
+        skipped: images that could not be read, as in `Counts`.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -50,7 +55,7 @@ class _Decoded(Dataset[Any]):
 
 
 def collate(rows: Sequence[tuple[int, Any, Any]]) -> Batch:
-    """Stack the readable rows; list the others."""
+    """Stack the rows that could be read, and list the others."""
     good = [row for row in rows if row[1] is not None]
     pixels = np.stack([p for _, p, _ in good]) if good else np.empty((0, 0, 0, 0), np.uint8)
     return Batch(
@@ -84,7 +89,7 @@ def batches(
     workers: int,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """Decode the given batches of indices, in order, with `workers` processes (0: in this one)."""
+    """Decode the batches of indices, in order, with `workers` processes (0: in this one)."""
     loader: DataLoader[Any] = DataLoader(
         _Decoded(items, settings),
         batch_sampler=[list(batch) for batch in indices],
@@ -96,9 +101,9 @@ def batches(
 
 
 def share(count: int, batch_size: int, rank: int = 0, processes: int = 1) -> list[range]:
-    """The batches of one process: every `processes`-th of those that one process alone would make.
+    """The batches of one of several processes: every n-th of those that one alone would make.
 
-    So each image is seen once, in the same batch as without others, and has the same logits.
+    So each image is seen once, in the same batch as by one process alone, and has the same logits.
     """
     starts = range(rank * batch_size, count, processes * batch_size)
     return [range(start, min(start + batch_size, count)) for start in starts]

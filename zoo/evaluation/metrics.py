@@ -1,4 +1,4 @@
-"""Counts that add up exactly, whatever the number of batches and processes."""
+"""Counts that add up exactly, whatever the number of batches and of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture that `zoo eval --picture` leaves: the first images, and where the model looked."""
+"""The picture that `zoo eval --picture` draws: the first images, and where the model looked."""
 
 from __future__ import annotations
 

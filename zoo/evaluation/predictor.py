@@ -1,4 +1,4 @@
-"""Bytes to logits by the fastest form of a model that gives the model's own logits."""
+"""From bytes to logits, by the fastest form of a model that gives the model's own logits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _log = logging.getLogger(__name__)
 
 
 class Predictor:
-    """uint8 (B, H, W, C) -> logits float32 (B, K), or of sequences (B, L, K), on the device.
+    """From uint8 (B, H, W, C) to logits float32 (B, K), or (B, L, K) of sequences, on the device.
 
-    The first call compares forms of the model on its first images, in float32: batch norms folded
-    and channels-last, then channels-last alone; the first whose logits move by no more than
-    `tolerance` and keep their top-1 is used from there on, else the model as it is. `form` says
-    which. The model that was given is not changed.
+    The first call compares forms of the model on its first images, in float32: first with batch
+    norms folded and channels-last memory, then with channels-last memory alone. The first form
+    whose logits move by no more than `tolerance`, and whose first class stays, is used from then
+    on. If there is none, the model is used as it is. `form` says which it is. The model that was
+    given is not changed.
 
     Raises:
-        OptionError: the model gives no logits. ZooError: it cannot take its input, or memory ran
-        out; the message says what to do.
+        OptionError: the model gives no logits.
+        ZooError: it cannot take its input, or memory ran out; the message says what to do.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Predictor:
 
 
 def agrees(logits: Tensor, reference: Tensor) -> bool:
-    """Whether logits are close enough, and top-1 the same."""
+    """Whether logits are close enough, and the first class of each is the same."""
     if logits.shape != reference.shape or not torch.isfinite(logits).all():
         return False
     moved = float((logits - reference).abs().max())
@@ -134,7 +135,7 @@ def agrees(logits: Tensor, reference: Tensor) -> bool:
 
 
 def tolerance(largest: float) -> float:
-    """How far logits may move: 1e-3, and less where the largest is below 1; or 1e-5 of it."""
+    """How far logits may move: 1e-3 (less where the largest is below 1), or 1e-5 of the largest."""
     return max(1e-3 * min(1.0, largest), 1e-5 * largest)
 
 

@@ -65,7 +65,7 @@ class Evaluation:
 
     @property
     def sequence_accuracy(self) -> float:
-        """Sequences read without any error, of all."""
+        """The percentage of sequences that were read without any error."""
         return self._metric("sequence_accuracy")
 
     @property
@@ -106,7 +106,7 @@ class Evaluation:
         return lines
 
     def text(self, model: str = "") -> str:
-        """The result for a reader, a line a fact."""
+        """The result for a reader, one fact a line."""
         images = f"{self.tally.count} images"
         if self.limit:
             images = f"the first {images}"
@@ -122,7 +122,7 @@ class Evaluation:
         return "\n".join(f"{key:<10}{value}" for key, value in rows.items() if value)
 
     def record(self, model: str = "", weights: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The record; `weights` is `model.zoo.weights`."""
+        """The record as plain data. `weights` is `model.zoo.weights`."""
         known = weights or {}
         return {
             "model": model,
@@ -157,13 +157,13 @@ class Evaluation:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers depend on."""
+    """The versions that the numbers depend on."""
     names = ("torch", "torchvision", "timm", "pillow", "numpy")
     found = {name: version(name) for name in names}
     return {"zoo": __version__, "python": platform.python_version(), **found}
 
 
 def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, whole or not at all; a name that is not UTF-8 is escaped."""
+    """Write a record as JSON, whole or not at all. What is not UTF-8 in a name is escaped."""
     content = json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n"
     write_atomically(Path(path).expanduser(), content.encode(errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""The evaluation loop."""
+"""The loop that measures a model on a data set."""
 
 from __future__ import annotations
 

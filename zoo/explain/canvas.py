@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, colours, an image made large, a file written whole."""
+"""What all pictures share: sizes, colours, enlarging an image, writing a file as a whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rgb(pixels: NDArray[np.uint8]) -> Image.Image:
 
 
 def enlarged(pixels: NDArray[np.uint8], *, sharp: bool = False) -> Image.Image:
-    """The image with its longer side at `SIDE`; `sharp` shows the pixels."""
+    """The image with its longer side at `SIDE`. `sharp` shows the single pixels."""
     image = rgb(pixels)
     zoom = SIDE / max(image.size)
     width, height = (max(1, round(n * zoom)) for n in image.size)
@@ -38,16 +38,16 @@ def enlarged(pixels: NDArray[np.uint8], *, sharp: bool = False) -> Image.Image:
 
 
 def colour(step: int, steps: int) -> tuple[int, int, int]:
-    """From yellow to red."""
+    """The colour of a step, from yellow for the first to red for the last."""
     part = step / max(1, steps - 1)
     r, g, b = (round(a + part * (z - a)) for a, z in zip(_FIRST, _LAST, strict=True))
     return r, g, b
 
 
 def save(picture: Image.Image | Sequence[Image.Image], file: str | os.PathLike[str]) -> None:
-    """Write a picture, whole or not at all; the ending names the format.
+    """Write a picture, as a whole or not at all. The ending of the name says the format.
 
-    Of several frames a GIF shows one after the other, and every other format the last.
+    Of several frames, a GIF shows one after the other, and every other format the last.
     """
     frames = [picture] if isinstance(picture, Image.Image) else list(picture)
     kind, buffer = picture_format(file), io.BytesIO()
@@ -62,7 +62,7 @@ def save(picture: Image.Image | Sequence[Image.Image], file: str | os.PathLike[s
 
 
 def picture_format(file: str | os.PathLike[str]) -> str:
-    """PIL's format for a file's ending."""
+    """PIL's name of the format that a file's ending means."""
     ending = Path(file).suffix.lower()
     if ending not in FORMATS:
         raise UsageError(

@@ -1,4 +1,6 @@
-"""Where a glimpse model looked: one row an image, with the path, the windows and their patches."""
+"""Where a glimpse model looked: one row for each image, with the path, the windows and their
+patches.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ class GlimpsePath:
     """What `model.glimpses(images)` returns: where T glimpses of B images were taken.
 
     Attributes:
-        locations: (T, B, 2) as (x, y) in [-1, 1]; -1 is the first pixel's edge, 1 is one past the
-            last pixel.
-        sides: of the square patches of one glimpse in pixels, the smallest first.
+        locations: (T, B, 2) as (x, y) in [-1, 1]. -1 is the edge of the first pixel, 1 is one past
+            the last pixel.
+        sides: the sides of the square patches of one glimpse in pixels, the smallest first.
     """
 
     locations: Tensor
@@ -37,7 +39,7 @@ def can_show(model: nn.Module) -> bool:
 def frames(
     pixels: NDArray[np.uint8], path: GlimpsePath, captions: Sequence[str] = ()
 ) -> list[Image.Image]:
-    """A picture after each glimpse; the last is that of `draw`."""
+    """One picture after each glimpse. The last is that of `draw`."""
     steps = len(path.locations)
     return [draw(pixels, path, captions, seen=t + 1) for t in range(steps)]
 
@@ -49,9 +51,11 @@ def draw(
     *,
     seen: int | None = None,
 ) -> Image.Image:
-    """The picture of uint8 images (B, H, W, C) and their glimpses, yellow to red in time.
+    """The picture of uint8 images (B, H, W, C) and their glimpses, from yellow to red in time.
 
     Args:
+        path: where the model looked.
+        captions: a line below each image.
         seen: draw only so many glimpses, the first ones.
     """
     steps, count = path.locations.shape[:2]

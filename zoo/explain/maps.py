@@ -1,4 +1,4 @@
-"""What a model attends to: its masks over the image, one column a mask, coarse to fine."""
+"""What a model attends to: its masks over the image, a column for each, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def draw(
 ) -> Image.Image:
     """The picture of uint8 images (B, H, W, C) and their masks.
 
-    For each image a row of the means over the channels, and `channels` rows of those channels that
-    vary most over the image. A colour is the place of a value between the least and the largest of
-    its mask.
+    Each image has a row with the means over the channels, and `channels` rows with those channels
+    that vary most over the image. A colour shows where a value lies between the least and the
+    largest of its mask.
     """
     wrong = [name for name, values in maps.items() if len(values) != len(pixels)]
     if wrong or not maps:

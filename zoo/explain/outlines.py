@@ -1,4 +1,4 @@
-"""What a spatial transformer takes of an image: the outline of what it samples, drawn on it."""
+"""What a spatial transformer samples of an image: its outline, drawn on the image."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def draw(pixels: NDArray[np.uint8], outlines: Tensor, captions: Sequence[str] = 
     """The picture of uint8 images (B, H, W, C) side by side, with their outlines.
 
     Args:
-        outlines: (T, B, points, 2), closed polygons of (x, y), -1 and 1 being the image's edges;
-            the first transformer's is yellow, the last one's red.
+        outlines: (T, B, points, 2), closed polygons of (x, y), where -1 and 1 are the edges of the
+            image. The first of T transformers is yellow, the last is red.
+        captions: a line below each image.
     """
     cell = SIDE + 2 * MARGIN
     sheet = Image.new("RGB", (len(pixels) * (cell + GAP) + GAP, cell + CAPTION + GAP), "white")

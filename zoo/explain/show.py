@@ -1,4 +1,4 @@
-"""Pictures of what a model attends to in given images: the model decides what there is to draw."""
+"""Pictures of what a model attends to in given images. The model decides what there is to draw."""
 
 from __future__ import annotations
 
@@ -27,19 +27,21 @@ def show(
     size: int | None = None,
     channels: int = 3,
 ) -> list[Image.Image]:
-    """Draw what a model attends to, over images: the frames of a film, the last one has it all.
+    """Draw what a model attends to, over images. The result is the frames of a film; the last has
+    it all.
 
-    That is its glimpses (`model.glimpses`), what it samples (`model.outlines`), its masks
+    What is drawn are its glimpses (`model.glimpses`), what it samples (`model.outlines`), its masks
     (`model.attention_maps`), or what the attention that the zoo put into it did
     (`zoo.explain.sites`).
 
     Args:
-        files: images, of any format that PIL reads.
-        size: side to bring them to; by default the model's own.
-        channels: channels of each mask to draw beside the mean of all.
+        files: images of any format that PIL reads.
+        size: the side to which they are brought; by default that of the model.
+        channels: how many channels of each mask are drawn beside the mean of all.
 
     Raises:
-        UsageError: the model shows none of these. DataError: an image cannot be read.
+        UsageError: the model shows none of these.
+        DataError: an image cannot be read.
     """
     if not can_be_shown(model):
         raise UsageError(

@@ -1,7 +1,8 @@
-"""What any attention did to the maps of the backbone it was put into, whatever it is.
+"""What an attention did to the maps of the backbone that it was put into, whatever it is.
 
-At each place f it is drawn by how much it grew or shrank each position: |f(x)| / |x|, the norms
-over the channels. Of a gate this is the gate itself, averaged over the channels by their weight.
+At each place of an attention f, the picture shows how much f let each position grow or shrink:
+|f(x)| / |x|, with norms over the channels. For a gate, this is the gate itself, averaged over the
+channels by their weight.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zoo.runtime.model_record import record_of
 
 
 def has_sites(model: nn.Module) -> bool:
-    """Whether the zoo put an attention into the model, at places that it kept in mind."""
+    """Whether the zoo put an attention into the model, and noted the places."""
     return bool(_sites(model))
 
 
@@ -27,9 +28,9 @@ def _sites(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def gains(model: Any, images: Tensor) -> dict[str, Tensor]:
-    """|f(x)| / |x| at the last place of each size of map, coarse and fine: (B, 1, H, W) by path.
+    """f(x)| / |x| at the last place of each size of map, coarse and fine: (B, 1, H, W) by path.
 
-    Places where f does not keep the map's shape, or takes tokens, are left out.
+    Places where f takes tokens, or does not keep the shape of the map, are left out.
     """
     found: dict[str, Tensor] = {}
     hooks = [

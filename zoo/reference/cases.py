@@ -1,4 +1,4 @@
-"""Reading a reference case; whatever is wrong with the file is one `ReferenceCaseError`."""
+"""Reading a reference case. Whatever is wrong with the file is one `ReferenceCaseError`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUPS = ("input", "state", "output", "cotangent", "grad")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One case: the settings, and tensors by name. `grads` may be empty."""
+    """One case: its settings, and its tensors by name. `grads` may be empty."""
 
     mechanism: str
     config: Mapping[str, Any]
@@ -31,10 +31,10 @@ class Case:
 
 
 def read_case(path: Path) -> Case:
-    """Read a case file.
+    """Read the file of a case.
 
     Raises:
-        ReferenceCaseError: not safetensors, no case, or its header and tensors disagree.
+        ReferenceCaseError: it is not safetensors, is no case, or its header and tensors disagree.
     """
     header, tensors = _open(path)
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}

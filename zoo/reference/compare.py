@@ -13,7 +13,7 @@ GRADIENT_TOLERANCE = 1e-4
 
 @dataclass(slots=True)
 class Comparison:
-    """Collects differences: the largest, and the first that is not allowed."""
+    """Collects differences: the largest one, and the first one that is not allowed."""
 
     largest: float | None = None
     reason: str = field(default="")

@@ -1,4 +1,6 @@
-"""Authors' checkpoints into the zoo's own files: every key accounted for, or a refusal."""
+"""Converting the checkpoints of authors into files of the zoo. Every key is accounted for, or
+refused.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,13 @@ RESERVED = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """What became of a checkpoint: its keys are `used` or `dropped`, and there are no others.
+    """What became of a checkpoint. Its keys are `used` or `dropped`, and there are no others.
 
-    `wrapper` are the entries that led to the state, `prefix` what was taken off its keys;
-    `instead_of` is the raw state beside an averaged one, which is left out. `options` are those
-    that were given, stated by the file, or told by its tensors.
+    Attributes:
+        wrapper: the entries that led to the state.
+        prefix: what was taken off its keys.
+        instead_of: the raw state beside an averaged one, which is left out.
+        options: those that were given, stated by the file, or told by its tensors.
     """
 
     name: str
@@ -62,22 +66,24 @@ def convert(
     *,
     registry: Registry | None = None,
 ) -> Converted:
-    """Write the weights of an authors' checkpoint under the zoo's names.
+    """Write the weights of an authors' checkpoint under the names of the zoo.
 
     Args:
-        name: of a model (`cbam_resnet50`, also a composition) or of a mechanism (`cbam`).
-        checkpoint: PyTorch's pickle, read with `weights_only=True`, or safetensors. Wrappers
-            (`state_dict`, `model`, ...) and prefixes (`module.`, ...) are taken off. Of a state and
-            its moving average (`state_dict_ema`), as timm's training saves them, the average is
-            taken: it is what such a training measures and chooses its best epoch by.
-        out: a `.safetensors` file, written whole or not at all. For a model,
-            `zoo.create_model(name, weights=out)` loads it.
-        config: options of the model or mechanism; settings of the authors' code are accepted.
-            Classes and form of insertion need not be given: the tensors tell.
+        name: the name of a model (`cbam_resnet50`; it may be a composition) or of a mechanism
+            (`cbam`).
+        checkpoint: a pickle of PyTorch, read with `weights_only=True`, or safetensors. Wrappers
+            (`state_dict`, `model`, ...) and prefixes (`module.`, ...) are taken off. If there are a
+            state and its moving average (`state_dict_ema`), as timm's training saves them, the
+            average is taken: it is what such a training measures and chooses its best epoch by.
+        out: a `.safetensors` file. It is written as a whole or not at all. `zoo.create_model(name,
+            weights=out)` loads that of a model.
+        config: options of the model or the mechanism. Settings of the authors' code are accepted.
+            Classes and form of insertion need not be given, since the tensors tell them.
 
     Raises:
-        UnknownNameError, OptionError: the model cannot be built. UsageError: `out` cannot be
-        written. WeightsError: the checkpoint cannot be read, or is not of this model; no file.
+        UnknownNameError, OptionError: the model cannot be built.
+        UsageError: `out` cannot be written.
+        WeightsError: the checkpoint cannot be read, or is not of this model. No file is written.
     """
     registry, config = registry or default_registry(), dict(config or {})
     source, target = Path(checkpoint).expanduser(), Path(out).expanduser()

@@ -21,7 +21,7 @@ from zoo.weights.keymaps import carry_over, map_keys
 def run_case(
     case: Case, spec: AttentionSpec, registry: Registry, device: str
 ) -> tuple[Comparison, Comparison]:
-    """Build the module, carry the weights over, compare outputs and gradients."""
+    """Build the module, carry the weights over, and compare outputs and gradients."""
     _check_size(case, spec, registry)
     module = build_attention(spec, registry, None, case.config)
     carry_over(map_keys(spec.provenance.key_map, case.state, module, registry.owner(spec)), module)
@@ -62,7 +62,7 @@ def call_reference(
     module: nn.Module,
     inputs: tuple[Tensor, ...],
 ) -> Any:
-    """The module's outputs, by the spec's `reference_call` if it states one."""
+    """The outputs of the module, by the spec's `reference_call` if it states one."""
     if spec is not None and spec.provenance.reference_call:
         return resolve(spec.provenance.reference_call, registry.owner(spec))(module, *inputs)
     return module(*inputs)

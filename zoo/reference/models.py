@@ -1,4 +1,6 @@
-"""Running one entry of a models.json: a whole network, its weights drawn from the key names."""
+"""Running one entry of a models.json: a whole network, whose weights are drawn from its keys'
+names.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def read_models(path: Path) -> list[Mapping[str, Any]]:
     """The entries of a models.json.
 
     Raises:
-        ReferenceCaseError: not JSON, or not a list of entries under `models`.
+        ReferenceCaseError: it is not JSON, or has no list of entries under `models`.
     """
     try:
         table = json.loads(path.read_bytes())
@@ -44,7 +46,7 @@ def read_models(path: Path) -> list[Mapping[str, Any]]:
 def run_model(
     entry: Mapping[str, Any], spec: ModelSpec | AttentionSpec, registry: Registry, device: str
 ) -> tuple[Comparison, Comparison]:
-    """Build the network, draw its weights, compare parameters and logits (and no gradients)."""
+    """Build the network, draw its weights, and compare parameters and logits (no gradients)."""
     _check(entry)
     model = create_model(entry["name"], registry=registry, **entry["config"]).eval()
     carry_over(
@@ -62,7 +64,8 @@ def run_model(
 
 
 def spec_of(name: str, registry: Registry) -> ModelSpec | AttentionSpec:
-    """The spec whose key map belongs to a model: its own, or the mechanism's in a composition.
+    """The spec whose key map belongs to a model: its own, or that of the mechanism in a
+    composition.
 
     Raises:
         UnknownNameError: no plugin has the model.
@@ -75,7 +78,7 @@ def spec_of(name: str, registry: Registry) -> ModelSpec | AttentionSpec:
 
 
 def draw(key: str, shape: Sequence[int], seed: int, gain: float) -> Tensor:
-    """The weights of one key, by the rule of models.md: from the key's name alone."""
+    """The weights of one key, from the name of the key alone, by the rule of models.md."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()) ^ seed))
     leaf = key.rsplit(".", 1)[-1]
     if leaf == COUNTER:

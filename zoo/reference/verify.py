@@ -1,4 +1,4 @@
-"""Files and folders become rows: every case is run, and none can end the run."""
+"""From files and folders to results. Every case is run, and no case can end the run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ Run = Callable[[], tuple[Comparison, Comparison]]
 def verify(
     paths: Iterable[str | Path], *, device: str = "cpu", registry: Registry | None = None
 ) -> Iterator[CaseResult]:
-    """Run reference cases, one result each, in order.
+    """Run reference cases, and return one result for each, in order. A bad file is a result, not an
+    error.
 
     Args:
         paths: case files (`*.safetensors`), `models.json` files, or folders of either.
-        device: `cpu` or `cuda`; float32 in full precision on both.
+        device: `cpu` or `cuda`. On both, float32 is computed in full precision.
 
     Raises:
-        UsageError: no such device. Bad files are results, not errors.
+        UsageError: there is no such device.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here", remedy="--device cpu")

@@ -1,4 +1,4 @@
-"""Listings: names by pattern, without torch."""
+"""Listings of names, and what is known of a name. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from zoo.registry.summary import summary
 def list_models(
     pattern: str = "*", *, pretrained: bool = False, family: str = "", composed: bool = False
 ) -> list[str]:
-    """Names of models that match a shell `pattern`, sorted.
+    """The names of models that match a pattern, sorted.
 
     Args:
-        pattern: as in a shell, `"*cbam*"`.
-        pretrained: only those with weights trained as a whole (bundled or published); others start
-            warm, from the weights of their backbone, see `model_info`.
+        pattern: a pattern as in a shell, such as `"*cbam*"`.
+        pretrained: only models with weights that were trained as a whole, bundled or published.
+            Other models start warm from the weights of their backbone; `model_info` says from
+            which.
         family: only models of that family.
-        composed: also every attention in every backbone of timm (tens of thousands of names).
+        composed: also every attention in every backbone, which gives tens of thousands of names.
     """
     registry = default_registry()
     found = {n for n, spec in registry.models.items() if family in ("", spec.family)}
@@ -38,7 +39,7 @@ def list_models(
 def list_attentions(
     pattern: str = "*", *, family: str = "", contract: str = "", kind: str = ""
 ) -> list[str]:
-    """Names of attention mechanisms that match, sorted; an alias matches for its mechanism."""
+    """The names of attention mechanisms that match, sorted. An alias matches for its mechanism."""
     registry = default_registry()
     return sorted(
         spec.name
@@ -51,7 +52,7 @@ def list_attentions(
 
 
 def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
-    """Names of backbones (timm's and plugins') that match, sorted."""
+    """The names of backbones, of timm and of plugins, that match, sorted."""
     registry, index = default_registry(), timm_index.architectures()
     found = _backbones(registry)
     if pretrained:
@@ -61,9 +62,9 @@ def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]
 
 
 def model_info(name: str) -> dict[str, Any]:
-    """What is known of a model without building it: parts, paper, weights, settings.
+    """What is known of a model without building it: its parts, paper, weights and settings.
 
-    The result is plain data that `json` can write. Raises as `create_model` for a wrong name.
+    The result is plain data that `json` can write. A wrong name raises as in `create_model`.
     """
     registry = default_registry()
     read = names.parse(name, registry)
@@ -92,7 +93,7 @@ def model_info(name: str) -> dict[str, Any]:
 
 
 def attention_info(name: str) -> dict[str, Any]:
-    """What a spec states of an attention, as plain data."""
+    """What the spec of an attention states, as plain data."""
     registry = default_registry()
     spec = names.attention(name, registry)
     insertion, provenance = spec.insertion, spec.provenance
@@ -113,27 +114,29 @@ def _fields(record: object, *names: str) -> dict[str, Any]:
 
 
 def summary_of(spec: AttentionSpec, registry: Registry) -> str:
-    """What a mechanism is, in a line, from the docstrings of its source; without importing it."""
+    """What a mechanism is, in one line. It is read from the docstrings in the source, without
+    importing it.
+    """
     module = spec.target.partition(":")[0] + ":"
     same = [s for s in registry.attentions.values() if s.target.startswith(module)]
     return summary(spec.target, alone=len(same) == 1)
 
 
 def families(*, attentions: bool = False) -> list[str]:
-    """The families that there are, of models or of attentions."""
+    """The families of all models, or of all attentions."""
     registry = default_registry()
     specs = registry.attentions if attentions else registry.models
     return sorted({spec.family for spec in specs.values()})
 
 
 def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
-    """Stated weights of a model, the default first."""
+    """The weights that are stated for a model, the default first."""
     found = [w for (name, _), w in registry.weights.items() if name == model]
     return sorted(found, key=lambda w: not w.default)
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a name is of a shell's pattern."""
+    """Whether a name matches a pattern as in a shell."""
     if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"a pattern is a string, not {pattern!r:.80}", remedy='"*cbam*"')
     return fnmatchcase(name, pattern)

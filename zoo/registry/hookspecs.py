@@ -1,7 +1,8 @@
 """The whole plugin interface on one page.
 
-A plugin is a module (or object) that implements any of these with `@zoo.hookimpl`, and an entry
-point in the group `zoo.plugins`. It must not import torch when it is imported: name targets.
+A plugin is a module or an object that implements any of these hooks with `@zoo.hookimpl`, and that
+an entry point in the group `zoo.plugins` names. Importing it must not import torch. Therefore specs
+name their code as targets, strings of the form `"package.module:attribute"`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def zoo_attentions() -> Iterable[AttentionSpec]:  # pyright: ignore[reportReturnType]
-    """Attention mechanisms: `create_attention(name)`, `create_model(f"{name}_resnet50")`."""
+    """Attention mechanisms, for `create_attention(name)` and `create_model(f"{name}_resnet50")`."""
 
 
 @hookspec
@@ -38,7 +39,7 @@ def zoo_models() -> Iterable[ModelSpec]:  # pyright: ignore[reportReturnType]
 
 @hookspec
 def zoo_weights() -> Iterable[WeightsSpec]:  # pyright: ignore[reportReturnType]
-    """Weights of this plugin's models, or of anyone's."""
+    """Weights of the models of this plugin, or of any other models."""
 
 
 @hookspec
@@ -48,4 +49,4 @@ def zoo_datasets() -> Iterable[DatasetSpec]:  # pyright: ignore[reportReturnType
 
 @hookspec
 def zoo_commands(cli: click.Group) -> None:
-    """Add commands to the `zoo` program: `cli.add_command(...)`."""
+    """Add commands to the `zoo` program, by `cli.add_command(...)`."""

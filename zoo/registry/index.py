@@ -1,4 +1,4 @@
-"""An index of specs, gathered from plugins one hook at a time and never changed afterwards."""
+"""The index of all specs, gathered from the plugins hook by hook and never changed afterwards."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _lock = RLock()
 
 
 class Registry:
-    """All specs by name and alias. `Registry(plugins=[...])` adds plugin objects for a test.
+    """All specs, by name and by alias. `Registry(plugins=[...])` adds plugin objects, for a test.
 
-    Each kind of spec is asked for once, when it is first needed. A plugin that raises, returns
-    junk or claims a name that is taken loses that spec, gets a row in `plugins` that says why, and
-    one `PluginWarning`; with `ZOO_STRICT_PLUGINS=1` a `PluginError` is raised instead.
+    Plugins are asked for each kind of spec once, when it is first needed. If a plugin raises,
+    returns something else than specs, or claims a name that is taken, that spec is left out. The
+    plugin then has a row in `plugins` that says why, and there is one `PluginWarning`. With
+    `ZOO_STRICT_PLUGINS=1` a `PluginError` is raised instead.
     """
 
     def __init__(self, plugins: Iterable[object] = ()) -> None:
@@ -40,13 +41,13 @@ class Registry:
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
-        """One row a plugin, after asking each for everything it offers."""
+        """One row for each plugin, after each was asked for everything that it offers."""
         _ = self.attentions, self.backbones, self.models, self.datasets, self.weights
         return tuple(self._plugins)
 
     @property
     def loaded(self) -> tuple[Plugin, ...]:
-        """The plugins that could be loaded, asked for nothing yet."""
+        """The plugins that could be loaded, before they are asked for anything."""
         return tuple(plugin for plugin in self._plugins if plugin.module is not None)
 
     @cached_property
@@ -56,7 +57,7 @@ class Registry:
 
     @cached_property
     def backbones(self) -> Mapping[str, BackboneSpec]:
-        """Backbones that plugins add; timm's are in `zoo.registry.timm_index`."""
+        """Backbones that plugins add. Those of timm are in `zoo.registry.timm_index`."""
         return {n: spec for n, spec in self._buildable.items() if isinstance(spec, BackboneSpec)}
 
     @cached_property
@@ -98,12 +99,12 @@ class Registry:
         return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
 
     def package(self, spec: Named) -> str:
-        """The top package of the plugin that states `spec`; empty if there is none."""
+        """The top package of the plugin that states `spec`; an empty string if there is none."""
         plugin = self._owners.get((type(spec), spec.name))
         return plugin.target.partition(":")[0].partition(".")[0] if plugin else ""
 
     def report(self) -> None:
-        """Warn once of each plugin that has problems, or raise where the user wants strictness."""
+        """Warn once of each plugin that has problems, or raise if `ZOO_STRICT_PLUGINS` is set."""
         for plugin in self._plugins:
             known = self._reported.get(id(plugin), 0)
             if len(plugin.problems) <= known:

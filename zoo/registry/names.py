@@ -1,4 +1,8 @@
-"""Names of models: `<attention>_<backbone>[.<tag>]`, a named model, or a plain timm name."""
+"""Reading the names of models.
+
+A name is that of a named model, of a backbone, or `<attention>_<backbone>`; each may be followed by
+`.<tag>`, which chooses the weights.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ LONGEST = 200  # letters of a name; beyond, looking for the closest names takes 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelName:
-    """What a name means: a `spec` of its own, or an `attention` (or none) in a `backbone`."""
+    """What a name means: a named model, which has a `spec`, or an `attention` (or none) in a
+    `backbone`.
+    """
 
     name: str
     tag: str = ""
@@ -25,13 +31,14 @@ class ModelName:
 
 
 def parse(name: str, registry: Registry) -> ModelName:
-    """Read a name: an exact model, else a backbone's own name, else attention and backbone.
+    """Read a name as a named model, else as a backbone, else as an attention and a backbone.
 
-    timm's own names (`eca_resnet33ts`, `gc_efficientnetv2_rw_t`, ...) stay timm's. Capitals and
-    hyphens are read as names are written (`CBAM-ResNet50` is `cbam_resnet50`).
+    A name that timm uses itself, such as `eca_resnet33ts`, keeps timm's meaning. Capitals and
+    hyphens are read as small letters and underscores: `CBAM-ResNet50` is `cbam_resnet50`.
 
     Raises:
-        UnknownNameError: with the closest names. AmbiguousNameError: with all readings.
+        UnknownNameError: there is no such name; the message has the closest ones.
+        AmbiguousNameError: there are several readings; the message has all of them.
     """
     _check_text("model", name)
     base, _, tag = name.partition(".")
@@ -62,7 +69,11 @@ def _read(base: str, tag: str, registry: Registry) -> ModelName | None:
 
 
 def attention(name: str, registry: Registry) -> AttentionSpec:
-    """The attention of that name or alias; `UnknownNameError` with the closest ones."""
+    """The spec of the attention with that name or alias.
+
+    Raises:
+        UnknownNameError: there is none; the message has the closest names.
+    """
     _check_text("attention", name)
     for read in (name, _plain(name)):
         spec = registry.attentions.get(registry.aliases.get(read, read))
@@ -76,7 +87,7 @@ def attention(name: str, registry: Registry) -> AttentionSpec:
 
 
 def unknown(name: str, registry: Registry) -> UnknownNameError:
-    """The error for a name that is neither a model's nor an attention's."""
+    """The error for a name that is neither that of a model nor that of an attention."""
     known = (*registry.attentions, *registry.aliases, *_candidates(name, registry))
     return UnknownNameError(
         f"there is no model and no attention {name!r}{did_you_mean(name, known)}",
@@ -151,6 +162,6 @@ def _plain(name: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the closest of the known names; empty if none is close."""
+    """The words `; did you mean ...?` with the closest known names; empty if none is close."""
     close = get_close_matches(_plain(name), list(dict.fromkeys(known)), 3, 0.6)
     return f"; did you mean {', '.join(close)}?" if close else ""

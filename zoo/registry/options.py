@@ -30,14 +30,15 @@ def normalise(
     """The options of the constructor, from those that were given under any name.
 
     Args:
-        spec: of the mechanism.
-        target: its class or function, whose signature says what the options are.
-        channels: C of the map; fills whatever the constructor calls it.
-        given: the user's options, or the settings of authors' code.
+        spec: the spec of the mechanism.
+        target: its class or function, whose signature says which options there are.
+        channels: C of the map. It fills whatever the constructor calls the channels.
+        given: the options of the user, or the settings of authors' code.
         owner: the plugin, for messages.
 
     Raises:
-        OptionError: names the option, the mechanism and what it accepts.
+        OptionError: an option is unknown, missing, contradictory or has a wrong value. The message
+            names the option, the mechanism and what is allowed.
     """
     options = _own_names(spec, given)
     options = _read(spec, {**_channels(spec, channels, options), **options}, owner)
@@ -51,7 +52,11 @@ def normalise(
 
 
 def check_names(spec: AttentionSpec, target: Any, given: Mapping[str, Any]) -> None:
-    """Refuse unknown options before the channels are known; raises as `normalise`."""
+    """Refuse unknown options before the channels are known.
+
+    Raises:
+        OptionError: as `normalise` does.
+    """
     options = _own_names(spec, given)
     if not spec.options.read:
         width = _width_names(spec)

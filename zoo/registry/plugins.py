@@ -1,7 +1,7 @@
-"""Finding plugins, loading each on its own, and reporting those that are broken.
+"""Finding plugins, loading each on its own, and saying which of them are broken.
 
 The plugins that come with the zoo are entry points of the same form as anyone's. Each plugin has a
-pluggy manager of its own, so that whatever one does when it is asked cannot reach the others.
+pluggy manager of its own, so that nothing that a plugin does when it is asked can reach the others.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _manager() -> pluggy.PluginManager:
 
 @dataclass(slots=True)
 class Plugin:
-    """One row of `zoo plugins`: where a plugin comes from and whether it works."""
+    """One row of `zoo plugins`: where a plugin comes from, and whether it works."""
 
     name: str
     origin: str
@@ -46,13 +46,15 @@ class Plugin:
 
     @property
     def status(self) -> Literal["ok", "degraded", "failed"]:
-        """`failed` did not load at all; `degraded` lost some of what it offers."""
+        """`ok`, `failed` if the plugin could not be loaded, or `degraded` if some of what it offers
+        was left out.
+        """
         if self.module is None:
             return "failed"
         return "degraded" if self.problems else "ok"
 
     def call(self, hook: str, **arguments: object) -> Any:
-        """What this plugin's implementation of `hook` returns; an empty tuple if it has none."""
+        """What the plugin's implementation of `hook` returns; an empty tuple if it has none."""
         results = getattr(self.manager.hook, hook)(**arguments)
         return results[0] if results else ()
 
@@ -60,8 +62,9 @@ class Plugin:
 def discover(extra: Iterable[object] = ()) -> list[Plugin]:
     """Load the installed entry points, and the objects in `extra`.
 
-    The zoo's own distribution comes first, so that nobody takes its names. `ZOO_PLUGINS=a,b` limits
-    those of other distributions to these names (`ZOO_PLUGINS=` to none).
+    The distribution of the zoo itself comes first, so that nobody takes its names. The environment
+    variable `ZOO_PLUGINS=a,b` limits the plugins of other distributions to these names;
+    `ZOO_PLUGINS=` allows none.
     """
     plugins: list[Plugin] = []
     for point in _installed():
@@ -142,9 +145,9 @@ def _load(plugins: list[Plugin], plugin: Plugin, load: Callable[[], object]) -> 
 
 @contextmanager
 def blame(plugin: Plugin, what: str) -> Generator[None]:
-    """Whatever a plugin raises here, exits included, becomes a problem of that plugin.
+    """A context in which whatever a plugin raises, even an exit, becomes a problem of that plugin.
 
-    What it prints goes to stderr: stdout belongs to the results of the command.
+    What the plugin prints goes to stderr, since stdout belongs to the results of the command.
     """
     try:
         with redirect_stdout(sys.stderr):
@@ -187,7 +190,7 @@ def _hook_problems(manager: pluggy.PluginManager, module: object) -> list[str]:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: the zoo's own by what they say, others with their type."""
+    """An exception in one line: the message of an error of the zoo; of others, with their type."""
     if isinstance(error, ZooError):
         return error.what + (f" ({error.where})" if error.where else "")
     try:

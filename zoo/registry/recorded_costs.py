@@ -1,6 +1,7 @@
-"""What a mechanism or a model costs, as it was counted once (`zoo.build.costs`); without torch.
+"""What a mechanism or a model costs, as `zoo.build.costs` counted it once. No torch is imported.
 
-The record is `costs.json` in the top package of the plugin that states it; a plugin may have none.
+The record is the file `costs.json` in the top package of the plugin that states the mechanism. A
+plugin need not have one.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from zoo.registry.specs import AttentionSpec, ModelSpec
 
 
 def recorded_cost(spec: AttentionSpec | ModelSpec, registry: Registry) -> Mapping[str, Any] | None:
-    """`parameters`, `multiplications` (of one forward pass) and the `input_size` they are for.
+    """The `parameters`, the `multiplications` of one forward pass, and the `input_size` of both.
 
-    That is one image of the model's own size, or for a mechanism one map (256, 28, 28) or as many
-    tokens. None where nothing is recorded.
+    For a model, the input is one image of its own size. For a mechanism it is one map (256, 28,
+    28), or as many tokens. The result is None where nothing is recorded.
     """
     kind = "attentions" if isinstance(spec, AttentionSpec) else "models"
     return _table(registry.package(spec)).get(kind, {}).get(spec.name)

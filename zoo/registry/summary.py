@@ -1,4 +1,4 @@
-"""What a mechanism is, in a line: read off the docstring in its source, without importing it."""
+"""What a mechanism is, in one line, from the docstring in its source. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ def summary(target: str, *, alone: bool = True) -> str:
     """What `package.module:Class` is, by the first lines of its docstrings; empty if it has none.
 
     Args:
-        alone: whether its module offers nothing else. Then the module's docstring says what it is,
-            the citation left out, and the class's what it does to a map; else the class's says all.
+        target: the class, `"package.module:Class"`.
+        alone: whether the module offers nothing else. Then the module's docstring says what it is,
+            without the citation, and that of the class what it does to a map. Otherwise the
+            docstring of the class says everything.
     """
     module, _, name = target.partition(":")
     text = _source(module)

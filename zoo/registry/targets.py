@@ -1,4 +1,6 @@
-"""Targets, `"package.module:attribute"`: imported when first built, checked before that."""
+"""Targets are strings `"package.module:attribute"`. They are imported when first built, and checked
+before.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from zoo.errors import PluginError
 
 
 def resolve(target: str, owner: str) -> Any:
-    """The class or function that `target` names; a `PluginError` of `owner` if there is none."""
+    """The class or function that `target` names.
+
+    Raises:
+        PluginError: there is none; the message names the plugin, `owner`.
+    """
     try:
         found = pkgutil.resolve_name(target)
         if not callable(found):
@@ -29,10 +35,11 @@ def resolve(target: str, owner: str) -> Any:
 
 
 def missing_attribute(target: str) -> str:
-    """Why `target` cannot exist, or an empty string; reads the source and imports no module.
+    """Why `target` cannot exist, or an empty string. The source is read, and the module is not
+    imported.
 
-    Only parent packages are imported (the plugin itself, as a rule). A module that is not Python
-    source, or that fills itself at run time, is believed.
+    Only parent packages are imported, which as a rule is the plugin itself. A module that is not
+    Python source, or that fills itself at run time, is believed.
     """
     module, _, attribute = target.partition(":")
     try:

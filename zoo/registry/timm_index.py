@@ -1,7 +1,8 @@
-"""Names of timm's architectures and their pretrained tags, without importing timm (or torch).
+"""The names of timm's architectures and their pretrained tags, without importing timm or torch.
 
-The index of the version that the zoo is tested with ships in `zoo/timm_names/`; that of another
-version is made once by importing timm, and kept in the user's cache.
+The index of the version that the zoo is tested with comes with the zoo, in
+`zoo/registry/timm_names/`. The index of another version is made once, by importing timm, and kept
+in the user's cache.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SHIPPED = Path(__file__).parent / "timm_names"
 
 @cache
 def architectures() -> Mapping[str, tuple[str, ...]]:
-    """Every architecture of the installed timm, with its tags, the default first."""
+    """Every architecture of the installed timm with its tags, the default tag first."""
     installed = version("timm")
     for folder in (SHIPPED, cache_folder()):
         file = folder / f"{installed}.txt"
@@ -29,13 +30,13 @@ def architectures() -> Mapping[str, tuple[str, ...]]:
 
 
 def cache_folder() -> Path:
-    """Where the zoo keeps what it can make again: `ZOO_CACHE`, or the user's cache folder."""
+    """The folder for what the zoo can make again: `ZOO_CACHE`, else in the user's cache folder."""
     root = os.environ.get("ZOO_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(root).expanduser() / "attention-zoo"
 
 
 def build() -> str:
-    """The index as text, one architecture a line: `name tag tag ...`. Imports timm."""
+    """The index as text, one line `name tag tag ...` for each architecture. This imports timm."""
     import timm
     from timm.models import get_arch_pretrained_cfgs, is_model_in_modules
 

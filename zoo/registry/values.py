@@ -1,4 +1,4 @@
-"""The values of options, checked against a constructor's annotations before it is called."""
+"""Checking the values of options against a constructor's annotations, before it is called."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def hints_of(target: Any) -> Mapping[str, Any]:
 
 
 def converted(value: Any, annotation: Any) -> Any:
-    """`value` as its annotation has it: 2.0 as 2 where an int is wanted, 2 as 2.0 for a float.
+    """The value as its annotation has it: 2.0 becomes 2 for an int, and 2 becomes 2.0 for a float.
+
+    An annotation that is not made of numbers, strings, booleans, literals, and sequences and mappings
+    of these allows every value.
 
     Raises:
-        ValueError: if the annotation does not allow the value. Annotations of other things than
-            numbers, strings, booleans, literals, and sequences and mappings of these allow
-            everything.
+        ValueError: the annotation does not allow the value.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -56,7 +57,7 @@ def converted(value: Any, annotation: Any) -> Any:
 
 
 def phrase(annotation: Any) -> str:
-    """What an annotation allows, in words: "a whole number of at least 1"."""
+    """What an annotation allows, in words such as "a whole number of at least 1"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         marks = [str(mark) for mark in arguments[1:] if isinstance(mark, CONSTRAINTS)]

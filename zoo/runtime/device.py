@@ -1,4 +1,4 @@
-"""Where to run, and in which precision the device gains without losing instructions."""
+"""Which device to run on, and in which precision it gains."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from zoo.errors import UsageError, ZooWarning
 
 
 def find_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else CUDA, else the CPU.
+    """The device that is asked for, else CUDA, else the CPU.
 
     Raises:
-        UsageError: no device of that name, or none here.
+        UsageError: there is no device of that name, or none on this machine.
     """
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -34,8 +34,9 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
 def autocast_dtype(device: torch.device, amp: bool | None = None) -> torch.dtype | None:
     """The precision of autocast, or None for float32.
 
-    Without being asked, CUDA devices with tensor cores take float16. When asked, a CPU takes
-    bfloat16 if it has the instructions; without them that is slower, so it stays with float32.
+    If nobody asks, CUDA devices with tensor cores take float16. If asked, a CPU takes bfloat16
+    where it has the instructions for it. Without them bfloat16 is slower, so the CPU stays with
+    float32.
     """
     if amp is False:
         return None

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and several results of which none is lost."""
+"""Files that are written as a whole or not at all, and several results of which none is lost."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # /dev/stdout
 
 
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write a file so that a kill or a full disk leaves the old one or the new one.
+    """Write a file so that a kill or a full disk leaves either the old file or the new one.
 
-    What is no regular file (a device, a pipe) is written to as it stands.
+    What is no regular file (a device, a pipe) is written to directly.
 
     Args:
         content: the bytes, or a function that writes them to an open file.
 
     Raises:
-        OSError: names the file.
+        OSError: the file cannot be written; the error names it.
     """
     try:
         if path.parent in _STREAMS or (path.exists() and not path.is_file()):
@@ -50,7 +50,7 @@ def _write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
 
 
 def all_of(*steps: Callable[[], object]) -> None:
-    """Take every step, though one before it fails; then raise what failed, as one error."""
+    """Take every step, even if one before it fails. Then raise what failed, as one error."""
     failed: list[Exception] = []
     for step in steps:
         try:
@@ -65,7 +65,7 @@ def all_of(*steps: Callable[[], object]) -> None:
 
 
 def reason(error: OSError) -> str:
-    """A full disk and the like in a line: which file, or else the output, and why."""
+    """Why a file or the output could not be written, in one line."""
     if error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)

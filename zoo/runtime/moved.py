@@ -1,7 +1,7 @@
 """Modules under the names that they had in earlier versions.
 
 Pickles and checkpoints name the modules of their classes. Where a module has moved, its old name
-still leads to it; nothing is loaded twice, and nothing before it is asked for.
+still leads to it. Nothing is loaded twice, and nothing is loaded before it is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 
 
 class Moved(MetaPathFinder, Loader):
-    """Finds modules by their old names; of several prefixes of a name the longest counts."""
+    """Finds modules by their old names. Of several prefixes of a name, the longest counts."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self.places = places
@@ -26,7 +26,7 @@ class Moved(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if self.new_name(fullname) else None
 
     def new_name(self, name: str) -> str:
-        """Where the module is now; empty if it has not moved."""
+        """Where the module is now; an empty string if it has not moved."""
         head, tail = name, ""
         while head:
             if head in self.places:
@@ -40,5 +40,5 @@ class Moved(MetaPathFinder, Loader):
 
 
 def find_moved(places: Mapping[str, str]) -> None:
-    """From now on modules are found by these old names too (old name to new name)."""
+    """Let modules be found by these old names too. `places` maps an old name to the new one."""
     sys.meta_path.insert(0, Moved(places))  # first: a parent that moved would find a second copy

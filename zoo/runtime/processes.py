@@ -1,4 +1,4 @@
-"""One process, or one of several under `torchrun` or `accelerate launch`."""
+"""One process, or one of several that `torchrun` or `accelerate launch` started."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def is_main() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process's number, how many there are, and the device that is its own."""
+    """This process's number, the number of processes, and the device of this one."""
 
     rank: int
     count: int
     device: torch.device
 
     def gather(self, value: Any) -> list[Any]:
-        """`value` of every process, in order, on each of them."""
+        """The `value` of every process, in order, on each of them."""
         if self.count == 1:
             return [value]
         from accelerate.utils import gather_object
@@ -39,7 +39,7 @@ def join(device: str | torch.device | None = None) -> Processes:
     """Join the other processes, if the environment says that there are any.
 
     Raises:
-        UsageError: the environment says so, and not all that is needed to find them.
+        UsageError: the environment says so, but not everything that is needed to find them.
     """
     rank, count = _launched()
     wanted = find_device(device)

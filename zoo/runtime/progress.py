@@ -1,4 +1,4 @@
-"""A progress bar on stderr; rich is imported only when one is drawn."""
+"""A progress bar on stderr. The library rich is imported only when a bar is drawn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(label: str, total: int, show: bool | None = None) -> Iterator[Callable[[int, str], object]]:
-    """Yield a function of (images so far, a note). `show=None` draws on a terminal only."""
+    """Yield a function that is called with (images so far, a note).
+
+    Args:
+        show: whether to draw a bar. None draws one on a terminal only.
+    """
     if show is None:
         show = sys.stderr.isatty()
     if not show:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 
 def final_relu(x: Tensor) -> Tensor:
-    """relu(x), whose backward keeps its input rather than its output.
+    """relu(x), whose backward pass keeps its input rather than its output.
 
-    A backbone may add its shortcut to the output in place, which `torch.relu` would not survive.
+    A backbone may add its shortcut to the output in place. The backward pass of `torch.relu` would
+    then be wrong, and torch would raise.
     """
     return F.threshold(x, 0.0, 0.0)

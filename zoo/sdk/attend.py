@@ -1,7 +1,7 @@
 """Scaled dot-product attention over tokens, some of which may be absent.
 
-A mask is bool, True where a token is present, as in `torch.nn.functional`. A query that has no key
-gets zeros, never NaN.
+A mask is a bool tensor, True where a token is present, as in `torch.nn.functional`. A query that
+has no key gets zeros, never NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoo.errors import UsageError
 
 
 def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None) -> None:
-    """`x` is (B, N, C), of C = `width` if that is given."""
+    """Refuse an `x` that is not (B, N, C), with C = `width` if that is given."""
     if x.ndim != 3 or (width is not None and x.shape[2] != width):
         wanted = f"(B, N, {'C' if width is None else width})"
         raise UsageError(
@@ -23,7 +23,7 @@ def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None)
 
 
 def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
-    """`mask` is bool and (B, N) where x is (B, N, ...)."""
+    """Refuse a `mask` that is not bool and (B, N), where x is (B, N, ...)."""
     if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:2]):
         raise UsageError(
             f"mask is {mask.dtype} of shape {tuple(mask.shape)}, not bool of {tuple(x.shape[:2])}",
@@ -33,7 +33,7 @@ def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
 
 
 def mask_of_lengths(lengths: Tensor, size: int) -> Tensor:
-    """(B,) numbers of tokens -> the mask (B, size)."""
+    """The mask (B, size) of sequences with these numbers of tokens (B,)."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
@@ -46,11 +46,11 @@ def attend(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """softmax(scale q k^T) v; q (B, heads, M, d), k (B, heads, N, d), v (B, heads, N, d_v).
+    """softmax(scale q k^T) v, for q (B, heads, M, d), k (B, heads, N, d) and v (B, heads, N, d_v).
 
     Args:
         mask: (B, N), or (B, M, N).
-        scale: d^-1/2 by default.
+        scale: d^-1/2 unless given.
     """
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
@@ -66,13 +66,15 @@ def attend(
 def attention_weights(
     q: Tensor, k: Tensor, mask: Tensor | None = None, *, scale: float | None = None
 ) -> Tensor:
-    """softmax(scale q k^T), (B, heads, M, N), where the weights themselves are wanted."""
+    """softmax(scale q k^T), (B, heads, M, N), for where the weights themselves are wanted."""
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     return masked_softmax((q * factor) @ k.transpose(2, 3), over_keys(mask))
 
 
 def masked_softmax(logits: Tensor, mask: Tensor | None = None, dim: int = -1) -> Tensor:
-    """Softmax over what `mask` (broadcast) leaves; all zero where that is nothing."""
+    """The softmax over what `mask` (which is broadcast) leaves. It is all zero where nothing is
+    left.
+    """
     if mask is None:
         return logits.softmax(dim)
     lowest = torch.finfo(logits.dtype).min
@@ -80,7 +82,7 @@ def masked_softmax(logits: Tensor, mask: Tensor | None = None, dim: int = -1) ->
 
 
 def over_keys(mask: Tensor | None) -> Tensor | None:
-    """A mask (B, N), or (B, M, N), that broadcasts to (B, heads, M, N)."""
+    """A mask (B, N) or (B, M, N), in a shape that broadcasts to (B, heads, M, N)."""
     if mask is None:
         return None
     return mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]

@@ -1,4 +1,4 @@
-"""Draws by explicit noise, and divergences in closed form."""
+"""Random draws from explicit noise, and divergences in closed form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EULER_GAMMA = 0.5772156649015329
 
 
 def uniform(size: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Numbers of [0, 1), in the dtype and on the device of `like`."""
+    """Uniform numbers of [0, 1), in the dtype and on the device of `like`."""
     return torch.rand(*size, generator=generator, device=like.device, dtype=like.dtype)
 
 
@@ -23,17 +23,17 @@ def normal(size: Sequence[int], like: Tensor, generator: torch.Generator | None)
 
 
 def log_weibull(noise: Tensor, k: Tensor | float, eps: float) -> Tensor:
-    """The logarithm of a draw of Weibull(k, 1), by inversion of uniform noise of [0, 1)."""
+    """The logarithm of a draw from Weibull(k, 1), by inverting uniform noise of [0, 1)."""
     return torch.log(-torch.log(1 - noise + eps) + eps) / k
 
 
 def gumbel(noise: Tensor, eps: float = 1e-20) -> Tensor:
-    """A standard Gumbel draw by inversion of uniform noise."""
+    """A draw from the standard Gumbel distribution, by inverting uniform noise of [0, 1)."""
     return -torch.log(-torch.log(noise + eps) + eps)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean over all of `values`, or over the part that `mask` (broadcast) leaves."""
+    """The mean over all `values`, or over the part that `mask` (which is broadcast) leaves."""
     if mask is None:
         return values.mean()
     present = mask.expand_as(values)
@@ -54,13 +54,13 @@ def weibull_gamma_kl(
 
 
 def normal_kl(mean: Tensor, sigma: Any, prior_mean: Tensor | float, prior_sigma: Any) -> Tensor:
-    """KL(N(mean, sigma^2) || N(prior_mean, prior_sigma^2)), elementwise; sigmas are tensors."""
+    """KL(N(mean, sigma^2) || N(prior_mean, prior_sigma^2)), elementwise. The sigmas are tensors."""
     spread = (sigma**2 + (mean - prior_mean) ** 2) / (2 * prior_sigma**2)
     return torch.log(prior_sigma / sigma) + spread - 0.5
 
 
 def categorical_kl(log_q: Tensor, log_p: Tensor, dim: int = -1) -> Tensor:
-    """KL(q || p) over `dim`; where q is 0 (log q = -inf) the term is 0."""
+    """KL(q || p) over `dim`. Where q is 0 (log q is -inf), the term is 0."""
     gone = torch.isneginf(log_q)
     log_ratio = log_q.masked_fill(gone, 0) - log_p.masked_fill(gone, 0)
     return (log_q.exp() * log_ratio).sum(dim)

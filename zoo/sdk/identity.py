@@ -1,4 +1,4 @@
-"""Warm starts: parameters with which a gate is a constant, and that still learn."""
+"""Starts as the identity: parameters with which a gate is a constant, and that still learn."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def zero_(*modules: nn.Module | None) -> None:
 
 @no_grad()
 def pair_hidden_units_(fc1: Layer, fc2: Layer, norm: nn.Module | None = None) -> None:
-    """Make fc2(relu(fc1(x))) zero for every x, with a gradient at every layer from step one.
+    """Make fc2(relu(fc1(x))) zero for every x, with a gradient at every layer from the first step.
 
-    Zeroing fc2 alone would leave fc1 without a gradient. Instead the hidden units go in pairs: the
-    same row in fc1, opposite columns in fc2. Every second pair negates its predecessor's row, so
-    that of four units two are active for any x. An odd last unit starts with a zero column.
+    Zeroing fc2 alone would leave fc1 without a gradient. Instead, the hidden units go in pairs:
+    both have the same row in fc1 and opposite columns in fc2. Every second pair negates the row of
+    the pair before, so that of four units two are active for any x. If the number of units is odd,
+    the last one starts with a zero column.
 
     Args:
-        fc1, fc2: of a perceptron, or the last two convolutions of a branch.
+        fc1, fc2: the layers of a perceptron, or the last two convolutions of a branch.
         norm: a batch norm between them.
     """
     hidden = fc1.out_features if isinstance(fc1, nn.Linear) else fc1.out_channels

@@ -1,4 +1,4 @@
-"""Inputs checked at the call: one clear `UsageError` where a plain failure would come later."""
+"""Inputs are checked at the call: one clear `UsageError` where a plain failure would come later."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.errors import UsageError
 
 @register_notrace_function
 def check_shape(mechanism: str, name: str, x: Tensor, shape: tuple[int | str, ...]) -> None:
-    """`x` has this shape; a letter stands for any size.
+    """Refuse an `x` that does not have this shape. A letter stands for any size.
 
     Raises:
-        UsageError: naming the input and both shapes.
+        UsageError: the shape is another; the message names the input and both shapes.
     """
     sizes = tuple(x.shape)
     fits = len(sizes) == len(shape) and all(

@@ -1,4 +1,4 @@
-"""The conformance kit that plugin authors run.
+"""The conformance kit that authors of plugins run.
 
     @pytest.mark.parametrize("check", zoo.testing.CHECKS, ids=lambda check: check.__name__)
     def test_conformance(check):
@@ -7,13 +7,15 @@
     def test_plugin():
         zoo.testing.check_plugin("zoo_my_attention")
 
-A check takes an attention's name or its spec (which need not be registered), returns None, or
-raises an `AssertionError` that says what is wrong. One that cannot apply, as the identity start of
-a mechanism that has none, raises `unittest.SkipTest`, which pytest shows as skipped.
+A check takes the name of an attention or its spec, which need not be registered. It returns None,
+or raises an `AssertionError` that says what is wrong. A check that cannot apply, such as that of
+the identity start for a mechanism that has none, raises `unittest.SkipTest`, which pytest shows as
+skipped.
 
-What a module is given follows from its spec's contract, at 64 channels: a map (4, 64, 8, 8); tokens
-or a set (4, 64, 64); a query (4, 5, 64) and a memory (4, 9, 64); two maps. Where that does not fit,
-`AttentionSpec.example` says how to build it and what to give it.
+What a module is given follows from the contract in its spec, at 64 channels: a map (4, 64, 8, 8),
+tokens or a set (4, 64, 64), a query (4, 5, 64) and a memory (4, 9, 64), or two maps. Where that
+does not fit, `zoo.Trial(example=...)` in the spec says how the module is built and what it is
+given.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ CHECKS: tuple[Check, ...] = (*BEHAVIOUR, *LEARNING, *DEPLOYMENT)
 
 
 def check_attention(attention: Attention) -> None:
-    """Every check that applies, by name or spec."""
+    """Run every check that applies to an attention, given by name or by spec."""
     for check in CHECKS:
         try:
             check(attention)
@@ -82,5 +84,8 @@ def check_attention(attention: Attention) -> None:
 
 
 def check_plugin(plugin: ModuleType | str) -> None:
-    """A plugin imports no torch, has no problem, its targets exist, its attentions conform."""
+    """Check a whole plugin.
+
+    Importing it imports no torch, it has no problem, its targets exist, and its attentions conform.
+    """
     check_plugin_with(plugin, check_attention)

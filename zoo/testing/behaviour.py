@@ -33,7 +33,7 @@ SAME_SHAPE = (*MAPS, "tokens")
 
 
 def check_output(attention: Attention) -> None:
-    """Outputs are finite, inputs are left as they were; a map or tokens keep shape and dtype."""
+    """Outputs are finite, inputs stay as they were, and a map or tokens keep shape and dtype."""
     spec = spec_of(attention)
     module, inputs = build(spec).eval(), sample(spec)
     before = convert(inputs, torch.clone)
@@ -72,7 +72,7 @@ def check_factory_arguments(attention: Attention) -> None:
 
 
 def check_batch_independence(attention: Attention) -> None:
-    """In eval, a sample's output does not depend on the rest of its batch."""
+    """In eval, the output of a sample does not depend on the rest of its batch."""
     spec = spec_of(attention)
     if not rows_are_independent(spec):
         raise SkipTest(f"{spec.name} takes no batch")
@@ -97,7 +97,7 @@ def check_channels_last(attention: Attention) -> None:
 
 
 def check_mask(attention: Attention) -> None:
-    """A padded tail of the tokens, or of the memory, masked out, changes no output."""
+    """Padding at the end of the tokens, or of the memory, changes no output if masked out."""
     spec = spec_of(attention)
     if not spec.masked:
         raise SkipTest(f"{spec.name} takes no mask")
@@ -120,7 +120,7 @@ def check_mask(attention: Attention) -> None:
 
 
 def check_randomness(attention: Attention) -> None:
-    """Eval draws nothing; in training, one seed of `generator=` gives one result."""
+    """Eval draws no random numbers; in training, one seed of `generator=` gives one result."""
     spec = spec_of(attention)
     module, inputs = build(spec), sample(spec)
     random = torch.get_rng_state()

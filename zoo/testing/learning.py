@@ -29,10 +29,10 @@ from zoo.testing.trial import (
 
 
 def check_gradients(attention: Attention) -> None:
-    """Gradients are finite, and none is zero but those of `dead_parameters`.
+    """Gradients are finite, and none is zero except those of `dead_parameters`.
 
-    Parameters are moved off their start, since a layer may rightly start at zero. Some gradient
-    must reach the inputs, unless the attention is hard.
+    Parameters are moved away from their start, since a layer may rightly start at zero. Some
+    gradient must reach the inputs, unless the attention is hard.
     """
     spec = spec_of(attention)
     module = _shaken(build(spec, dtype=torch.float64)).train()
@@ -53,7 +53,8 @@ def check_gradients(attention: Attention) -> None:
 
 
 def check_identity_start(attention: Attention) -> None:
-    """With `identity="exact"`, `init_identity()` gives c * x, and three steps move all that can.
+    """With `identity="exact"`, `init_identity()` gives c x, and three steps move every parameter
+    that can move.
 
     A token mixer gives, after `take_over(attention)`, what timm's attention gives.
     """

@@ -1,4 +1,4 @@
-"""Building an attention and giving it something to attend to: what every check starts from."""
+"""Building an attention and its inputs, which is what every check starts from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLES: dict[str, tuple[tuple[int, ...], ...]] = {
 
 
 def spec_of(attention: Attention) -> AttentionSpec:
-    """The spec itself, or that of the name."""
+    """The spec itself, or the spec of that name."""
     if isinstance(attention, AttentionSpec):
         return attention
     return names.attention(attention, default_registry())
@@ -51,7 +51,7 @@ def build(
 
 
 def sample(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Inputs:
-    """Inputs for `forward`: the spec's example, else what the contract says."""
+    """Inputs for `forward`: those of the spec's example, else what the contract says."""
     if spec.trial.example:
         return _example(spec, batch)[1]
     random = torch.Generator().manual_seed(2)
@@ -77,7 +77,7 @@ def rows_are_independent(spec: AttentionSpec) -> bool:
 
 
 def run(module: nn.Module, inputs: Inputs | Tensor, **keywords: Any) -> Any:
-    """Forward without gradients."""
+    """A forward pass without gradients."""
     with torch.no_grad():
         return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **keywords)
 
@@ -115,7 +115,7 @@ def require(condition: bool, spec: AttentionSpec, what: str) -> None:
 
 
 def close(found: Any, expected: Any, spec: AttentionSpec, what: str) -> None:
-    """Both nested outputs agree to 1e-4 relative, 1e-5 absolute."""
+    """Whether both nested outputs agree to 1e-4 relative or 1e-5 absolute."""
     ours, theirs = list(tensors_of(found)), list(tensors_of(expected))
     require(len(ours) == len(theirs), spec, f"{what}: {len(ours)} tensors, not {len(theirs)}")
     for a, b in zip(ours, theirs, strict=True):

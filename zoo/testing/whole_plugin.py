@@ -1,4 +1,4 @@
-"""The check of a whole plugin: light to import, without problems, all its targets there."""
+"""The check of a whole plugin: it is light to import, has no problems, and its targets exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAVY = ("torch", "timm")
 
 
 def check_plugin_with(plugin: ModuleType | str, check: Callable[[AttentionSpec], None]) -> None:
-    """As `zoo.testing.check_plugin`, with `check` run on each attention."""
+    """Do what `zoo.testing.check_plugin` does, with `check` run on each attention."""
     name = plugin if isinstance(plugin, str) else plugin.__name__
     check_import_is_light(name)
     row = _row(import_module(name) if isinstance(plugin, str) else plugin)

@@ -1,1 +1,1 @@
-"""Training: a recipe (TOML) becomes weights; interrupted runs resume to the same result."""
+"""Training: a recipe (TOML) becomes weights. An interrupted run goes on to the same result."""

@@ -15,7 +15,7 @@ GRID = 5  # control points per axis of the elastic displacement
 
 
 def augment(images: Tensor, limits: Augment) -> Tensor:
-    """Distort (B, C, H, W) images, zero outside; draws from the global random state."""
+    """Distort images (B, C, H, W), zero outside, by draws from the global random state."""
     if replace(limits, crop=0, flip=False) != Augment():
         images = _warped(images, limits)
     if limits.crop:

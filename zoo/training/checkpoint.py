@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole or not at all, refused if not of this recipe."""
+"""Checkpoints of a training run. They are written whole or not at all, and belong to one recipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def save_checkpoint(path: Path, digest: str, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, digest: str) -> dict[str, Any]:
-    """The state of a run of this recipe; `CheckpointError` if it is damaged or another's."""
+    """The state of a run of this recipe.
+
+    Raises:
+        CheckpointError: the file is damaged, or belongs to another recipe.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, recipe, state = content["format"], content["recipe"], content["state"]

@@ -1,4 +1,4 @@
-"""Training images: held in memory as bytes, or drawn anew in each epoch."""
+"""Training images, held in memory as bytes or drawn anew in each epoch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.training.recipe import Data, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """uint8 (N, C, H, W) and int64 (N,), or (N, L) where an image has several labels."""
+    """Images uint8 (N, C, H, W) with labels int64 (N,), or (N, L) where an image has several."""
 
     images: Tensor
     labels: Tensor
@@ -54,10 +54,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class Drawable(Protocol):
-    """A data set whose images are drawn on the fly, a batch at once.
+    """A data set whose images are drawn as they are needed, a batch at once.
 
     An image is a function of its index, the epoch and the seed alone, and the same on each device.
-    Epoch 0 is what is measured, as items show it; those of training count from 1.
+    Epoch 0 is what is measured, as items show it. The epochs of training count from 1.
     """
 
     num_classes: int | None
@@ -105,12 +105,14 @@ class TrainingData:
 def training_data(recipe: Recipe, root: Path | None) -> TrainingData:
     """The training splits of the recipe's data set, without the part that is held out.
 
-    That part is drawn with `data.holdout_seed`, whatever else is random; where images are made on
-    the fly, they are made once for it, of things (digits) that training never shows.
+    That part is drawn with `data.holdout_seed`, whatever else is random. Where images are drawn as
+    they are needed, they are drawn once for that part, from things (digits, say) that training
+    never shows.
 
     Raises:
-        UnknownNameError: no data set of that name. DataError: its files are absent or broken, or
-        its images are not all of one size. RecipeError: too many are held out.
+        UnknownNameError: there is no data set of that name.
+        DataError: its files are absent or broken, or its images are not all of one size.
+        RecipeError: too many images are held out.
     """
     settings = recipe.data
     parts = [_open(settings.name, root, split) for split in settings.splits or ("train",)]

@@ -1,4 +1,4 @@
-"""Several splits as one data set, e.g. SVHN's `train` and `extra`."""
+"""Several splits as one data set, such as SVHN's `train` and `extra`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Joined:
     """Several `Drawable`s as one. An image is what its own part draws.
 
     Attributes:
-        parts: what is joined.
-        part, place: int64 (N,), which part each image is of, and which image it is there.
+        parts: the data sets that are joined.
+        part, place: int64 (N,). For each image, which part it is of, and which image it is there.
     """
 
     parts: tuple[Any, ...]
@@ -45,7 +45,7 @@ class Joined:
         return images[order.to(images.device)], labels[order.to(labels.device)]
 
     def subset(self, index: Tensor) -> Joined:
-        """Holds only those images, so that no part keeps what nobody asks for."""
+        """Hold only those images, so that no part keeps what nobody asks for."""
         part, place = self.part[index.cpu()], self.place[index.cpu()]
         chosen = [p.subset(place[part == number]) for number, p in enumerate(self.parts)]
         places = torch.empty_like(place)
@@ -58,7 +58,7 @@ class Joined:
 
 
 def join(parts: Sequence[Any]) -> Any:
-    """`Drawable`s, one after the other; a single one is itself."""
+    """Join `Drawable`s one after the other. A single one is returned as it is."""
     if len(parts) == 1:
         return parts[0]
     sizes = [len(part) for part in parts]

@@ -1,4 +1,6 @@
-"""The training loop: any zoo model, any objective, resumable at any step to the same result."""
+"""The training loop, for any model and any objective. It can be resumed at any step to the same
+result.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,12 @@ VALIDATION_BATCH = 500
 
 
 class Trainer:
-    """One run of a recipe: its model, optimizer, averaged weights, and how far it is.
+    """One run of a recipe: its model, its optimizer, the averaged weights, and how far it is.
 
     Args:
-        normalise: mean and standard deviation of each channel, subtracted and divided by after
-            the bytes are brought to [0, 1].
-        processes: this one's place among several; each takes its part of every batch.
+        normalise: the mean and the standard deviation of each channel. After bytes are brought to
+            [0, 1], the mean is subtracted, and the result is divided by the deviation.
+        processes: the place of this process among several. Each takes its part of every batch.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Whole epochs done."""
+        """The number of whole epochs that are done."""
         return self.step // self.steps_per_epoch
 
     @property
@@ -83,7 +85,7 @@ class Trainer:
         return self.ema.module if self.ema else self.model
 
     def run(self, limit: int | None = None) -> Iterator[dict[str, float]]:
-        """Train to the end, or `limit` steps; yields after each step what is known then."""
+        """Train to the end, or for `limit` steps. It yields after each step what is known then."""
         stop = self.total_steps if limit is None else min(self.total_steps, self.step + limit)
         while self.step < stop:
             start = time.perf_counter()
@@ -95,7 +97,7 @@ class Trainer:
                 yield self._end_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides what follows, the random states with it."""
+        """All that decides what follows, including the random states."""
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict() if self.ema else {},
@@ -124,7 +126,7 @@ class Trainer:
         self.sums = {k: v.to(self.device) for k, v in state["sums"].items()}
 
     def validate(self) -> dict[str, float]:
-        """Error rates in percent on the held-out images, of the averaged weights."""
+        """Error rates of the averaged weights on the held-out images, in percent."""
         if not len(self.held_out):
             return {}
         wrong: dict[str, Tensor] = {}

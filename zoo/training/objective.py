@@ -14,7 +14,10 @@ from zoo.registry.constructor import Constructor, option_names
 
 
 class Objective(Protocol):
-    """Built as `target(model, **recipe.objective)`; a model's spec names its target."""
+    """What a training run minimises. It is built as `target(model, **recipe.objective)`.
+
+    The spec of the model names the target.
+    """
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
@@ -23,12 +26,12 @@ class Objective(Protocol):
         ...
 
     def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Names of error rates, and how many of these images each counts as wrong."""
+        """The names of error rates, and how many of these images each of them counts as wrong."""
         ...
 
 
 class CrossEntropy:
-    """The objective of a model that states none: cross-entropy with label smoothing."""
+    """Cross-entropy with label smoothing: the objective of a model that states none."""
 
     def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
         if not 0 <= label_smoothing < 1:
@@ -68,7 +71,7 @@ def build_objective(
 
 
 def check_single(targets: Tensor) -> None:
-    """Refuse sequences of labels, for an objective of one class an image."""
+    """Refuse sequences of labels, for an objective with one class for each image."""
     if targets.ndim != 1:
         raise RecipeError(
             f"the images have {targets.shape[1]} labels each, the model gives one class",

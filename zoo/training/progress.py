@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a bar on a terminal, elsewhere a line now and then."""
+"""The progress of a run on stderr: a bar on a terminal, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY = 10.0  # seconds between lines
 
 
 class Progress:
-    """Used as a context; give it to `zoo.training.run.train` as `report`."""
+    """A context whose value is given to `zoo.training.run.train` as `report`."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet

@@ -1,4 +1,4 @@
-"""A training recipe: TOML read into frozen data, every key known, every type checked."""
+"""A training recipe: TOML is read into frozen data, with every key known and every type checked."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ _TEST = synonyms("test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Which images: those of `splits` together; none named is `train`. The test set is never read.
+    """Which images are trained on. The test set is never read.
 
-    `holdout` of them are drawn with `holdout_seed` and kept for validation: a number of all, or a
-    list with one for each split. `label_noise` is the share of the others that get a wrong label.
+    Attributes:
+        name: the name of the data set.
+        splits: the parts of the data set that are taken together; if none is named, `train`.
+        holdout: how many images are kept for validation: a number of all, or a list with one number
+            for each split.
+        holdout_seed: the seed that draws them.
+        label_noise: the share of the other images that get a wrong label.
     """
 
     name: str
@@ -42,10 +47,13 @@ class Data:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """`name` as in `timm.optim.create_optimizer_v2`; `lr` is the peak of the one-cycle schedule.
+    """The optimizer and its schedule.
 
-    With `drops` it is the first rate instead, divided by ten after each of these shares of the
-    steps. `fused`: PyTorch's fused implementation.
+    Attributes:
+        name: as in `timm.optim.create_optimizer_v2`.
+        lr: the peak of the one-cycle schedule. With `drops` it is the first rate instead.
+        drops: shares of the steps after each of which the rate is divided by ten.
+        fused: whether PyTorch's fused implementation is used.
     """
 
     name: str = "adamw"
@@ -59,12 +67,17 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """Random distortions of training images, each uniform in plus or minus its limit.
+    """Random distortions of training images, each uniform in plus or minus its limit, by default 0.
 
-    `rotate` and `shear` in degrees and as a fraction, `scale` in log units, `translate` in pixels;
-    `elastic` is the standard deviation in pixels of a smooth displacement field, drawn on a grid of
-    5 by 5 points. `crop` moves by up to so many whole pixels, `flip` mirrors one image in two. All
-    zero: none.
+    Attributes:
+        rotate: in degrees.
+        shear: as a fraction.
+        scale: in log units.
+        translate: in pixels.
+        elastic: the standard deviation in pixels of a smooth displacement field, drawn on a grid of
+            5 by 5 points.
+        crop: moves an image by up to so many whole pixels.
+        flip: mirrors one image in two.
     """
 
     rotate: float = 0.0
@@ -82,15 +95,18 @@ class Recipe:
 
     Attributes:
         model, model_options: as for `zoo.create_model`.
-        weights: a tag or a file to start from; empty is from scratch.
-        epochs, batch_size, seed: of the run; the last incomplete batch of an epoch is left out.
-        ema_decay: of the averaged weights, which are what is measured and saved; 0 is none.
-        amp: bfloat16 where autocast allows it, in training; measured in float32.
-        channels_last: memory format of model and images.
-        validate_every: epochs between measurements on the held-out images.
-        save_half: save the weights in float16, half as large; they are loaded as float32 again.
+        weights: a tag or a file to start from. If it is empty, training starts from scratch.
+        epochs, batch_size, seed: of the run. The last batch of an epoch is left out if it is
+            incomplete.
+        ema_decay: the decay of the averaged weights, which are what is measured and saved. With 0
+            there is no averaging.
+        amp: train in bfloat16 where autocast allows it. Measuring is in float32.
+        channels_last: the memory format of model and images.
+        validate_every: the number of epochs between measurements on the held-out images.
+        save_half: save the weights in float16, which halves the file. They are loaded as float32
+            again.
         objective: options of the model's objective.
-        notes: evidence for the reader; nothing depends on it.
+        notes: evidence for the reader. Nothing depends on it.
     """
 
     model: str
@@ -112,7 +128,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """What a checkpoint must agree with: sha256 of all that decides the result."""
+        """The SHA-256 of all that decides the result. A checkpoint must agree with it."""
         content = dataclasses.asdict(self)
         del content["notes"], content["save_half"]
         for table, keys in NEWER.items():  # a run that began before there were these goes on
@@ -159,7 +175,7 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe; one `RecipeError` names the first wrong key."""
+    """Read and check a recipe. One `RecipeError` names the first wrong key."""
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

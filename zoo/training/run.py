@@ -1,4 +1,4 @@
-"""A training run on disk: recipe in; checkpoint, curve and weights out."""
+"""A training run on disk: a recipe goes in, and a checkpoint, a curve and weights come out."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ def train(
 ) -> Trainer:
     """Train `recipe` into the folder `out`, going on from the checkpoint there if there is one.
 
-    A run that was killed and resumed ends as one that was not. Writes `checkpoint.pt`,
-    `curve.csv` (a row an epoch) and `model.safetensors` (the averaged weights), each whole.
-    Under `torchrun` or `accelerate launch` the processes share each batch; the first one writes.
+    A run that was killed and resumed ends like one that was not. It writes `checkpoint.pt`,
+    `curve.csv` (one row for each epoch) and `model.safetensors` (the averaged weights), each as a
+    whole. Under `torchrun` or `accelerate launch` the processes share each batch, and the first one
+    writes.
 
     Args:
-        data: folder with the training files; None is where the data set looks by itself.
-        limit_steps: stop, resumable, after so many steps of this call.
+        data: the folder with the training files. None is where the data set looks by itself.
+        limit_steps: stop after so many steps of this call; the run can be resumed.
         report: called after each step with the trainer and what is known.
 
     Raises:
-        KeyboardInterrupt: it was told to stop (Ctrl-C, SIGTERM); the step was finished and saved.
+        KeyboardInterrupt: the run was told to stop (Ctrl-C, SIGTERM). The step was finished and
+            saved.
     """
     _check_folder(out)
     processes = join(_device(device))

@@ -1,7 +1,8 @@
-"""Several processes that train one model: each takes its part of every batch.
+"""Several processes that train one model. Each takes its part of every batch.
 
-The models of the zoo are not only called: objectives roll them out glimpse by glimpse. So the
-gradients are averaged after the backward pass rather than within a wrapper's forward.
+The models of the zoo are not only called: objectives roll them out glimpse by glimpse. The
+gradients are therefore averaged after the backward pass, rather than within the forward pass of a
+wrapper.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zoo.runtime.processes import Processes
 
 
 def part(index: Tensor, processes: Processes) -> Tensor:
-    """The items of a batch that are this process's."""
+    """The items of a batch that belong to this process."""
     return index[processes.rank :: processes.count]
 
 
@@ -31,7 +32,7 @@ def check_parts(batch_size: int, processes: Processes) -> None:
 
 
 def seed_step(seed: int, step: int, processes: Processes) -> None:
-    """Random numbers of each process and step of its own, so that nothing needs to be saved.
+    """Give each process and step random numbers of its own, so that nothing needs to be saved.
 
     One process alone keeps its stream, which its checkpoints hold.
     """
@@ -40,7 +41,7 @@ def seed_step(seed: int, step: int, processes: Processes) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], processes: Processes) -> None:
-    """Give all processes the mean of their gradients; one that is absent counts as zero."""
+    """Give all processes the mean of their gradients. An absent one counts as zero."""
     if processes.count == 1:
         return
     trained = [p for p in parameters if p.requires_grad]

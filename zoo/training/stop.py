@@ -1,4 +1,4 @@
-"""Ctrl-C in a training run: the step under way is finished, so that nothing done is lost."""
+"""Ctrl-C in a training run: the current step is finished, so that nothing done is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether the process was asked to stop, by Ctrl-C or SIGTERM.
 
-    Asked a second time, it stops at once, as it would have done before.
+    If it is asked a second time, it stops at once, as it would without this.
     """
     if threading.current_thread() is not threading.main_thread():  # others cannot set handlers
         yield lambda: False

@@ -1,7 +1,8 @@
 """Checkpoints of others: a pickle of PyTorch or a safetensors file, down to its state dict.
 
-Nothing in a file is run: pickles are read with `weights_only=True`, which knows tensors and plain
-containers. What training scripts wrap around a state dict is taken off by closed lists of names.
+Nothing in a file is run. Pickles are read with `weights_only=True`, which builds tensors and plain
+containers only. What training scripts wrap around a state dict is taken off by closed lists of
+names.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ _PICKLES = (b"PK\x03\x04", b"\x80")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A state dict by the names of its authors, and the digest of the file that it is from.
+    """A state dict under the names of its authors, and the digest of the file that it is from.
 
-    `prefix` is what was taken off every key, `wrapper` the entries that led to the state dict;
-    `instead_of` is the raw state beside the averaged one that was taken. `metadata` is that of a
-    safetensors file.
+    Attributes:
+        prefix: what was taken off every key.
+        wrapper: the entries that led to the state dict.
+        instead_of: the raw state beside the averaged one that was taken.
+        metadata: that of a safetensors file.
     """
 
     state: Mapping[str, Tensor]
@@ -50,11 +53,13 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint: `.pth`, `.pt`, `.bin`, ... or safetensors, told apart by content.
+    """Read a checkpoint, a pickle (`.pth`, `.pt`, `.bin`, ...) or safetensors; the content tells
+    which.
 
     Raises:
-        WeightsNotFoundError: there is no such file. CorruptWeightsError: it is truncated, neither
-        format, holds what is not plain data, or tensors that cannot be weights.
+        WeightsNotFoundError: there is no such file.
+        CorruptWeightsError: it is truncated, of neither format, holds what is not plain data, or
+            tensors that cannot be weights.
         WeightsMismatchError: it holds no state dict, or more than one.
     """
     with local_file(path) as file:
@@ -180,10 +185,10 @@ def _check_tensor(tensor: Tensor, size: int, where: str) -> None:
 def without_prefix(
     state: Mapping[str, Tensor], own: Collection[str] = ()
 ) -> tuple[dict[str, Tensor], str]:
-    """The state without what all its keys begin with, as far as `PREFIXES` knows it.
+    """The state without what all its keys begin with, as far as `PREFIXES` has it.
 
-    A prefix that the keys in `own`, the model's, begin with too stays. The counter that averaging
-    wrappers keep beside their module is left out with its prefix.
+    A prefix stays if the keys in `own`, those of the model, begin with it too. The counter that
+    averaging wrappers keep beside their module is left out with its prefix.
     """
     keys, taken = [key for key in state if key not in COUNTERS], ""
     while prefix := next((p for p in PREFIXES if _all_have(keys, taken + p)), ""):

@@ -1,4 +1,4 @@
-"""Carrying the authors' state dict over to a module, strictly."""
+"""Carrying the state dict of the authors over to a module, strictly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTER = "num_batches_tracked"
 def map_keys(
     key_map: KeyMap, state: Mapping[str, Tensor], module: nn.Module, owner: str
 ) -> dict[str, Tensor]:
-    """The authors' state under the module's names.
+    """The state of the authors, under the names of the module.
 
     Args:
         key_map: pairs (pattern, replacement), each applied in turn to every key by `re.sub`; a key
@@ -26,7 +26,8 @@ def map_keys(
         owner: the plugin, for messages.
 
     Raises:
-        WeightsMismatchError: two keys become one. PluginError: the map itself is broken.
+        WeightsMismatchError: two keys become one.
+        PluginError: the map itself is broken.
     """
     if isinstance(key_map, str):
         mapped = resolve(key_map, owner)(state, module)
@@ -44,7 +45,7 @@ def map_keys(
 
 
 def rename(key_map: tuple[tuple[str, str], ...], key: str, owner: str) -> str:
-    """One key after every pair of the map."""
+    """One key after every pair of the map was applied."""
     try:
         for pattern, replacement in key_map:
             key = re.sub(pattern, replacement, key)
@@ -55,13 +56,15 @@ def rename(key_map: tuple[tuple[str, str], ...], key: str, owner: str) -> str:
 
 @torch.no_grad()
 def carry_over(state: Mapping[str, Tensor], module: nn.Module) -> None:
-    """Load `state` (under our names): every key is used and every parameter filled.
+    """Load `state`, which has the names of the zoo: every key is used and every parameter is
+    filled.
 
-    A shape may differ by trailing ones only, as between a linear layer and a 1x1 convolution.
-    Batch counters may be absent on either side, and buffers that the module computes on theirs.
+    A shape may differ by trailing ones only, as between a linear layer and a 1x1 convolution. Batch
+    counters may be absent on either side, and buffers that the module computes may be absent in the
+    state.
 
     Raises:
-        WeightsMismatchError: naming the keys.
+        WeightsMismatchError: keys are left over or missing; the message names them.
     """
     own = module.state_dict(keep_vars=True)
     unused = sorted(k for k in state.keys() - own.keys() if not k.endswith(COUNTER))

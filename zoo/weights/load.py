@@ -1,4 +1,6 @@
-"""The one place where weights reach a model: checked against it, then assigned, not copied."""
+"""The one place where weights reach a model. They are checked against it, then assigned, not
+copied.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,13 @@ class _Loaded(NamedTuple):
 
 
 def read(file: VerifiedFile) -> State:
-    """The tensors of a verified file, by the names in it. Errors as in `safetensors_file`."""
+    """The tensors of a verified file, by the names in it. It raises as `safetensors_file` does."""
     header = safetensors_file.inspect(file)
     return safetensors_file.tensors(file, header, copied=_to_align(header.shapes))
 
 
 def named_as_in(model: nn.Module, state: State, loading: Loading, where: str) -> State:
-    """The state under the model's names, by timm's own filter for the architecture.
+    """The state under the names of the model, by the key filter that timm has for the architecture.
 
     What a wrapper put before every key (`module.`, `_orig_mod.`, ...) is taken off first.
 
@@ -64,20 +66,22 @@ def load(
 ) -> list[str]:
     """Load a state: all of its tensors are used and every parameter is defined.
 
-    timm adapts what may differ: the first convolution to another number of input channels, the
-    classifier dropped if the number of classes is another.
+    timm adapts what may differ: the first convolution to another number of input channels. The
+    classifier is dropped if the number of classes is another.
 
     Args:
-        name: of the model, where: the file, remedy: what else to try; for messages.
+        name: the name of the model, for messages.
+        where: the file, for messages.
+        remedy: what else to try, for messages.
         config: what the file was made for, in timm's names (`num_classes`, `input_size`,
             `classifier`, ...).
         strict: whether tensors that the model does not have are refused.
 
     Returns:
-        Paths of the modules that no tensor defined, which start anew (a new classifier).
+        The paths of the modules that no tensor defined. They start anew, as a new classifier does.
 
     Raises:
-        WeightsMismatchError: names the keys.
+        WeightsMismatchError: keys are left over or missing; the message names them.
     """
     misfits = _misfits(model, state, config, strict)
     if any(misfits.values()):

@@ -22,7 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def read_folder(folder: str | Path) -> Iterator[WeightsSpec]:
-    """Every manifest of a folder, by name; one that is wrong is left out with a warning."""
+    """Every manifest of a folder, by name. A wrong one is left out with a warning."""
     for path in sorted(Path(folder).glob("*.toml")):
         try:
             yield read(path)
@@ -31,11 +31,12 @@ def read_folder(folder: str | Path) -> Iterator[WeightsSpec]:
 
 
 def read(path: Path) -> WeightsSpec:
-    """One manifest.
+    """Read one manifest.
 
     Raises:
-        ConfigError: not TOML, an unknown or a missing key, a value of the wrong type.
-        SpecError: a value out of bounds.
+        ConfigError: it is not TOML, has an unknown key, lacks one, or has a value of the wrong
+            type.
+        SpecError: a value is out of bounds.
     """
     try:
         with path.open("rb") as file:
@@ -49,7 +50,7 @@ def read(path: Path) -> WeightsSpec:
 
 
 def from_table(table: Mapping[str, Any], where: str) -> WeightsSpec:
-    """A manifest's table as a spec; lists become tuples."""
+    """The spec of a manifest's table. Lists become tuples."""
     unknown = table.keys() - _FIELDS.keys()
     missing = {"model", "tag", "kind"} - table.keys()
     if unknown or missing:
@@ -74,7 +75,7 @@ def _freeze(value: Any) -> Any:
 
 
 def dumps(spec: WeightsSpec) -> str:
-    """The TOML of a spec: what is not a default, tables last."""
+    """The TOML of a spec. It has what is not a default, and tables come last."""
     values = {name: getattr(spec, name) for name in _FIELDS}
     given = {k: v for k, v in values.items() if v is not False and v != "" and v != {}}
     plain = [f"{key} = {_toml(v)}" for key, v in given.items() if not isinstance(v, Mapping)]

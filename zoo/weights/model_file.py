@@ -1,9 +1,9 @@
-"""A file of weights that says what it is: which model, how it was built, its classes and input.
+"""A file of weights that says what it is: which model, how it was built, its classes and its input.
 
-The statement lies in the metadata of the safetensors file: `zoo` is a JSON object with the model's
-`name` and the `options` of `create_model` that rebuild it; `num_classes` and `input` (timm's names
-of the preprocessing settings) stand beside it. It is read as the `config.json` of a repository is:
-plain values, within bounds, and nothing that would choose another source of weights.
+The statement lies in the metadata of the safetensors file. `zoo` is a JSON object with the model's
+`name` and the `options` of `create_model` that rebuild it. `num_classes` and `input` (preprocessing
+settings in timm's names) stand beside it. It is read as the `config.json` of a repository is: plain
+values, within bounds, and nothing that would choose another source of weights.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ FORMS = ("attention", "attention_options", "sites", "insertion", "replace")
 class Statement:
     """What a file or a repository says of its model: its name, and how `create_model` rebuilds it.
 
-    `input` are the preprocessing settings that the weights were trained for.
+    Attributes:
+        input: the preprocessing settings that the weights were trained for.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Statement:
 
 
 def read_statement(path: str | os.PathLike[str]) -> Statement | None:
-    """What a safetensors file says of itself; None if it says nothing (or is of a mechanism).
+    """What a safetensors file says of itself; None if it says nothing, or is that of a mechanism.
 
     Raises:
-        WeightsNotFoundError: there is no such file. CorruptWeightsError: not safetensors.
+        WeightsNotFoundError: there is no such file.
+        CorruptWeightsError: it is not safetensors.
         ConfigError: the statement is not one, or has values out of bounds.
     """
     with local_file(path) as file:
@@ -53,7 +55,7 @@ def read_statement(path: str | os.PathLike[str]) -> Statement | None:
 
 
 def statement_of(metadata: Mapping[str, str], where: str) -> Statement | None:
-    """What the metadata of a file says. Raises as `read_statement`."""
+    """What the metadata of a file says. It raises as `read_statement` does."""
     if "zoo" not in metadata:
         return None
     told = {key: _load(metadata, key, where) for key in ("zoo", "num_classes", "input")}
@@ -93,10 +95,11 @@ def arguments_of(model: nn.Module) -> dict[str, Any]:
 
 
 def metadata_of(model: nn.Module) -> dict[str, str]:
-    """What a file of the model's weights says of itself.
+    """What a file of the model's weights will say of itself.
 
     Raises:
-        UsageError: the model is none of the zoo's. OptionError: an option is not plain data.
+        UsageError: the model is none of the zoo's.
+        OptionError: an option is not plain data.
     """
     record = record_of(model)
     if record is None:
@@ -113,7 +116,7 @@ def metadata_of(model: nn.Module) -> dict[str, str]:
 def metadata(
     name: str, options: Mapping[str, Any], num_classes: int | None, settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """What a file says of itself; checked, so that what is written can be read back."""
+    """What a file will say of itself. It is checked, so that it can be read back."""
     shown = {key: settings[key] for key in INPUT_KEYS if settings.get(key) is not None}
     try:
         told = {
@@ -130,14 +133,15 @@ def metadata(
 
 
 def save_model(model: nn.Module, path: str | os.PathLike[str]) -> Path:
-    """Write a model's weights with what it is, so that every command can open the file again.
+    """Write a model's weights together with what it is, so that every command can open the file
+    again.
 
-    `zoo.create_model(name, weights=path)` gives the same model: its classes, the options of the
-    attention, its places and its form of insertion come from the file.
+    `zoo.create_model(name, weights=path)` then gives the same model. Its classes, the options of
+    the attention, its places and its form of insertion come from the file.
 
     Args:
-        model: built by `zoo.create_model`.
-        path: a `.safetensors` file, written whole or not at all.
+        model: a model that `zoo.create_model` built.
+        path: a `.safetensors` file. It is written as a whole or not at all.
 
     Raises:
         UsageError: the model is none of the zoo's, or the file cannot be written.

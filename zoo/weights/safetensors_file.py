@@ -1,8 +1,9 @@
-"""Read safetensors with the header checked first, and tensors mapped from the open file.
+"""Reading safetensors: the header is checked first, and tensors are mapped from the open file.
 
-The format: 8 bytes of header length N (little-endian), N bytes of JSON, then the tensors' bytes,
-which the header's `data_offsets` must tile without a gap (huggingface/safetensors, "Format").
-Here nothing is allocated that the file's own length does not cover.
+The format is 8 bytes for the length N of the header (little-endian), N bytes of JSON, then the
+bytes of the tensors, which the `data_offsets` of the header must tile without a gap
+(huggingface/safetensors, "Format"). Nothing is allocated that the length of the file does not
+cover.
 """
 
 from __future__ import annotations
@@ -47,22 +48,22 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself, after the checks: tensors by name, and its metadata."""
+    """What a file says of itself, after the checks: its tensors by name, and its metadata."""
 
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each tensor."""
+        """The shape of each tensor."""
         return {name: tensor.shape for name, tensor in self.tensors.items()}
 
 
 def inspect(file: VerifiedFile) -> Header:
-    """The checked header of an open file; reads nothing but the header.
+    """The checked header of an open file. Nothing but the header is read.
 
     Raises:
-        CorruptWeightsError: not safetensors, truncated, or a header that does not add up.
+        CorruptWeightsError: it is not safetensors, is truncated, or its header does not add up.
     """
     where = str(file.path)
     size = file.size
@@ -80,14 +81,15 @@ def inspect(file: VerifiedFile) -> Header:
 def tensors(
     file: VerifiedFile, header: Header | None = None, copied: Collection[str] = ()
 ) -> dict[str, torch.Tensor]:
-    """All tensors, mapped from the open file: no copy, and writing to one does not reach the file.
+    """All tensors, mapped from the open file without a copy. Writing to one does not reach the
+    file.
 
-    Each has its own storage over a private (copy-on-write) mapping, which outlives `file`; those
-    named in `copied` are read into memory of their own, aligned as torch aligns it. The values
-    are checked once for NaN and infinity, and the verdict remembered with the digest.
+    Each has its own storage over a private (copy-on-write) mapping, which outlives `file`. Those
+    named in `copied` are read into memory of their own, aligned as torch aligns it. The values are
+    checked once for NaN and infinity, and the verdict is remembered with the digest.
 
     Raises:
-        CorruptWeightsError: as `inspect`, or a tensor holds non-finite values.
+        CorruptWeightsError: as `inspect` does, or a tensor holds non-finite values.
     """
     header = header or inspect(file)
     if not header.tensors:

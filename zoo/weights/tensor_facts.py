@@ -1,7 +1,7 @@
-"""What the tensors of a file tell of their model where nobody has stated it: classes, and form.
+"""What the tensors of a file tell of their model where nobody has stated it: its classes and form.
 
-A model is built first as it would be by default; what its own tensors lack or have beyond those
-of the file tells the rest.
+A model is built first as it would be by default. What the file has and the model lacks, or the
+reverse, tells the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORM_KEYS: dict[str, Form] = {"gate_scale": "exact", "alpha": "residual"}
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:
-    """Paths of the module that `get_classifier()` gives."""
+    """The paths of the module that `get_classifier()` gives."""
     get = getattr(model, "get_classifier", None)
     head = get() if get else None
     return tuple(name for name, module in model.named_modules() if module is head)
@@ -32,13 +32,14 @@ def classifier_keys(names: str | Iterable[str], keys: Collection[str]) -> set[st
 
 
 def classes_of(state: Shapes, model: nn.Module, names: str | Iterable[str]) -> int | None:
-    """The number of classes that a file was made for: 0 has no classifier, None is not known.
+    """The number of classes that a file was made for. 0 means no classifier, None that it is not
+    known.
 
-    It is the first size of those tensors of the classifier that have as many rows as the model
-    has classes; where a model's other tensors depend on its classes too, of these.
+    It is the first size of those tensors of the classifier that have as many rows as the model has
+    classes. If the model has other tensors that depend on its classes, those count too.
 
     Args:
-        names: of the model's classifier.
+        names: the paths of the model's classifier.
     """
     own, count = model.state_dict(), getattr(model, "num_classes", None)
     if not isinstance(count, int):

@@ -1,8 +1,9 @@
-"""How timm itself would load an architecture's file: its key filter, with all that is bound to it.
+"""How timm itself would load the file of an architecture: its key filter, with all that is bound to
+it.
 
-Each of timm's entry points hands its filter to `load_pretrained` when it builds a model. There is
-no other way to ask for it: some are made inside the entry point, some carry bound arguments.
-`create` builds the model and keeps what would have been called; nothing is fetched.
+Each entry point of timm hands its filter to `load_pretrained` when it builds a model. There is no
+other way to ask for it: some filters are made inside the entry point, and some carry bound
+arguments. `create` builds the model and keeps what would have been called. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Loading:
     """What timm does with the file of an architecture.
 
     Attributes:
-        filter_fn: the family's old key names to those of the model, or None.
+        filter_fn: turns old key names of the family into those of the model; or None.
         strict: whether a file may have no keys but those of the model.
     """
 
@@ -33,7 +34,7 @@ class Loading:
     strict: bool = True
 
     def filtered(self, state: State, model: nn.Module) -> State:
-        """The state under the model's names. The filter may raise whatever it likes."""
+        """The state under the names of the model. The filter may raise whatever it likes."""
         if self.filter_fn is None:
             return state
         wants_model = len(_positional(self.filter_fn)) > 1
@@ -41,7 +42,9 @@ class Loading:
 
 
 def create(name: str, **options: Any) -> tuple[nn.Module, Loading]:
-    """`timm.create_model(name, pretrained=True, **options)` without its weights, and the way."""
+    """`timm.create_model(name, pretrained=True, **options)` without its weights, and how timm would
+    load them.
+    """
     caught: list[Loading] = []
     token = _caught.set(caught)
     try:

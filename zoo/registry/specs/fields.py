@@ -1,4 +1,4 @@
-"""Checks of the fields of specs: one clear `SpecError` for a plugin that states something wrong."""
+"""Checks of the fields of specs. What a plugin states wrongly is one clear `SpecError`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
 def check_names(spec: str, name: object, aliases: object = ()) -> None:
-    """A name and its aliases are lower-case identifiers."""
+    """Refuse a name or an alias that is not a lower-case identifier."""
     check_strings(f"{spec}({name!r})", aliases=aliases)
     for each in (name, *cast(tuple[object, ...], aliases)):
         if not isinstance(each, str) or not _NAME.match(each):
@@ -27,7 +27,7 @@ def check_names(spec: str, name: object, aliases: object = ()) -> None:
 
 
 def check_target(where: str, name: str, target: object) -> None:
-    """A target has the form `package.module:attribute`."""
+    """Refuse a target that is not of the form `package.module:attribute`."""
     if not isinstance(target, str) or not _TARGET.match(target):
         raise SpecError(
             f"target {target!r} is not of the form 'package.module:attribute'",
@@ -37,7 +37,7 @@ def check_target(where: str, name: str, target: object) -> None:
 
 
 def check_choices(where: str, record: object, **choices: object) -> None:
-    """Each named field of the record holds one of the strings of its literal type."""
+    """Refuse a field that is not one of the strings of its literal type."""
     for key, literal in choices.items():
         value, allowed = getattr(record, key), get_args(literal)
         if value not in allowed:
@@ -46,7 +46,7 @@ def check_choices(where: str, record: object, **choices: object) -> None:
 
 
 def check_strings(where: str, **values: object) -> None:
-    """Each field is a tuple of strings."""
+    """Refuse a field that is not a tuple of strings."""
     for key, value in values.items():
         items = cast(tuple[object, ...], value) if isinstance(value, tuple) else (None,)
         if not all(isinstance(item, str) for item in items):
@@ -54,7 +54,7 @@ def check_strings(where: str, **values: object) -> None:
 
 
 def check_mappings(where: str, **values: object) -> None:
-    """Each field is a mapping whose keys are strings."""
+    """Refuse a field that is not a mapping with strings as keys."""
     for key, value in values.items():
         keys = cast(Mapping[object, Any], value) if isinstance(value, Mapping) else (None,)
         if not all(isinstance(each, str) for each in keys):
@@ -62,7 +62,7 @@ def check_mappings(where: str, **values: object) -> None:
 
 
 def says_where_fields_are(**records: type) -> Callable[[type[S]], type[S]]:
-    """A class decorator: a field that belongs into a record is refused with its place."""
+    """A class decorator that refuses a field of another record and names that record."""
     homes = {
         field.name: f"{key}=zoo.{record.__name__}({field.name}=...)"
         for key, record in records.items()
@@ -88,7 +88,7 @@ def says_where_fields_are(**records: type) -> Callable[[type[S]], type[S]]:
 
 
 def check_records(where: str, spec: object, **kinds: type) -> None:
-    """Each named field of the spec holds a record of its kind."""
+    """Refuse a field that is not a record of its kind."""
     for key, kind in kinds.items():
         value = getattr(spec, key)
         if not isinstance(value, kind):

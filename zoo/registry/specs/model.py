@@ -20,9 +20,16 @@ from zoo.registry.specs.provenance import Paper, Provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
-    """A backbone that timm does not have: `target(num_classes=, in_chans=, **options)` -> model.
+    """A backbone that timm does not have. It is built by `target(num_classes=, in_chans=,
+    **options)`.
 
     The model follows timm's interface (`feature_info`, `forward_features`, `reset_classifier`).
+
+    Attributes:
+        name, aliases: what `create_model` accepts.
+        target: the class or function that builds it, `"package.module:attribute"`.
+        defaults: options of the target that the zoo sets.
+        paper: the publication.
     """
 
     name: str
@@ -89,10 +96,18 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
-    """A data set for `zoo eval --data NAME`: `target(root, split)` -> a map-style data set.
+    """A data set, for `zoo eval --data NAME` and for recipes. It is opened by `target(root,
+    split)`.
 
-    Items are (PIL image or uint8 array, class index, or a sequence of these: int64 (L,)). `root` is
-    the folder given by the user.
+    The result is a map-style data set of items (image, label). The image is a PIL image or a uint8
+    array. The label is a class index, or a sequence of them, int64 (L,). `root` is the folder that
+    the user gave, or None.
+
+    Attributes:
+        name, aliases: what the user writes.
+        target: the class or function that opens it, `"package.module:attribute"`.
+        num_classes: K, or None where it is not known before the data is opened.
+        license: of the data.
     """
 
     name: str

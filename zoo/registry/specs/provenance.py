@@ -10,7 +10,7 @@ KeyMap: TypeAlias = str | tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
-    """Where a mechanism was published: `arxiv` is the bare id (`"1709.01507"`)."""
+    """A publication. `arxiv` is the bare identifier, such as `"1709.01507"`, and so is `doi`."""
 
     title: str
     authors: str = ""
@@ -21,7 +21,7 @@ class Paper:
 
     @property
     def url(self) -> str:
-        """The arXiv page, else the DOI, else an empty string."""
+        """The address of the arXiv page, else that of the DOI, else an empty string."""
         if self.arxiv:
             return f"https://arxiv.org/abs/{self.arxiv}"
         return f"https://doi.org/{self.doi}" if self.doi else ""

@@ -19,19 +19,23 @@ class WeightsSpec:
     """Weights of a model: where they are, what they must hash to, and what they reach.
 
     Attributes:
-        model, tag: `cbam_resnet50` and `a1_in1k` are asked for as `cbam_resnet50.a1_in1k`.
-        kind: `bundled` in the package, `published` on the Hub for this very architecture,
-            `warm_start` (the plain backbone's, the attention untrained), or `unpublished`.
-        repository, revision, filename: on the Hub; `revision` is the pinned 40-hex commit if known.
-        path: of a bundled file, as `"package:file"`.
-        sha256: of the file, if known; else the Hub's digest of that commit is used.
-        num_classes, input: what the file was trained for (timm's names of the settings).
-        options: of the model, where they differ from its defaults: `create_model` gives it these,
-            unless it is called with others.
-        insertion: the form that the attention had in training.
-        default: the tag that `pretrained=True` takes.
-        dataset: name of the data set that it is measured on; `zoo eval` takes it unless told.
-        metrics, data, license, recipe, notes: evidence.
+        model, tag: the weights are asked for as `<model>.<tag>`, for example `se_resnet50.a1_in1k`.
+        kind: `bundled` (the file is in the package), `published` (on the Hub, for this very
+            architecture), `warm_start` (the weights of the plain backbone; the attention is
+            untrained), or `unpublished` (there is a recipe, but no file).
+        repository, revision, filename: where the file is on the Hub. `revision` is the pinned
+            40-hex commit, if it is known.
+        path: where a bundled file is, as `"package:file"`.
+        sha256: the digest of the file, if it is known. Otherwise the digest that the Hub states for
+            the commit is used.
+        num_classes, input: what the file was trained for, in timm's names of the settings.
+        options: options of the model that differ from its defaults. `create_model` gives it these,
+            unless the call says otherwise.
+        insertion: the form in which the attention was put in when it was trained.
+        default: whether this is the tag that `pretrained=True` takes.
+        dataset: the name of the data set that the weights are measured on. `zoo eval` takes it
+            unless told otherwise.
+        metrics, data, license, recipe, notes: evidence for the reader.
     """
 
     model: str
