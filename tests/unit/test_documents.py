@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from test_architecture import MAY_IMPORT
 
 import zoo
 from zoo.cli import COMMANDS
@@ -90,6 +91,14 @@ def test_headings_that_are_linked_exist(name: str) -> None:
         lines = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
         assert heading in anchors, (link, heading)
+
+
+def test_the_architecture_states_what_each_package_may_import() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| ([^|]*) \|$", TEXTS["docs/architecture.md"], re.MULTILINE
+    )
+    stated = {name: set(re.findall(r"\w+", imported)) for name, imported in rows}
+    assert stated == MAY_IMPORT
 
 
 def test_constraints_pin_every_dependency() -> None:

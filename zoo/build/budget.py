@@ -1,7 +1,7 @@
-"""A bound on what a constructor may make, where its options come from a file or a repository.
+"""A bound on what a constructor may allocate, if its options come from a file or a repository.
 
-Options from a stranger's config can ask for any depth and width. What a model's size may be, its
-weights say: a model that they cannot nearly fill is not theirs.
+The options of a stranger's config can ask for any depth and width. The weights tell how large the
+model may be: a model that they cannot nearly fill is not theirs.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ LEAST_ENTRY = 16  # bytes of a header for one tensor; 52 at least, and four time
 
 
 class Budget:
-    """How many tensors and elements may still be made; counted before they are allocated.
+    """How many tensors and elements may still be made. They are counted before they are allocated.
 
     Args:
-        where: the weights or the repository that the options are of, for the message.
+        where: the weights or the repository that the options are from, for the message.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Budget:
 
     @classmethod
     def of_size(cls, where: str, size: int) -> Budget:
-        """What a file of `size` bytes allows; 0 where it is not known."""
+        """The budget that a file of `size` bytes allows. A size of 0 is not known."""
         if not size:
             return cls(where)
         return cls(where, MOST_TENSORS + MORE_TENSORS, size + MORE_ELEMENTS)
 
     @classmethod
     def of_file(cls, file: VerifiedFile) -> Budget:
-        """What a safetensors file allows, by its size and that of its header."""
+        """The budget that a safetensors file allows, by its size and that of its header."""
         file.handle.seek(0)
         header = min(int.from_bytes(file.handle.read(8), "little"), file.size)
         where, elements = str(file.path), file.size + MORE_ELEMENTS
@@ -78,7 +78,7 @@ def _elements(factory: Callable[..., Any], args: Any, kwargs: Mapping[str, Any])
 
 
 class Bounded(TorchFunctionMode):
-    """Within it, a budget is held."""
+    """A context in which a budget is held."""
 
     def __init__(self, budget: Budget) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which models the arguments of one of timm's scripts name, themselves or in a file."""
+"""Which models the arguments of a script of timm name, in themselves or in a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODEL_KEY = re.compile(r"(.*[_-])?model([_-]name)?")
 
 
 def named_models(arguments: Iterable[str]) -> list[str]:
-    """What may be the name of a model: values of arguments, and those in lists and settings."""
+    """What may be the name of a model: the values of arguments, and those in lists and settings."""
     return [name for name in dict.fromkeys(_values(arguments)) if name and name[0] != "-"]
 
 

@@ -1,4 +1,4 @@
-"""A model card: the Hub's metadata and what a reader must know, from facts that are given."""
+"""A model card: the metadata of the Hub, and what a reader must know, from facts that are given."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ class Facts:
     """What a card says.
 
     Attributes:
-        repository, model, sha256: what it is and where.
-        info: as `zoo.model_info` gives it. config: as in `config.json`.
-        records: of `zoo eval`, checked against these weights.
-        recipe: the text of the recipe that trained it. data: what it was trained on.
+        repository, model, sha256: what the weights are, and where.
+        info: as `zoo.model_info` gives it.
+        config: as in `config.json`.
+        records: records of `zoo eval`, checked against these weights.
+        recipe: the text of the recipe that trained the weights.
+        data: what they were trained on.
         untrained: the backbone whose weights these are, if the attention was not trained.
-        picture: file name of a picture in the repository.
+        picture: the file name of a picture in the repository.
     """
 
     repository: str

@@ -1,4 +1,4 @@
-"""Licences by the identifiers that the Hub takes in a card (hub-docs, "Licenses")."""
+"""Licences, by the identifiers that the Hub accepts in a card (hub-docs, "Licenses")."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ IDENTIFIERS = frozenset(
 
 
 def check(license: str) -> None:
-    """Refuse what the Hub would refuse; "" stands for a licence that was not given.
+    """Refuse a licence that the Hub would refuse. "" means that none was given.
 
     Raises:
-        UsageError: names the identifiers that come near.
+        UsageError: the Hub does not know the licence; the message has the closest identifiers.
     """
     if license and license not in IDENTIFIERS:
         near = get_close_matches(license.lower(), sorted(IDENTIFIERS), 3)

@@ -34,10 +34,10 @@ _PICTURES = {b"\x89PNG\r\n\x1a\n": "picture.png", b"\xff\xd8\xff": "picture.jpg"
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """A built model, the file its weights came from, and what is known of its training.
+    """A built model, the file that its weights came from, and what is known of its training.
 
-    `file` is None where the model's state is in no file: the weights are then those of the plain
-    backbone `untrained`, with an untrained attention.
+    `file` is None where the state of the model is in no file. The weights are then those of the
+    plain backbone `untrained`, with an untrained attention.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Source:
 
 @dataclass(slots=True)
 class Package:
-    """Files of a repository by name, and what stands for the weights in messages."""
+    """The files of a repository by name, and what stands for the weights in messages."""
 
     model: str
     sha256: str
     files: dict[str, Content] = field(default_factory=dict[str, Content])
 
     def digests(self) -> dict[str, tuple[str, str]]:
-        """Of each file: (sha256, git's blob id), as the Hub states one or the other."""
+        """For each file (sha256, git's blob id); the Hub states one or the other."""
         from io import BytesIO
 
         found: dict[str, tuple[str, str]] = {}
@@ -71,7 +71,7 @@ class Package:
         return found
 
     def write(self, folder: Path) -> None:
-        """Write the files into a folder, to be looked at."""
+        """Write the files into a folder, so that somebody can look at them."""
         for name, content in self.files.items():
             if not isinstance(content, bytes):
                 content.seek(0)
@@ -87,11 +87,12 @@ def build(
     picture: Path | None = None,
     license: str = "",
 ) -> Package:
-    """Everything that will lie in the repository; nothing is sent.
+    """Make everything that will be in the repository. Nothing is sent.
 
     Raises:
         UsageError: a record is not of these weights, the picture is none, or the Hub does not know
-        the licence. ConfigError: a record is none, or the config would not be read back.
+            the licence.
+        ConfigError: a record is none, or the config could not be read back.
     """
     licenses.check(license or source.license)
     weights, sha256 = _weights(source)
@@ -137,7 +138,7 @@ def _weights(source: Source) -> tuple[Content, str]:
 
 
 def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:
-    """`config.json` in timm's schema; `model_args` rebuilds the model by the zoo's name."""
+    """The `config.json` in timm's schema. Its `model_args` rebuild the model by the zoo's name."""
     described = record_of(model)
     arguments = arguments_of(model)
     with tempfile.TemporaryDirectory() as folder:

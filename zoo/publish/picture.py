@@ -11,7 +11,9 @@ AXES = ("epoch", "step", "seconds", "lr")
 
 
 def curve_picture(curve: Path | None) -> dict[str, bytes]:
-    """`{"picture.png": ...}`, or nothing: no curve, fewer than two rows, or no matplotlib."""
+    """`{"picture.png": ...}`, or nothing if there is no curve, fewer than two rows, or no
+    matplotlib.
+    """
     rows = _read(curve) if curve is not None and curve.is_file() else []
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in AXES))[:4]
     if len(rows) < 2 or not columns:

@@ -1,4 +1,4 @@
-"""Publish a package on the Hub: one guarded commit, read back and compared."""
+"""Publishing a package on the Hub by one guarded commit, which is read back and compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOWEST = 100_000  # bytes a second: what an upload adds to the deadline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Where a package now lies."""
+    """Where a package was published."""
 
     repository: str
     revision: str
@@ -41,16 +41,18 @@ def push(
     """Commit a package onto the head of `main` as it is now, and compare what the Hub then holds.
 
     A commit that comes in between is never overwritten. If the answer to the commit is lost, the
-    Hub is asked what became of it; it is not sent again unless it did not arrive. The card is
-    checked by the Hub before a repository is made.
+    Hub is asked what became of it. The commit is not sent again unless it did not arrive. The Hub
+    checks the card before a repository is made.
 
     Args:
-        deadline: seconds, besides those that the upload takes at 100 kB/s; None is no deadline.
+        deadline: seconds, in addition to those that the upload takes at 100 kB/s. None means no
+            deadline.
 
     Raises:
         HubError: the Hub refuses; someone pushed in between; what it holds afterwards is not what
-        was sent; the repository exists and is public, though `private` was asked for.
-        UsageError: the Hub does not take the card. UnreachableError: a `HubError`, no answer.
+            was sent; or the repository exists and is public, though `private` was asked for.
+        UsageError: the Hub does not accept the card.
+        UnreachableError: a `HubError`; there was no answer.
     """
     check_request(repository, "main")
     size = sum(_size(content) for content in package.files.values())
@@ -96,7 +98,7 @@ class _Push:
         return call(patient, where=self.repository, clock=self.clock, attempts=attempts)
 
     def check_card(self) -> None:
-        """Let the Hub look at the card, so that no empty repository is left by one it refuses."""
+        """Let the Hub look at the card first, so that no empty repository is left if it refuses."""
         from huggingface_hub import ModelCard
 
         card = self.package.files.get("README.md")
@@ -119,7 +121,7 @@ class _Push:
         self.ask(validate)
 
     def create(self, private: bool) -> None:
-        """Make the repository unless it is there; asking twice does no harm."""
+        """Make the repository unless it is there. Asking twice does no harm."""
         hub = api()
         self.ask(partial(hub.create_repo, self.repository, private=private or None, exist_ok=True))
         if (
@@ -133,7 +135,7 @@ class _Push:
             )
 
     def commit(self) -> Published:
-        """The commit, sent at most twice, and the second time only if the first did not arrive."""
+        """Send the commit, at most twice, and the second time only if the first did not arrive."""
         before = self.pull_requests() if self.create_pr else set[str]()
         for attempt in (1, 2):
             try:
@@ -162,7 +164,11 @@ class _Push:
         )  # fmt: skip
 
     def arrived(self, before: set[str]) -> Published | None:
-        """A commit whose answer is unknown, if it is there; `HubError` if another's is."""
+        """The commit whose answer was lost, if it is there.
+
+        Raises:
+            HubError: a commit of somebody else is there.
+        """
         self.clock = Clock(ANSWER)  # to look is worth a minute, also after the deadline
         if self.create_pr:
             return self.arrived_as_pull_request(before)
@@ -191,7 +197,7 @@ class _Push:
         return {ref.ref for ref in self.ask(list_refs).pull_requests or ()}
 
     def differences(self, commit: Commit) -> list[str]:
-        """Names of files that the commit lacks or has with another digest."""
+        """The names of files that the commit lacks, or has with another digest."""
         return [
             name
             for name, digests in self.digests.items()

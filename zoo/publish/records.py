@@ -1,4 +1,4 @@
-"""Records of `zoo eval`: the only source of metrics in what is published."""
+"""Records of `zoo eval`, which are the only source of metrics in what is published."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MOST_SKIPPED = 0.01  # of the images that were read, in a figure of the whole sp
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A record, checked: its `model`, `weights.sha256`, `data` and finite `metrics`.
+    """Read and check a record: its `model`, `weights.sha256`, `data` and finite `metrics`.
 
     Raises:
-        ConfigError: not a record, or a value that no measurement gives.
+        ConfigError: it is no record, or has a value that no measurement gives.
     """
     try:
         with path.open("rb") as file:
@@ -69,8 +69,11 @@ def is_accuracy(key: str) -> bool:
 
 
 def is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether the figures are of the whole split: not of its first images, nor of the readable ones
-    where more than one in a hundred could not be read."""
+    """Whether the figures are those of the whole split.
+
+    They are not if only its first images were measured, or if more than one image in a hundred
+    could not be read.
+    """
     data = record["data"]
     return not data.get("limit") and skipped(record) <= MOST_SKIPPED * data["count"]
 
@@ -85,7 +88,7 @@ def check(records: Sequence[Mapping[str, Any]], model: str, sha256: str) -> None
     """Refuse records that are not of these very weights.
 
     Raises:
-        UsageError: says what the record is of, and how to make one.
+        UsageError: the message says what the record is of, and how to make one.
     """
     for record in records:
         found = record["weights"]["sha256"]

@@ -1,4 +1,4 @@
-"""What is to be published: a model by name, or the outcome of a training run."""
+"""What is to be published: a model by name, or what a training run left."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ def open_source(
     target: str, *, weights: str = "", backbone_weights: str = "", num_classes: int | None = None,
     recipe: Path | None = None,
 ) -> Iterator[Source]:  # fmt: skip
-    """Build and load what `target` names: a model, a run's folder, or a safetensors file.
+    """Build and load what `target` names: a model, the folder of a run, or a safetensors file.
 
-    A context: the file stays open in it, so that what was checked is what is published.
+    It is a context in which the file stays open, so that what was checked is what is published.
 
     Args:
-        target: MODEL[.TAG]; or a folder or file that `zoo train` or `zoo.save_model` wrote.
-        weights: for a model by name: a tag, a file or a repository. Default: its default weights.
-        backbone_weights: as `create_model` takes them. num_classes: which the weights must have.
-        recipe: what trained it; found beside the weights of a run.
+        target: MODEL[.TAG], or a folder or file that `zoo train` or `zoo.save_model` wrote.
+        weights: for a model by name, a tag, a file or a repository. By default, its default
+            weights.
+        backbone_weights: as in `create_model`.
+        num_classes: the number of classes that the weights must have.
+        recipe: what trained the weights. By default, the recipe that lies beside the weights of a
+            run.
 
     Raises:
-        UsageError: nothing says which model the file is of. WeightsError: the file is not that
-        model's, has another number of classes, or cannot be trusted.
+        UsageError: nothing says which model the file is of.
+        WeightsError: the file is not that model's, has another number of classes, or cannot be
+            trusted.
     """
     path = Path(target)
     options = {} if num_classes is None else {"num_classes": num_classes}

@@ -12,15 +12,15 @@ class ModelRecord:
     """What a model is, where its attention is, and what its weights are.
 
     Attributes:
-        name: of the model, as `create_model` takes it.
-        options: of the model or the backbone, as plain data.
+        name: the name of the model, as `create_model` takes it.
+        options: options of the model or the backbone, as plain data.
         backbone, attention, attention_options: the parts of a composition; empty otherwise.
         sites: the dotted path of each place that has the attention.
-        placement: what the places were chosen from, where somebody said so (`stage`, ...).
+        placement: what the places were chosen from (`stage`, ...), where somebody said so.
         insertion: the form of the attention: `plain`, `exact` or `residual`.
-        replace: whether it stands in place of the backbone's own attention.
+        replace: whether it stands in the place of the backbone's own attention.
         weights: where they came from (source, revision, sha256); empty if there are none.
-        untrained: the parts that the weights left untrained, `attention` or `classifier`.
+        untrained: the parts that the weights left untrained: `attention`, `classifier`.
     """
 
     name: str
@@ -37,9 +37,9 @@ class ModelRecord:
 
 
 def record_of(model: object) -> ModelRecord | None:
-    """The record of a model; None of a model that the zoo did not build.
+    """The record of a model; None for a model that the zoo did not build.
 
-    A model that version 0.1 pickled has its parts as attributes of their own.
+    In a model that version 0.1 pickled, the parts of the record are attributes of their own.
     """
     held = vars(model)
     if isinstance(held.get("zoo"), ModelRecord):

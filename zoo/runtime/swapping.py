@@ -12,15 +12,15 @@ Members: TypeAlias = Callable[[type[nn.Module]], Mapping[str, Any]]
 
 
 def swap(module: nn.Module, change: type | Members) -> None:
-    """From now on the module's class is a subclass of its own, of the same name.
+    """Make the class of the module a subclass of its own class, of the same name.
 
-    The module keeps its parameters and their keys, and can be copied, pickled and scripted, which a
+    The module keeps its parameters and their keys. It can be copied, pickled and scripted, which a
     module with hooks cannot.
 
     Args:
-        change: a mixin, whose methods come before those of the class (TorchScript reads class
-            annotations, so a mixin has none); or a function of a module from the class to the
-            members of the subclass.
+        change: either a mixin, whose methods come before those of the class (TorchScript reads the
+            annotations of classes, so a mixin has none); or a module-level function from the class
+            to the members of the subclass.
     """
     module.__class__ = _swapped(type(module), change)
 
@@ -45,7 +45,7 @@ def _swapped(base: type[nn.Module], change: type | Members) -> type[nn.Module]:
 
 
 def restore(base: type[nn.Module], change: type | Members) -> nn.Module:
-    """An empty instance, as `pickle` fills it."""
+    """An empty instance, for `pickle` to fill."""
     cls = _swapped(base, change)
     return cls.__new__(cls)
 

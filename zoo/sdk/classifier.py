@@ -2,7 +2,7 @@
 
 `timm.create_model(..., num_classes=0)`, `reset_classifier`, `forward_head(..., pre_logits=True)`
 and the rest are expected of every model of the zoo. A network inherits them from `Classifier`, and
-says only how it sees (`forward_features`) and what it classifies (`pool`).
+states only how it sees (`forward_features`) and what it classifies (`pool`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from zoo.sdk.options import check_int, refuse
 
 
 class Classifier(nn.Module):
-    """Images -> logits (B, num_classes), by one linear layer on a vector of each image.
+    """From images to logits (B, num_classes), by one linear layer on a vector of each image.
 
     A subclass sets `name`, makes its layers and calls `finish`. It has `forward_features`, whose
-    output has `num_features` channels, and `pool`, which makes of that a vector (B,
-    `head_hidden_size`). Where `global_pool` is empty, what `forward_features` gives is the output.
+    output has `num_features` channels, and `pool`, which makes a vector (B, `head_hidden_size`) of
+    that. Where `global_pool` is empty, the output is what `forward_features` gives.
 
     Attributes:
         name: for messages.
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
         self, num_classes: int, num_features: int, *, head_hidden_size: int | None = None,
         global_pool: str | None = None, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        """Add the classifier; `head_hidden_size` is `num_features` where it is not given."""
+        """Add the classifier. `head_hidden_size` is `num_features` unless it is given."""
         self.num_features = num_features
         self.head_hidden_size = num_features if head_hidden_size is None else head_hidden_size
         self.global_pool = self.pools[0]
@@ -54,18 +54,20 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def pool(self, x: Tensor) -> Tensor:
-        """The output of `forward_features` -> (B, head_hidden_size)."""
+        """From the output of `forward_features` to a vector (B, head_hidden_size)."""
         raise NotImplementedError
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The output of `forward_features` -> logits, or the vector that they are read from."""
+        """From the output of `forward_features` to logits, or to the vector that they are read
+        from.
+        """
         if not self.global_pool:
             return x
         x = self.pool(x)
         return x if pre_logits else self.classify(x)
 
     def classify(self, x: Tensor) -> Tensor:
-        """A vector of each image -> logits."""
+        """From a vector of each image to logits."""
         return self.classifier(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,9 +79,9 @@ class Classifier(nn.Module):
         return self.get_submodule(self.classifier_name)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier where the old one was; 0 removes it, and `global_pool=""` pooling too.
+        """Put a new classifier in the place of the old one. 0 classes remove it.
 
-        None leaves pooling as it is.
+        `global_pool=""` removes pooling too, and None leaves it as it is.
         """
         self._pool_by(global_pool, num_classes)
         like = next(self.parameters())

@@ -1,4 +1,4 @@
-"""An LSTM over sequences, also where its kernel cannot be used."""
+"""An LSTM over sequences that also works where its kernel cannot be used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from zoo.sdk.precision import full_range
 
 @register_notrace_function
 def scan(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """`lstm(x)[0]` of one layer with `batch_first`: (B, N, C) -> (B, N, hidden of all directions).
+    """`lstm(x)[0]` for one layer with `batch_first`: (B, N, C) -> (B, N, hidden of all directions).
 
-    The kernel knows neither float16 on every CPU, nor `torch.func`'s transforms.
+    The kernel supports float16 not on every CPU, and does not support the transforms of
+    `torch.func`.
     """
     with full_range(x):
         x = x.to(lstm.get_parameter("weight_ih_l0").dtype)

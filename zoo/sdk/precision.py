@@ -1,7 +1,8 @@
-"""Half precision: float16 ends at 65,504, which sums of products of ordinary maps pass.
+"""Half precision: float16 ends at 65,504, and sums of products of ordinary maps exceed that.
 
-What is computed here in float32 is what a mechanism multiplies with itself: logits, variances. Its
-layers stay in the precision that they have. bfloat16, whose range is float32's, is left as it is.
+What is computed here in float32 is what a mechanism multiplies with itself: logits and variances.
+Its layers stay in the precision that they have. bfloat16 has the range of float32 and is left as it
+is.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from torch import Tensor
 
 @register_notrace_function
 def widened(x: Tensor) -> Tensor:
-    """x in float32 if it is in float16."""
+    """`x`, in float32 if it is in float16."""
     return x.float() if x.dtype == torch.float16 else x
 
 
 @register_notrace_function
 def wide_matmul(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b, of float16 in float32."""
+    """a @ b, computed in float32 if a and b are in float16."""
     if torch.jit.is_scripting():
         return widened(a) @ widened(b)
     else:
@@ -31,7 +32,7 @@ def wide_matmul(a: Tensor, b: Tensor) -> Tensor:
 
 @register_notrace_function
 def wide_einsum(equation: str, a: Tensor, b: Tensor) -> Tensor:
-    """torch.einsum(equation, a, b), of float16 in float32."""
+    """torch.einsum(equation, a, b), computed in float32 if a and b are in float16."""
     if torch.jit.is_scripting():
         return torch.einsum(equation, widened(a), widened(b))
     else:
@@ -41,12 +42,12 @@ def wide_einsum(equation: str, a: Tensor, b: Tensor) -> Tensor:
 
 @register_notrace_function
 def saturated(x: Tensor) -> Tensor:
-    """x, of float16 with its largest number for an infinite one, from which no NaN comes."""
+    """`x`; in float16, its largest number stands for an infinite one, so that no NaN follows."""
     return x.clamp(-65504.0, 65504.0) if x.dtype == torch.float16 else x
 
 
 def full_range(x: Tensor) -> AbstractContextManager[object]:
-    """Where autocast would turn products into float16, it is switched off."""
+    """A context that switches autocast off where it would turn products into float16."""
     device = x.device.type  # `meta` knows no autocast
     if device == "meta" or not torch.is_autocast_enabled(device):
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Tables: buffers outside the state dict, which are computed and not learned."""
+"""Tables: buffers outside the state dict that are computed, not learned."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class Tables(nn.Module):
-    """A module whose tables are right wherever it goes.
+    """A module whose tables are right wherever it is moved.
 
-    No file holds them, so a model that is built on the meta device and then given memory
+    No file holds the tables. A model that is built on the meta device and then given memory
     (`to_empty`, or `load_state_dict(assign=True)`) would keep whatever that memory held. A subclass
     registers its tables, and fills them in `_init_buffers`, as timm's layers do.
     """

@@ -1,4 +1,4 @@
-"""Checks of what training and deployment do with a module: many processes, half precision, meta."""
+"""Checks of what training and deployment do to a module: processes, half precision, meta device."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LARGEST = 6e4  # of float16, with some room
 def check_takes_part(attention: Attention) -> None:
     """After a backward pass in training, every parameter that requires a gradient has one.
 
-    It may be zero. `DistributedDataParallel` stops where there is none.
+    The gradient may be zero. Where there is none, `DistributedDataParallel` stops.
     """
     spec = spec_of(attention)
     module = build(spec).train()
@@ -45,8 +45,8 @@ def check_takes_part(attention: Attention) -> None:
 def check_half_precision(attention: Attention) -> None:
     """In float16, and under autocast to it, ordinary and large inputs give finite numbers.
 
-    A scale is left out at which a layer's output in float32 is beyond float16. At the ordinary one
-    the numbers are those of float32.
+    A scale is left out if the output of a layer in float32 is beyond float16 there. At the ordinary
+    scale the numbers are those of float32.
     """
     spec = spec_of(attention)
     for scale in (1.0, 100.0):
@@ -66,7 +66,8 @@ def check_half_precision(attention: Attention) -> None:
 
 
 def check_meta_device(attention: Attention) -> None:
-    """Built on the meta device it runs there; given memory and a state dict, it computes the same.
+    """Built on the meta device, a module runs there. Given memory and a state dict, it computes the
+    same.
 
     A table outside the state dict must be computed anew.
     """

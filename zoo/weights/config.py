@@ -1,7 +1,7 @@
-"""`config.json` of a repository, in timm's schema, read as data.
+"""The `config.json` of a repository, in timm's schema, read as data.
 
-Known keys with bounded values are taken, others passed over; what would choose another source of
-weights is refused. Nothing that a config names is imported.
+Known keys with plain values are taken, and others are passed over. What would choose another source
+of weights is refused. Nothing that a config names is imported.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ _INTERPOLATIONS = frozenset("nearest bilinear bicubic lanczos box hamming random
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
-    """What a repository says of its model: the architecture and the arguments that build it.
+    """What a repository says of its model: the architecture, and the arguments that build it.
 
-    `labels` has timm's `label_names`, a tuple or a table by index, and `label_descriptions`.
-    `largest_file` is the size in bytes of the repository's largest file, 0 where it is not known.
+    Attributes:
+        labels: timm's `label_names` (a tuple, or a table by index) and `label_descriptions`.
+        largest_file: the size in bytes of the largest file of the repository; 0 if it is not known.
     """
 
     architecture: str
@@ -58,10 +59,11 @@ class HubConfig:
 
 
 def parse(content: bytes, where: str) -> HubConfig:
-    """A config from the bytes of a `config.json`.
+    """Read a config from the bytes of a `config.json`.
 
     Raises:
-        ConfigError: not JSON, no architecture, or a value out of bounds; it names the key.
+        ConfigError: it is not JSON, names no architecture, or has a value out of bounds; the
+            message names the key.
     """
     top = _load(content, where)
     nested = top.get("pretrained_cfg", top)

@@ -1,8 +1,8 @@
 """What the zoo remembers of files that it has read: their digests, and whether they are finite.
 
-One small note for each hashed file says what it hashed to while its size, times and inode were
-such; a file that has changed since is hashed again. The notes lie in the Hub client's folder for
-the assets of other libraries.
+For each hashed file there is one small note, which says what the file hashed to while its size,
+times and inode were such. A file that has changed since is hashed again. The notes lie in the
+folder that the Hub's client has for the assets of other libraries.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TICK = 0.02  # seconds; longer than the step of any file system's clock that the
 
 
 def folder() -> Path:
-    """Where the notes are."""
+    """The folder of the notes."""
     from huggingface_hub import constants
 
     return Path(constants.HF_ASSETS_CACHE) / "attention-zoo"
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """A note, or an empty one if it is absent or not ours."""
+    """A note; an empty one if it is absent or not ours."""
     try:
         note = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -37,7 +37,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def write_note(path: Path, note: Mapping[str, Any]) -> None:
-    """Remember something; a folder that cannot be written makes the zoo slower, not wrong."""
+    """Write a note. If the folder cannot be written, the zoo is slower, but not wrong."""
     try:
         write_atomically(path, json.dumps(note).encode())
     except OSError:
@@ -45,7 +45,7 @@ def write_note(path: Path, note: Mapping[str, Any]) -> None:
 
 
 def identity(file: BinaryIO) -> dict[str, int]:
-    """What changes when an open file's content does."""
+    """What changes when an open file's content does: its size, times and inode."""
     stat = os.fstat(file.fileno())
     return {
         "size": stat.st_size,
@@ -61,7 +61,7 @@ def _note_path(state: Mapping[str, int]) -> Path:
 
 
 def known(file: BinaryIO) -> dict[str, Any]:
-    """What is remembered of this very file, in this very state: `sha256`, `git`, `finite`."""
+    """What is remembered of this very file in this very state: `sha256`, `git`, `finite`."""
     state = identity(file)
     note = read_note(_note_path(state))
     facts = note.get("facts") if note.get("identity") == state else None
@@ -69,7 +69,9 @@ def known(file: BinaryIO) -> dict[str, Any]:
 
 
 def remember(file: BinaryIO, state: Mapping[str, int], **facts: Any) -> None:
-    """Remember facts found while the file's identity was `state`, unless it has changed since."""
+    """Remember facts that were found while the identity of the file was `state`, unless it has
+    changed.
+    """
     age = time.time() - max(state["mtime"], state["ctime"]) / 1e9
     if 0 <= age < TICK:  # a later write within the same tick of the clock would go unseen
         time.sleep(TICK - age)
@@ -84,9 +86,9 @@ def forget_all() -> None:
 
 
 def digest(file: BinaryIO, algorithm: str = "sha256") -> str:
-    """Digest of an open file's content: `sha256`, or `git` (the id of git's blob, SHA-1).
+    """The digest of an open file's content: `sha256`, or `git` (the id of git's blob, a SHA-1).
 
-    Computed once for each state of the file, then remembered.
+    It is computed once for each state of the file, and then remembered.
     """
     value = known(file).get(algorithm)
     if isinstance(value, str):
@@ -98,7 +100,7 @@ def digest(file: BinaryIO, algorithm: str = "sha256") -> str:
 
 
 def content_digest(file: Any, algorithm: str) -> str:
-    """Digest of an open binary file, read now and not remembered."""
+    """The digest of an open binary file, read now and not remembered."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if algorithm == "sha256":

@@ -1,4 +1,4 @@
-"""A verified file: open, so that what was hashed is what is read."""
+"""A verified file. It stays open, so that what was hashed is what is read."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class VerifiedFile(AbstractContextManager["VerifiedFile"]):
     """An open file whose content has the digest `sha256`; a context manager that closes it.
 
     Attributes:
-        path: where it was opened; for messages, never to open it again.
-        handle: the open file that was hashed. Read through it: a file put in its place on disk
-            later does not matter.
-        sha256: of the content.
-        source: `bundled` in the package, `hub`, or a user's `file`.
-        digest_from: what the content was checked against: the `manifest`; the `hub`'s digest for
-            that commit; the digest that the `cache` recorded when the file was fetched; nothing, as
-            for a user's own file (`computed`), or a copy that others cached without a digest and
-            that is used offline (`unverified`).
-        repository, revision, filename: on the Hub; `revision` is the 40-hex commit.
+        path: where it was opened, for messages. It is never opened again by this path.
+        handle: the open file that was hashed. What is read is read through it, so that a file that
+            is put in its place on disk later does not matter.
+        sha256: the digest of the content.
+        source: `bundled` in the package, `hub`, or a `file` of the user.
+        digest_from: what the content was checked against: the `manifest`; the digest that the `hub`
+            states for the commit; the digest that the `cache` recorded when the file was fetched;
+            nothing for a user's own file (`computed`); or nothing for a copy that others cached
+            without a digest and that is used offline (`unverified`).
+        repository, revision, filename: where it is on the Hub; `revision` is the 40-hex commit.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class VerifiedFile(AbstractContextManager["VerifiedFile"]):
 
     @property
     def size(self) -> int:
-        """Bytes, when it was opened."""
+        """The number of bytes when it was opened."""
         return self._state["size"]
 
     def known(self, fact: str) -> Any:
@@ -62,7 +62,7 @@ class VerifiedFile(AbstractContextManager["VerifiedFile"]):
         remembered.remember(self.handle, self._state, **facts)
 
     def record(self) -> dict[str, str]:
-        """What a record of an evaluation says of the weights."""
+        """What the record of an evaluation says of the weights."""
         keys = ("source", "repository", "revision", "filename", "sha256", "digest_from")
         return {key: value for key in keys if (value := getattr(self, key))}
 
@@ -74,7 +74,11 @@ class VerifiedFile(AbstractContextManager["VerifiedFile"]):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; OSError for anything else (a pipe would hang)."""
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: it is anything else; a pipe, say, could block for ever.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -84,7 +88,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def local_file(path: str | os.PathLike[str]) -> VerifiedFile:
-    """A user's own file, hashed so that a record can name it.
+    """A file of the user, hashed so that a record can name it.
 
     Raises:
         WeightsNotFoundError: it is absent, unreadable, or not a regular file.
@@ -112,11 +116,11 @@ def _hashed(path: Path) -> tuple[BinaryIO, str]:
 
 
 def bundled_file(spec: WeightsSpec) -> VerifiedFile:
-    """Weights that lie in an installed package, checked against their manifest.
+    """Weights in an installed package, checked against their manifest.
 
     Raises:
         WeightsNotFoundError: the package or the file is not installed.
-        CorruptWeightsError: the file's digest is not the manifest's.
+        CorruptWeightsError: the digest of the file is not that of the manifest.
     """
     package, _, name = spec.path.partition(":")
     where = f"{spec.model}.{spec.tag}: {spec.path}"
