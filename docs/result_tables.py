@@ -19,9 +19,12 @@ ROLLOUTS = 10  # that `ram_mnist` and its kin average unless their weights say o
 def short(registry: Registry) -> str:
     """The table of README.md."""
     rows = [
-        (row["model"], row["data"], _one_pass(weights), _averaged(weights), row["paper"])
+        (
+            row["model"], row["data"], _one_pass(weights), _averaged(weights),
+            row.get("short_paper", row["paper"]),
+        )
         for row, weights in _rows(registry)
-    ]
+    ]  # fmt: skip
     return table(("model", "test data", "error, one pass", "error, averaged", "the paper"), rows)
 
 
