@@ -36,8 +36,8 @@ def hints_of(target: Any) -> Mapping[str, Any]:
 def converted(value: Any, annotation: Any) -> Any:
     """The value as its annotation has it: 2.0 becomes 2 for an int, and 2 becomes 2.0 for a float.
 
-    An annotation that is not made of numbers, strings, booleans, literals, and sequences and mappings
-    of these allows every value.
+    An annotation that is not made of numbers, strings, booleans, literals, and of sequences and
+    mappings of these, allows every value.
 
     Raises:
         ValueError: the annotation does not allow the value.
