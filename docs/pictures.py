@@ -75,4 +75,6 @@ def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     with torch.inference_mode():
-        dram(), ram(), stn()
+        dram()
+        ram()
+        stn()
