@@ -94,8 +94,8 @@ def test_every_plugin_loads_and_the_names_are_those_of_the_checkout(
     _, environment = zoo_installed
     rows = json.loads(environment.zoo("plugins", "--json", ZOO_PLUGINS="").stdout)
     assert rows and {row["status"] for row in rows} == {"ok"}
-    listed = environment.zoo("list", "--attentions", ZOO_PLUGINS="")
-    assert listed.stdout.split() == zoo.list_attentions()
+    listed = environment.zoo("list", "--attentions", "--json", ZOO_PLUGINS="")
+    assert json.loads(listed.stdout) == zoo.list_attentions()
     assert listed.stderr == ""
 
 
