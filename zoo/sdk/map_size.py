@@ -14,12 +14,12 @@ from zoo.sdk.options import check_int, refuse
 
 
 def as_pair(size: Size) -> tuple[int, int]:
-    """(height, width) of an option annotated as `Size`: one number is both."""
+    """(height, width) from an option annotated as `Size`. One number means both."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def size_pair(mechanism: str, name: str, value: Any) -> tuple[int, int]:
-    """`value` as (height, width): two whole numbers, or one for both."""
+    """`value` as (height, width). It is two whole numbers, or one for both."""
     if not isinstance(value, Sequence):
         value = (value, value)
     if isinstance(value, str) or len(value) != 2:
@@ -29,7 +29,7 @@ def size_pair(mechanism: str, name: str, value: Any) -> tuple[int, int]:
 
 @register_notrace_function
 def only_this_size(x: Tensor) -> Tensor:
-    """x itself; in a traced graph, which keeps what was chosen for one size, an error at others."""
+    """x itself. A traced graph, which keeps what was chosen for one size, refuses other sizes."""
     if not torch.jit.is_tracing():
         return x
     return x.expand(-1, -1, int(x.shape[2]), int(x.shape[3]))
@@ -37,7 +37,10 @@ def only_this_size(x: Tensor) -> Tensor:
 
 @register_notrace_function
 def require_size(mechanism: str, x: Tensor, size: tuple[int, int]) -> Tensor:
-    """x, refused if its size is not that the module was built for; so does a traced graph."""
+    """x, which is refused if it has another size than the module was built for.
+
+    A traced graph refuses such a map too.
+    """
     if torch.jit.is_tracing():
         return x.expand(-1, -1, size[0], size[1])
     if (x.shape[2], x.shape[3]) != size:
