@@ -1,13 +1,21 @@
 """What the author of a mechanism imports.
 
-- Types of options, said in a constructor's annotations and checked before it is called:
-  `PositiveInt`, `Count`, `OddInt`, `PositiveFloat`, `NonNegativeFloat`, `Share`, `DropRate`, `Size`
-  (one number or two), and `typing.Literal` for choices. `refuse` raises the error for what only
-  the mathematics can tell.
+- Types of options, for the annotations of a constructor: `PositiveInt`, `Count`, `OddInt`,
+  `PositiveFloat`, `NonNegativeFloat`, `Share` (0 to 1), `DropRate` (0 to below 1), `Size` (one
+  number, or height and width), and `typing.Literal` for choices. They are checked before the
+  constructor is called. `AtLeast`, `Above` and the like make others, in `Annotated[int,
+  AtLeast(2)]`.
+- `check_divisible`, and `refuse`, which raises the error for what only the mathematics can tell.
 - `bottleneck_width`: the hidden width of a gate, from a reduction.
-- Identity starts: `zero_`, `pair_hidden_units_`.
-- Tokens and masks: `zoo.sdk.attend`. Inputs: `zoo.sdk.inputs`. Maps of one size, and
-  what a `Size` is as (height, width): `zoo.sdk.map_size`. Draws and divergences: `zoo.sdk.chance`.
+- `zero_`, `pair_hidden_units_`: starts as the identity.
+- `zoo.sdk.attend`: attention over tokens, and masks.
+- `zoo.sdk.inputs`: checks of inputs at the call.
+- `zoo.sdk.map_size`: maps of one size, and what a `Size` is as (height, width).
+- `zoo.sdk.chance`: random draws and divergences.
+- `zoo.sdk.precision`: what keeps float16 finite. `zoo.sdk.tables`: buffers outside the state dict.
+- `zoo.sdk.classifier`: timm's interface of a network that classifies.
+- `zoo.sdk.take_part`: parameters that a forward pass does not use. `zoo.sdk.lstm`: an LSTM that
+  also works where its kernel cannot be used.
 """
 
 from zoo.registry.constraints import (
