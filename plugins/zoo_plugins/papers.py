@@ -100,6 +100,13 @@ CECA = Paper(
     year=2020,
     arxiv="1910.03151",
 )
+CHANNEL_PRIOR = Paper(
+    title="Channel prior convolutional attention for medical image segmentation",
+    authors="Hejun Huang et al.",
+    venue="Computers in Biology and Medicine",
+    year=2024,
+    arxiv="2306.05196",
+)
 CLUSTERED = Paper(
     title="Fast Transformers with Clustered Attention",
     authors="Apoorv Vyas, Angelos Katharopoulos, François Fleuret",
@@ -113,6 +120,13 @@ CONCURRENT_SE = Paper(
     venue="MICCAI",
     year=2018,
     arxiv="1803.02579",
+)
+CONTEXT_ANCHOR = Paper(
+    title="Poly Kernel Inception Network for Remote Sensing Detection",
+    authors="Xinhao Cai et al.",
+    venue="CVPR",
+    year=2024,
+    arxiv="2403.06258",
 )
 COORDINATE = Paper(
     title="Coordinate Attention for Efficient Mobile Network Design",
@@ -162,6 +176,15 @@ DASNET = Paper(
     venue="NIPS",
     year=2014,
     arxiv="1407.3068",
+)
+DEFORMABLE_LARGE_KERNEL = Paper(
+    title=(
+        "Beyond Self-Attention: Deformable Large Kernel Attention for Medical Image Segmentation"
+    ),
+    authors="Reza Azad et al.",
+    venue="WACV",
+    year=2024,
+    arxiv="2309.00121",
 )
 DRAM = Paper(
     title="Multiple Object Recognition with Visual Attention",
@@ -332,6 +355,27 @@ LAMBDA_LAYER = Paper(
     year=2021,
     arxiv="2102.08602",
 )
+LARGE_KERNEL = Paper(
+    title="Visual Attention Network",
+    authors="Meng-Hao Guo, Cheng-Ze Lu, Zheng-Ning Liu, Ming-Ming Cheng, Shi-Min Hu",
+    venue="Computational Visual Media",
+    year=2023,
+    arxiv="2202.09741",
+)
+LARGE_SELECTIVE_KERNEL = Paper(
+    title="Large Selective Kernel Network for Remote Sensing Object Detection",
+    authors="Yuxuan Li et al.",
+    venue="ICCV",
+    year=2023,
+    arxiv="2303.09030",
+)
+LARGE_SEPARABLE_KERNEL = Paper(
+    title=("Large Separable Kernel Attention: Rethinking the Large Kernel Attention Design in CNN"),
+    authors="Kin Wai Lau, Lai-Man Po, Yasar Abbas Ur Rehman",
+    venue="Expert Systems with Applications",
+    year=2024,
+    arxiv="2309.01439",
+)
 MIRROR = Paper(
     title=("Semantic Line Detection Using Mirror Attention and Comparative Ranking and Matching"),
     authors="Dongkwon Jin, Jun-Tae Lee, Chang-Su Kim",
@@ -453,6 +497,13 @@ RANDOM_FEATURE = Paper(
     venue="ICLR",
     year=2021,
     arxiv="2103.02143",
+)
+RECEPTIVE_FIELD = Paper(
+    title="RFAConv: Innovating Spatial Attention and Standard Convolutional Operation",
+    authors="Xin Zhang et al.",
+    venue="arXiv",
+    year=2023,
+    arxiv="2304.03198",
 )
 RECIPROCAL = Paper(
     title=("Exploring Reciprocal Attention for Salient Object Detection by Cooperative Learning"),
@@ -668,6 +719,13 @@ STAND_ALONE = Paper(
     venue="NeurIPS",
     year=2019,
     arxiv="1906.05909",
+)
+STRIP_POOLING = Paper(
+    title="Strip Pooling: Rethinking Spatial Pooling for Scene Parsing",
+    authors="Qibin Hou, Li Zhang, Ming-Ming Cheng, Jiashi Feng",
+    venue="CVPR",
+    year=2020,
+    arxiv="2003.13328",
 )
 SUPERVISED_ATTENTION = Paper(
     title="Curriculum Enhanced Supervised Attention Network for Person Re-Identification",
