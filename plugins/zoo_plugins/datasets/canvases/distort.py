@@ -36,7 +36,7 @@ class Distorted:
     - `rts`: rotated by up to 45 degrees, scaled by 0.7 to 1.2, and placed where its unrotated box
       fits; 42 x 42 in the paper.
     - `p`: scaled by 0.75 to 1, then each corner moved by a normal draw of 5 pixels, a projection.
-      One draw in ten all but folds the digit, and nobody can read it; the paper, whose errors are
+      Of the draws, 15 % all but fold the digit, and nobody can read it; the paper, whose errors are
       near one per cent, does not say what it did with those. Here they are drawn again.
     - `e`: scaled by 0.75 to 1, then a thin plate spline through 4 x 4 control points, each moved by
       a normal draw of 1.5 pixels.
