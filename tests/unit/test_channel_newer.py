@@ -20,7 +20,7 @@ from zoo.errors import OptionError
 def test_ecam_is_timms_layer_and_weights(channels: int, options: dict[str, Any]) -> None:
     theirs: Any = EcaModule(channels, use_mlp=True, **options).eval()
     for name in ("ecam", "eca"):
-        more = {"use_mlp": True} if name == "eca" else {}
+        more: dict[str, Any] = {"use_mlp": True} if name == "eca" else {}
         ours = zoo.create_attention(name, channels, **options, **more).eval()
         ours.load_state_dict(theirs.state_dict())
         x = torch.randn(2, channels, 5, 4)
