@@ -270,6 +270,13 @@ GAIN = Paper(
     year=2018,
     arxiv="1802.10171",
 )
+GATED_CHANNEL_TRANSFORMATION = Paper(
+    title="Gated Channel Transformation for Visual Recognition",
+    authors="Zongxin Yang, Linchao Zhu, Yu Wu, Yi Yang",
+    venue="CVPR",
+    year=2020,
+    arxiv="1909.11519",
+)
 GATHER_EXCITE = Paper(
     title="Gather-Excite: Exploiting Feature Context in Convolutional Neural Networks",
     authors="Jie Hu, Li Shen, Samuel Albanie, Gang Sun, Andrea Vedaldi",
@@ -375,6 +382,12 @@ LARGE_SEPARABLE_KERNEL = Paper(
     venue="Expert Systems with Applications",
     year=2024,
     arxiv="2309.01439",
+LINEAR_CONTEXT = Paper(
+    title="Linear Context Transform Block",
+    authors="Dongsheng Ruan, Jun Wen, Nenggan Zheng, Min Zheng",
+    venue="AAAI",
+    year=2020,
+    arxiv="1909.03834",
 )
 MIRROR = Paper(
     title=("Semantic Line Detection Using Mirror Attention and Comparative Ranking and Matching"),
@@ -389,6 +402,13 @@ MIXED_HIGH_ORDER = Paper(
     venue="ICCV",
     year=2019,
     arxiv="1908.05819",
+)
+MIXED_LOCAL_CHANNEL = Paper(
+    title="Mixed local channel attention for object detection",
+    authors="Dahang Wan et al.",
+    venue="Engineering Applications of Artificial Intelligence",
+    year=2023,
+    doi="10.1016/j.engappai.2023.106442",
 )
 MULTI_CONTEXT = Paper(
     title="Multi-Context Attention for Human Pose Estimation",
@@ -414,6 +434,16 @@ MULTI_HEAD = Paper(
     year=2017,
     arxiv="1706.03762",
 )
+MULTIDIMENSIONAL_COLLABORATIVE = Paper(
+    title=(
+        "MCA: Multidimensional collaborative attention in deep convolutional neural networks for"
+        " image recognition"
+    ),
+    authors="Yang Yu, Yi Zhang, Zeyu Cheng, Zhe Song, Chengkai Tang",
+    venue="Engineering Applications of Artificial Intelligence",
+    year=2023,
+    doi="10.1016/j.engappai.2023.107079",
+)
 NON_LOCAL = Paper(
     title="Non-local Neural Networks",
     authors="Xiaolong Wang, Ross Girshick, Abhinav Gupta, Kaiming He",
@@ -427,6 +457,13 @@ NON_LOCAL_SPARSE = Paper(
     venue="CVPR",
     year=2021,
     doi="10.1109/CVPR46437.2021.00352",
+)
+NORMALIZATION_BASED = Paper(
+    title="NAM: Normalization-based Attention Module",
+    authors="Yichao Liu, Zongru Shao, Yueyang Teng, Nico Hoffmann",
+    venue="NeurIPS Workshops",
+    year=2021,
+    arxiv="2111.12419",
 )
 OUTLOOK = Paper(
     title="VOLO: Vision Outlooker for Visual Recognition",
@@ -726,6 +763,12 @@ STRIP_POOLING = Paper(
     venue="CVPR",
     year=2020,
     arxiv="2003.13328",
+STYLE_RECALIBRATION = Paper(
+    title="SRM: A Style-based Recalibration Module for Convolutional Neural Networks",
+    authors="HyunJae Lee, Hyo-Eun Kim, Hyeonseob Nam",
+    venue="ICCV",
+    year=2019,
+    arxiv="1903.10829",
 )
 SUPERVISED_ATTENTION = Paper(
     title="Curriculum Enhanced Supervised Attention Network for Person Re-Identification",

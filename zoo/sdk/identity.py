@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn, no_grad
 
-Layer = nn.Linear | nn.Conv2d
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
 
 @no_grad()

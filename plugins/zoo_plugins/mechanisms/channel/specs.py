@@ -29,7 +29,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.eca:EfficientChannelAttention",
         family="channel",
         insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"bias": False}, ignored=ACT),
+        options=OptionNames(width=Width(), read=f"{PACKAGE}.eca:read_options"),
         provenance=Provenance(
             paper=papers.ECA,
             license="MIT",
