@@ -382,6 +382,7 @@ LARGE_SEPARABLE_KERNEL = Paper(
     venue="Expert Systems with Applications",
     year=2024,
     arxiv="2309.01439",
+)
 LINEAR_CONTEXT = Paper(
     title="Linear Context Transform Block",
     authors="Dongsheng Ruan, Jun Wen, Nenggan Zheng, Min Zheng",
@@ -763,6 +764,7 @@ STRIP_POOLING = Paper(
     venue="CVPR",
     year=2020,
     arxiv="2003.13328",
+)
 STYLE_RECALIBRATION = Paper(
     title="SRM: A Style-based Recalibration Module for Convolutional Neural Networks",
     authors="HyunJae Lee, Hyo-Eun Kim, Hyeonseob Nam",
