@@ -142,9 +142,10 @@ class AttentionPool2d(nn.Module):
 
     def _project(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q of the first token, K and V of all."""
-        if "qkv" not in self._modules:
-            return self.q(z[:, :1]), self.k(z), self.v(z)
-        q, k, v = self.qkv(z).chunk(3, 2)
+        layers = dict(self.named_children())
+        if "qkv" not in layers:
+            return layers["q"](z[:, :1]), layers["k"](z), layers["v"](z)
+        q, k, v = layers["qkv"](z).chunk(3, 2)
         return q[:, :1], k, v
 
 

@@ -56,6 +56,12 @@ class Differential(TokenMixer):
     """
 
     mechanism = NAME
+    lambda_a: Tensor
+    lambda_b: Tensor
+    lambda_q1: Tensor
+    lambda_k1: Tensor
+    lambda_q2: Tensor
+    lambda_k2: Tensor
 
     def __init__(
         self,

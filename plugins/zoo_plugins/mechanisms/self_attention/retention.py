@@ -107,8 +107,8 @@ class Retention(nn.Module):
 
     def _fading(self, side: int, like: Tensor) -> Tensor:
         """log g times the distance along one side, (heads, side, side)."""
-        place = torch.arange(side, device=like.device, dtype=torch.float32)
-        decays = torch.tensor(self.decays, device=like.device, dtype=torch.float64)
+        wide = _wide(like)
+        place, decays = torch.arange(side, **wide), torch.tensor(self.decays, **wide)
         distance = (place - place[:, None]).abs()
         return (decays[:, None, None] * distance).to(like.dtype)
 
@@ -134,12 +134,17 @@ class Retention(nn.Module):
 def _rotated(x: Tensor) -> Tensor:
     """R(x) of (B, heads, H, W, d)."""
     height, width, channels = x.shape[2:]
-    wide: Any = {"device": x.device, "dtype": torch.float32}
+    wide = _wide(x)
     speed = 10000 ** -torch.linspace(0, 1, channels // 2, **wide)
     angle = torch.arange(height * width, **wide)[:, None] * speed
     cos, sin = (t.unflatten(0, (height, width)).to(x.dtype) for t in (angle.cos(), angle.sin()))
     a, b = x[..., ::2], x[..., 1::2]
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(4)
+
+
+def _wide(x: Tensor) -> dict[str, Any]:
+    """On the device of x, in its precision, or float32 if that is less."""
+    return {"device": x.device, "dtype": torch.promote_types(x.dtype, torch.float32)}
 
 
 def reference_call(module: Retention, x: Tensor) -> Tensor:
