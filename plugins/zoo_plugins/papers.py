@@ -30,6 +30,13 @@ ATTENTION_BRANCH = Paper(
     year=2019,
     arxiv="1812.10025",
 )
+ATTENTION_FREE = Paper(
+    title="An Attention Free Transformer",
+    authors="Shuangfei Zhai et al.",
+    venue="arXiv",
+    year=2021,
+    arxiv="2105.14103",
+)
 ATTENTION_GATE = Paper(
     title="Attention U-Net: Learning Where to Look for the Pancreas",
     authors="Ozan Oktay et al.",
@@ -86,6 +93,13 @@ BOTTLENECK = Paper(
     year=2021,
     arxiv="2101.11605",
 )
+CAIT = Paper(
+    title="Going deeper with Image Transformers",
+    authors="Hugo Touvron et al.",
+    venue="ICCV",
+    year=2021,
+    arxiv="2103.17239",
+)
 CBAM = Paper(
     title="CBAM: Convolutional Block Attention Module",
     authors="Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon",
@@ -107,6 +121,13 @@ CHANNEL_PRIOR = Paper(
     year=2024,
     arxiv="2306.05196",
 )
+CLIP = Paper(
+    title="Learning Transferable Visual Models From Natural Language Supervision",
+    authors="Alec Radford et al.",
+    venue="ICML",
+    year=2021,
+    arxiv="2103.00020",
+)
 CLUSTERED = Paper(
     title="Fast Transformers with Clustered Attention",
     authors="Apoorv Vyas, Angelos Katharopoulos, François Fleuret",
@@ -127,6 +148,13 @@ CONTEXT_ANCHOR = Paper(
     venue="CVPR",
     year=2024,
     arxiv="2403.06258",
+)
+CONVIT = Paper(
+    title="ConViT: Improving Vision Transformers with Soft Convolutional Inductive Biases",
+    authors="Stephane d'Ascoli et al.",
+    venue="ICML",
+    year=2021,
+    arxiv="2103.10697",
 )
 COORDINATE = Paper(
     title="Coordinate Attention for Efficient Mobile Network Design",
@@ -185,6 +213,13 @@ DEFORMABLE_LARGE_KERNEL = Paper(
     venue="WACV",
     year=2024,
     arxiv="2309.00121",
+)
+DIFFERENTIAL = Paper(
+    title="Differential Transformer",
+    authors="Tianzhu Ye et al.",
+    venue="ICLR",
+    year=2025,
+    arxiv="2410.05258",
 )
 DRAM = Paper(
     title="Multiple Object Recognition with Visual Attention",
@@ -411,6 +446,13 @@ MIXED_LOCAL_CHANNEL = Paper(
     year=2023,
     doi="10.1016/j.engappai.2023.106442",
 )
+MOBILEVIT_V2 = Paper(
+    title="Separable Self-attention for Mobile Vision Transformers",
+    authors="Sachin Mehta, Mohammad Rastegari",
+    venue="TMLR",
+    year=2023,
+    arxiv="2206.02680",
+)
 MULTI_CONTEXT = Paper(
     title="Multi-Context Attention for Human Pose Estimation",
     authors="Xiao Chu, Wei Yang, Wanli Ouyang, Cheng Ma, Alan L. Yuille, Xiaogang Wang",
@@ -515,6 +557,15 @@ PSA = Paper(
     year=2022,
     arxiv="2105.14447",
 )
+PVT = Paper(
+    title=(
+        "Pyramid Vision Transformer: A Versatile Backbone for Dense Prediction without Convolutions"
+    ),
+    authors="Wenhai Wang et al.",
+    venue="ICCV",
+    year=2021,
+    arxiv="2102.12122",
+)
 PYRAMID_FEATURE = Paper(
     title="Pyramid Feature Attention Network for Saliency Detection",
     authors="Ting Zhao, Xiangqian Wu",
@@ -603,6 +654,13 @@ REVERSE_SEGMENTATION = Paper(
     venue="BMVC",
     year=2017,
     arxiv="1707.06426",
+)
+RMT = Paper(
+    title="RMT: Retentive Networks Meet Vision Transformers",
+    authors="Qihang Fan et al.",
+    venue="CVPR",
+    year=2024,
+    arxiv="2309.11523",
 )
 S2_MLP = Paper(
     title="S2-MLPv2: Improved Spatial-Shift MLP Architecture for Vision",
@@ -802,6 +860,13 @@ TWO_LEVEL = Paper(
     year=2015,
     arxiv="1411.6447",
 )
+UFO_VIT = Paper(
+    title="UFO-ViT: High Performance Linear Vision Transformer without Softmax",
+    authors="Jeong-geun Song",
+    venue="arXiv",
+    year=2021,
+    arxiv="2109.14382",
+)
 UNCERTAINTY_AWARE = Paper(
     title="Uncertainty-Aware Attention for Reliable Interpretation and Prediction",
     authors="Jay Heo et al.",
@@ -829,6 +894,13 @@ WINDOW = Paper(
     venue="ICCV",
     year=2021,
     arxiv="2103.14030",
+)
+XCIT = Paper(
+    title="XCiT: Cross-Covariance Image Transformers",
+    authors="Alaaeldin El-Nouby et al.",
+    venue="NeurIPS",
+    year=2021,
+    arxiv="2106.09681",
 )
 XSLOT = Paper(
     title="SCOUTER: Slot Attention-based Classifier for Explainable Image Recognition",

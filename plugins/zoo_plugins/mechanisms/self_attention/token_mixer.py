@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn, no_grad
+from torch import Tensor, cat, nn, no_grad
 
 from zoo.sdk import check_divisible
 from zoo.sdk.attend import check_mask, check_tokens
@@ -105,6 +105,37 @@ def carry_projections(qkv: Sequence[Projection], proj: Projection, attention: An
             layer.weight.copy_(weight.view_as(layer.weight))
             if layer.bias is not None:
                 layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
+
+
+def carry_joint(module: Any, layers: Mapping[str, str], attention: Any) -> bool:
+    """The projections of timm's `Attention` into layers that hold one or several of them, in turn.
+
+    Args:
+        layers: the name of each layer of the module, and what its rows are of: `{"kv": "kv"}`. The
+            last projection is `proj`.
+
+    Returns:
+        Whether all of them fitted.
+    """
+    qkv = attention.qkv
+    weights = dict(zip("qkv", qkv.weight.chunk(3), strict=True))
+    biases = {} if qkv.bias is None else dict(zip("qkv", qkv.bias.chunk(3), strict=True))
+    fits = [_carry(module.proj, attention.proj.weight, attention.proj.bias)]
+    for name, letters in layers.items():
+        bias = cat([biases[each] for each in letters]) if biases else None
+        weight = cat([weights[each] for each in letters])
+        fits.append(_carry(getattr(module, name), weight, bias))
+    return all(fits)
+
+
+def _carry(layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> bool:
+    if layer.weight.shape != weight.shape:
+        return False
+    layer.weight.copy_(weight)
+    if layer.bias is None:
+        return bias is None
+    layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
+    return True
 
 
 def heads_and_width(
