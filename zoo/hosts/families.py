@@ -7,7 +7,14 @@ branch, as in `create_model` (`zoo.insertion.families`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
+
+from zoo.hosts.survey import Survey
+from zoo.insertion.request import Target
+from zoo.insertion.sites import stage_infos
+from zoo.insertion.stages import stage_sites
 
 BLOCKS = {
     "torchvision.models": (
@@ -44,6 +51,19 @@ def blocks(model: nn.Module) -> list[str]:
         if not inside and any(_name(cls) in _NAMES for cls in type(module).__mro__):
             found.append(path)
     return found
+
+
+def stages(survey: Survey, blocks: Sequence[str]) -> list[str]:
+    """The module at the end of each stage: as timm says, or the last of blocks of one size."""
+    model, image = survey.model, survey.example.image
+    if type(model).__module__.startswith("timm.") and stage_infos(model) and image is not None:
+        size = (image[-2], image[-1])
+        target = Target(model=model, name="the model", img_size=size, in_chans=image[-3])
+        found = [site.path.removesuffix(".attn") for site in stage_sites(target)]
+        if found:
+            return found
+    shapes = [survey.outputs(path)[0].shape[1:] for path in blocks]
+    return [b for i, b in enumerate(blocks) if shapes[i + 1 : i + 2] != [shapes[i]]]
 
 
 def spatial_convolutions(model: nn.Module) -> list[str]:

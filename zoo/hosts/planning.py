@@ -72,7 +72,8 @@ class Planner:
         with torch.random.fork_rng(devices=[]):
             if at is not None:
                 return [make(path) for path in places.named(self.model, at)]
-            if make == self._after and (sites := block_sites(self.model)):
+            by_block = self.mechanism.spec.insertion.placement == "block"
+            if make == self._after and by_block and (sites := block_sites(self.model)):
                 return [self._at_site(site) for site in self._affordable_sites(sites)]
             return self._defaults(make)
 
@@ -84,7 +85,7 @@ class Planner:
             "replace_conv": lambda: [site.path for site, _ in conv_sites(self.model)]
             or families.spatial_convolutions(self.model),
             "replace_mixer": lambda: softmax.understood(self.model),
-        }.get(role, lambda: self._by_placement(families.blocks(self.model)))()
+        }.get(role, self._by_placement)()
         paths = [path for path in paths if self.survey.outputs(path)]
         if not paths:
             raise IncompatibleBackboneError(
@@ -109,19 +110,17 @@ class Planner:
             raise refused[0]
         return made
 
-    def _by_placement(self, blocks: list[str]) -> list[str]:
-        """Each block, or the last block of each stage, as the mechanism is placed."""
+    def _by_placement(self) -> list[str]:
+        """Each block, or each stage, as the mechanism is placed."""
         insertion = self.mechanism.spec.insertion
-        known = [path for path in blocks if self.survey.outputs(path)]
-        if insertion.placement == "block" and insertion.default_sites == "all":
-            return known
-        shapes = [self.survey.outputs(path)[0].shape[1:] for path in known]
-        last = [i for i, shape in enumerate(shapes) if shapes[i + 1 : i + 2] != [shape]]
-        if insertion.default_sites == "last_stage":
-            start = last[-2] + 1 if len(last) > 1 else 0
-            return known[start:] if insertion.placement == "block" else known[-1:]
-        ends = [known[i] for i in last]
-        return ends[:-1] if insertion.placement == "between_stages" and len(ends) > 1 else ends
+        blocks = [p for p in families.blocks(self.model) if self.survey.outputs(p)]
+        ends = families.stages(self.survey, blocks)
+        if insertion.placement == "block":
+            last = blocks[blocks.index(ends[-2]) + 1 :] if ends[1:] and ends[-2] in blocks else []
+            return last or blocks if insertion.default_sites == "last_stage" else blocks
+        if insertion.placement == "between_stages" and len(ends) > 1:
+            ends = ends[:-1]
+        return ends[-1:] if insertion.default_sites == "last_stage" else ends
 
     def _affordable(self, paths: list[str]) -> list[str]:
         if not self.mechanism.spec.insertion.quadratic:
