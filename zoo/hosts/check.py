@@ -61,7 +61,7 @@ def _why_not(model: nn.Module, path: str, module: nn.Module) -> tuple[str, str] 
     around = "name the module around it"
     if isinstance(module, torch.jit.ScriptModule):
         return "is compiled by TorchScript, so nothing can be added to it", around
-    if is_norm(module):
+    if is_norm(module) and not isinstance(module, nn.Sequential):
         return (
             "is a norm: tools that freeze or synchronise norms build a new one in its place, and "
             "the attention would be lost",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, cast
 
 from torch import nn
 
 from zoo.errors import UsageError
 from zoo.hosts.swap import added
+from zoo.runtime.model_record import record_of
+from zoo.runtime.swapping import swap
 
 FROZEN = "zoo_frozen"  # on the host: names of parameters that were trained before
-IN_EVAL = "zoo_norms_in_eval"  # on the host: paths of norms that were not before
+IN_EVAL = "zoo_norms_in_eval"  # on the host: paths of norms
 
 
 def attention_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -47,15 +48,16 @@ def thaw(model: nn.Module) -> None:
     """Undo `freeze`."""
     for name in vars(model).pop(FROZEN, ()):
         model.get_parameter(name).requires_grad_(True)
-    for path, was_training in vars(model).pop(IN_EVAL, ()):
+    for path in vars(model).pop(IN_EVAL, ()):
         norm: Any = model.get_submodule(path)
-        norm.__class__ = type(norm).zoo_base
-        norm.train(was_training)
+        norm.__class__ = type(norm).__bases__[1]
+        norm.train(model.training)
 
 
 def _inserted(model: nn.Module) -> list[nn.Module]:
     forms = [form for _, form, _ in added(model)]
-    for path in vars(model).get("zoo_sites", ()):
+    record = record_of(model)
+    for path in record.sites if record is not None else ():
         module = model.get_submodule(path)
         swapped = getattr(type(module), "zoo_made_of", None) is not None
         forms.append(cast(nn.Module, module.attn) if swapped else module)
@@ -67,30 +69,15 @@ def _hold_norms(model: nn.Module) -> None:
     held = list(vars(model).get(IN_EVAL, ()))
     for path, module in model.named_modules():
         counts = getattr(module, "running_mean", None) is not None
-        if counts and id(module) not in inside and not hasattr(type(module), "zoo_base"):
-            held.append((path, module.training))
-            module.__class__ = _in_eval(type(module))
+        if counts and id(module) not in inside and not isinstance(module, _InEval):
+            held.append(path)
+            swap(module, _InEval)
             module.eval()
     vars(model)[IN_EVAL] = held
 
 
-@cache
-def _in_eval(base: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of `base` that stays in evaluation mode. One for each base."""
+class _InEval:
+    """A norm that stays in evaluation mode."""
 
     def train(self: Any, mode: bool = True) -> Any:
-        return base.train(self, False)
-
-    def reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild, (base,), self.__getstate__()
-
-    members = {
-        "train": train, "__reduce_ex__": reduce, "__module__": base.__module__,
-        "__qualname__": base.__qualname__, "__doc__": base.__doc__, "zoo_base": base,
-    }  # fmt: skip
-    return cast(type[nn.Module], type(base.__name__, (base,), members))
-
-
-def _rebuild(base: type[nn.Module]) -> nn.Module:
-    cls = _in_eval(base)
-    return cls.__new__(cls)
+        return super().train(False)  # pyright: ignore[reportAttributeAccessIssue]

@@ -35,7 +35,9 @@ def find(output: Any) -> Found | None:
 def take(output: Any, way: Way) -> Tensor:
     """The tensor at the end of a way."""
     for step in way:
-        output = output[step] if isinstance(output, tuple | list | Mapping) else _field(output, step)
+        output = (
+            output[step] if isinstance(output, tuple | list | Mapping) else _field(output, step)
+        )
     return output
 
 

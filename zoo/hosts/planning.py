@@ -82,8 +82,10 @@ class Planner:
     def _defaults(self, make: Callable[[str], Planned]) -> list[Planned]:
         role = self.mechanism.spec.insertion.role
         paths = {
-            "replace_conv": lambda: [site.path for site, _ in conv_sites(self.model)]
-            or families.spatial_convolutions(self.model),
+            "replace_conv": lambda: (
+                [site.path for site, _ in conv_sites(self.model)]
+                or families.spatial_convolutions(self.model)
+            ),
             "replace_mixer": lambda: softmax.understood(self.model),
         }.get(role, self._by_placement)()
         paths = [path for path in paths if self.survey.outputs(path)]
@@ -147,9 +149,7 @@ class Planner:
     def _after(self, path: str) -> Planned:
         """After the output of a module."""
         self._check_place(path)
-        found, layout = layout_of(
-            self.survey, path, self.told, on_map=not self.mechanism.on_tokens
-        )
+        found, layout = layout_of(self.survey, path, self.told, on_map=not self.mechanism.on_tokens)
         attention, record = self._build(path, layout.channels(found.shape), layout, found.shape)
         module = self.model.get_submodule(path)
         sequential = isinstance(module, nn.Sequential)

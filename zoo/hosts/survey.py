@@ -58,9 +58,11 @@ class Example:
     def larger(self) -> Example:
         """The example with images of twice the height and width."""
         return self._mapped(
-            lambda t: t.new_empty((*t.shape[:-2], 2 * t.shape[-2], 2 * t.shape[-1]))
-            if t.is_floating_point() and t.ndim == 4
-            else t
+            lambda t: (
+                t.new_empty((*t.shape[:-2], 2 * t.shape[-2], 2 * t.shape[-1]))
+                if t.is_floating_point() and t.ndim == 4
+                else t
+            )
         )
 
     def _mapped(self, change: Any) -> Example:

@@ -38,7 +38,9 @@ class Told:
             raise UsageError(f"grid={grid!r} is not (rows, columns) of tokens")
 
 
-def layout_of(survey: Survey, path: str, told: Told, *, on_map: bool = True) -> tuple[Found, Layout]:
+def layout_of(
+    survey: Survey, path: str, told: Told, *, on_map: bool = True
+) -> tuple[Found, Layout]:
     """The tensor in the output of the module at `path`, and its layout.
 
     Args:
