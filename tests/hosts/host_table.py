@@ -28,7 +28,7 @@ class Host:
     build: Callable[[], nn.Module]
     example: Callable[[], Any] = lambda: torch.rand(2, 3, 32, 32)
     at: Any = None
-    mechanisms: tuple[str, ...] = ("se", "simam")
+    mechanisms: tuple[str, ...] = ("se",)
     targets: Callable[[], Any] | None = None
 
 
@@ -77,7 +77,7 @@ def small_detector() -> nn.Module:
     sizes = ((8,), (16,), (32,))
     anchors = detection.anchor_utils.AnchorGenerator(sizes, ((1.0,),) * 3)
     return detection.FasterRCNN(
-        body, 3, rpn_anchor_generator=anchors, min_size=64, max_size=64, box_score_thresh=0.0,
+        body, None, rpn_anchor_generator=anchors, min_size=64, max_size=64, box_score_thresh=0.0,
         box_head=detection.faster_rcnn.TwoMLPHead(16 * 7 * 7, 32),
         box_predictor=detection.faster_rcnn.FastRCNNPredictor(32, 3),
     )  # fmt: skip
@@ -154,10 +154,12 @@ def timm_model(name: str, **options: Any) -> Callable[[], nn.Module]:
     return build
 
 
-CONV = ("se", "simam", "stand_alone")
-MIXER = ("se", "simam", "external_multihead")
+CONV = ("se", "stand_alone")
+MIXER = ("simam", "external_multihead")
 SMALL = {
-    "own_resnet": Host(build=own_hosts.ResNet, at=["stage1.*", "stage2"]),
+    "own_resnet": Host(
+        build=own_hosts.ResNet, at=["stage1.*", "stage2"], mechanisms=("se", "simam", "bam")
+    ),
     "own_unet": Host(build=own_hosts.UNet, at=["encoders", "decoders.0"]),
     "torchvision_resnet": Host(build=small_resnet, mechanisms=CONV),
     "torchvision_convnext": Host(build=small_convnext, mechanisms=CONV),
@@ -181,7 +183,7 @@ SMALL = {
     "transformers_detr": Host(build=hf_detr, example=pixels(64)),
     "smp_unet": Host(
         build=smp("Unet", decoder_channels=(32, 16, 16, 8, 8)),
-        at=["encoder.layer4", "decoder.blocks.[01]"], mechanisms=("se",),
+        at=["encoder.layer4", "decoder.blocks.[01]"],
     ),
     "smp_deeplab": Host(
         build=smp("DeepLabV3Plus", decoder_channels=32), at=["encoder.layer3", "decoder.aspp"],
@@ -196,7 +198,9 @@ SMALL = {
 def torchvision_model(name: str, **options: Any) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         models = torchvision_models()
-        folder = next(f for f in (models, models.segmentation, models.detection) if hasattr(f, name))
+        folder = next(
+            f for f in (models, models.segmentation, models.detection) if hasattr(f, name)
+        )
         more = {"weights_backbone": None} if folder is not models else {}
         return getattr(folder, name)(weights=None, **more, **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -168,13 +169,14 @@ def _check_run(model: nn.Module, survey: Survey, planned: Sequence[Planned]) -> 
             where="at",
             remedy="other places; zoo.list_sites(model, example) lists them",
         ) from error
-    called = {call.path for call in after.run.calls}
+    called = Counter(call.path for call in after.run.calls)
     for each in planned:
-        if each.at not in called:
+        if called[each.at] != called[each.path] or not called[each.at]:
             raise IncompatibleBackboneError(
-                f"{type(model).__name__} does not call {each.at}, so that nothing would attend",
+                f"{type(model).__name__} calls {each.at} {called[each.at]} times, and what it "
+                f"follows {called[each.path]} times",
                 where="at",
-                remedy="name the module around it",
+                remedy="name the module around it, or one in it",
             )
 
 
