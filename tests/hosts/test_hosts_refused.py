@@ -52,7 +52,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "unknown attention": ({"attention": "cbamm"}, UnknownNameError, "cbam"),
     "unknown option": ({"reductoin": 4}, OptionError, "reductoin"),
     "channels that do not fit": (
-        {"attention": "shuffle_attention", "groups": 5}, IncompatibleBackboneError, "5",
+        {"attention": "shuffle_attention", "groups": 5}, IncompatibleBackboneError,
+        "not divisible",
     ),
     "no host attention": ({"attention": "perceiver"}, UsageError, "perceiver"),
     "form": ({"insertion": "sideways"}, UsageError, "sideways"),
@@ -156,7 +157,7 @@ def test_a_host_that_cannot_be_changed_is_refused(case: str) -> None:
     assert [type(module) for module in model.modules()] == classes
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 def test_a_scripted_module_is_refused() -> None:
     model = scripted()
     with pytest.raises(IncompatibleBackboneError, match="TorchScript|cannot be run"):

@@ -68,11 +68,10 @@ class Layout:
         return y.transpose(1, 2).unflatten(2, x.shape[2:]).contiguous()
 
     def _grid_of(self, patches: int) -> tuple[int, int]:
-        height, width = self.grid or (1, 1)
-        if patches != height * width:
-            height = isqrt(patches * height // width)
-            width = patches // max(height, 1)
-        if height * width != patches:
+        rows, columns = self.grid or (1, 1)
+        height = isqrt(patches * rows // columns)
+        width = height * columns // rows
+        if height * width != patches or height * columns != width * rows:
             raise UsageError(
                 f"{patches} tokens are no grid of the proportions of {self.grid}",
                 remedy="images of the proportions of the example, or another grid=",
