@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from host_table import LARGE, SMALL, Host
-from test_hosts_matrix import as_trained, run, same
+from test_hosts_matrix import IN_PLACE, as_trained, run, same
 from torch import nn
 
 import zoo
@@ -28,7 +28,7 @@ def attended(request: pytest.FixtureRequest) -> tuple[nn.Module, Any, Host]:
     host = {**SMALL, **LARGE}[request.param]
     model, example = as_trained(host.build()).eval(), host.example()
     for name in host.mechanisms:
-        own = host.at if name in ("se", "simam") else None
+        own = None if name in IN_PLACE else host.at
         zoo.add_attention(model, name, at=own, example=example)
     with torch.no_grad():
         for parameter in zoo.attention_parameters(model):

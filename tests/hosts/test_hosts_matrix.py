@@ -26,6 +26,9 @@ CASES = [
 ]
 
 
+IN_PLACE = ("stand_alone", "external_multihead", "multi_head")  # of what is found by its class
+
+
 @pytest.fixture(params=CASES)
 def host(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, Any, Host]]:
     torch.manual_seed(0)
@@ -73,7 +76,7 @@ def test_every_mechanism_goes_in_unmoved_learns_and_comes_out(
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     classes = [type(module) for module in model.modules()]
     for name in facts.mechanisms:
-        own = facts.at if name in ("se", "simam") else None
+        own = None if name in IN_PLACE else facts.at
         zoo.add_attention(model, name, at=own, example=example)
         assert same(run(model, example), before)
 

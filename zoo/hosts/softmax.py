@@ -183,9 +183,18 @@ class InsteadOfSoftmax(nn.Module):
 def _arguments(kind: Kind, inputs: tuple[Any, ...], keywords: Arguments) -> Arguments:
     arguments = {**dict(zip(kind.arguments, inputs, strict=False)), **keywords}
     for name in kind.masks:
-        if arguments.get(name) is not None and arguments.get(name) is not False:
+        given = arguments.get(name)
+        if given is not None and given is not False and not _is_drawn_up(name):
             raise _misuse(f"is given {name}, which this attention cannot heed")
     return arguments
+
+
+def _is_drawn_up(name: str) -> bool:
+    """Whether the mask is one that transformers makes for an export, and for nothing else.
+
+    It leaves out a mask that hides nothing where it can look at its values, and there it cannot.
+    """
+    return name == "attention_mask" and torch.compiler.is_exporting()
 
 
 def _misuse(what: str) -> IncompatibleBackboneError:
