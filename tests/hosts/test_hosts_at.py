@@ -46,6 +46,12 @@ def test_a_list_of_modules_stands_for_its_items() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_added_is_no_place() -> None:
+    model = own_hosts.ResNet()
+    zoo.add_attention(model, "cbam", at="stage1", example=X, reduction=4)
+    assert named(model, "**") == [path for path in named(own_hosts.ResNet(), "**")]
+
+
 def test_sites_have_sizes_strides_and_costs() -> None:
     model = own_hosts.ResNet()
     sites = {site.path: site for site in zoo.list_sites(model, X, costs=["se", "non_local"])}

@@ -161,7 +161,8 @@ def digest(model: nn.Module) -> str:
     for key, tensor in sorted(host_state(model).items()):
         found.update(f"{key}:{tensor.dtype}:".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else b"")
+        if flat.numel():
+            found.update(memoryview(flat.view(torch.uint8).numpy()))  # pyright: ignore
     return found.hexdigest()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from zoo.errors import IncompatibleBackboneError, UsageError
@@ -38,7 +39,7 @@ def check_host(model: Any) -> None:
                 raise _wrapped(model, path, WRAPPERS[cls.__name__])
         if getattr(module, "_compiled_call_impl", None) is not None:
             raise _wrapped(model, path, "is compiled: add the attention before .compile()")
-        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in _own(module)):
+        if any(is_lazy(p) for p in _own(module)):
             raise _wrapped(model, path, "is lazy: run it once, so that its parameters exist")
 
 

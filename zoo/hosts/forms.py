@@ -67,11 +67,11 @@ class OnOutput(_OnOutput):
     """f(x)."""
 
 
-class ScaledOnOutput(_OnOutput, ScaledAttended):
+class ScaledOnOutput(_OnOutput, ScaledAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
     """f(x) / c."""
 
 
-class ResidualOnOutput(_OnOutput, ResidualAttended):
+class ResidualOnOutput(_OnOutput, ResidualAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
     """x + alpha (f(x) - x), alpha = 0 at the start."""
 
 

@@ -35,9 +35,7 @@ def find(output: Any) -> Found | None:
 def take(output: Any, way: Way) -> Tensor:
     """The tensor at the end of a way."""
     for step in way:
-        output = (
-            output[step] if isinstance(output, tuple | list | Mapping) else _field(output, step)
-        )
+        output = _item(output, step)
     return output
 
 
@@ -45,23 +43,21 @@ def put(output: Any, way: Way, tensor: Tensor) -> Any:
     """The output with another tensor at the end of a way; the given output is not written to."""
     if not way:
         return tensor
-    step, rest = way[0], way[1:]
+    step: Any = way[0]
+    inner = put(_item(output, step), way[1:], tensor)
+    kind: Any = type(output)
     if isinstance(output, tuple | list):
-        items = list(output)
-        items[int(step)] = put(items[int(step)], rest, tensor)
-        if isinstance(output, tuple) and hasattr(output, "_fields"):
-            return type(output)(*items)
-        return type(output)(items)
-    if dataclasses.is_dataclass(output) and isinstance(output, Mapping):
-        return type(output)(**{**output, step: put(output[step], rest, tensor)})  # type: ignore
+        items = [*output[:step], inner, *output[step + 1 :]]
+        return kind(*items) if hasattr(output, "_fields") else kind(items)
     if isinstance(output, Mapping):
-        return type(output)({**output, step: put(output[step], rest, tensor)})  # type: ignore
-    changed = {str(step): put(_field(output, step), rest, tensor)}
-    return dataclasses.replace(output, **changed)
+        items = {**output, step: inner}
+        return kind(**items) if dataclasses.is_dataclass(output) else kind(items)
+    return dataclasses.replace(output, **{step: inner})
 
 
-def _field(output: Any, step: int | str) -> Any:
-    return getattr(output, str(step))
+def _item(output: Any, step: Any) -> Any:
+    inside = isinstance(output, tuple | list | Mapping)
+    return output[step] if inside else getattr(output, step)
 
 
 def _tensors(output: Any, way: Way) -> Iterator[Found]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from zoo.errors import UsageError
+from zoo.hosts.swap import RECORD
 from zoo.registry.names import LONGEST
 
 At: TypeAlias = str | Sequence[str] | Callable[[str, nn.Module], bool]
@@ -21,7 +22,7 @@ def named(model: nn.Module, at: Any) -> list[str]:
     Raises:
         UsageError: something in `at` names nothing, with the closest paths.
     """
-    everything = dict(model.named_modules(remove_duplicate=False))
+    everything = _own_modules(model)
     if callable(at):
         wanted = {path for path, module in everything.items() if at(path, module)}
         if not wanted:
@@ -33,6 +34,13 @@ def named(model: nn.Module, at: Any) -> list[str]:
         if path in wanted:
             chosen.setdefault(id(module), path)
     return list(chosen.values())
+
+
+def _own_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module of the host under each of its paths, without what was added to it."""
+    everything = dict(model.named_modules(remove_duplicate=False))
+    forms = tuple(f"{path}." for path, m in everything.items() if RECORD in vars(m))
+    return {p: m for p, m in everything.items() if not f"{p}.".startswith(forms)}
 
 
 def _patterns(at: Any) -> list[str]:

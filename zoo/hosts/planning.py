@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError, UsageError
-from zoo.hosts import families, places, softmax
+from zoo.hosts import defaults, places, softmax
 from zoo.hosts.building import Mechanism, check_shape
 from zoo.hosts.check import check_module
 from zoo.hosts.forms import (
@@ -27,10 +26,10 @@ from zoo.hosts.layouts import Layout
 from zoo.hosts.survey import Survey
 from zoo.hosts.swap import RECORD, forms_of
 from zoo.hosts.where import Told, layout_of
-from zoo.insertion.families import block_sites, conv_sites
+from zoo.insertion.families import block_sites
 from zoo.insertion.layers import runs_its_children
 from zoo.insertion.mixers import geometry
-from zoo.insertion.sites import MAX_POSITIONS, Site
+from zoo.insertion.sites import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,33 +73,14 @@ class Planner:
                 return [make(path) for path in places.named(self.model, at)]
             by_block = self.mechanism.spec.insertion.placement == "block"
             if make == self._after and by_block and (sites := block_sites(self.model)):
-                return [self._at_site(site) for site in self._affordable_sites(sites)]
+                return [self._at_site(site) for site in self._affordable(sites)]
             return self._defaults(make)
 
-    # default places
-
     def _defaults(self, make: Callable[[str], Planned]) -> list[Planned]:
-        role = self.mechanism.spec.insertion.role
-        paths = {
-            "replace_conv": lambda: (
-                [site.path for site, _ in conv_sites(self.model)]
-                or families.spatial_convolutions(self.model)
-            ),
-            "replace_mixer": lambda: softmax.understood(self.model),
-        }.get(role, self._by_placement)()
-        paths = [path for path in paths if self.survey.outputs(path)]
-        if not paths:
-            raise IncompatibleBackboneError(
-                f"no default places for {self.mechanism.spec.name} are known in "
-                f"{type(self.model).__name__}",
-                remedy="at=[...]; zoo.list_sites(model, example) lists places",
-            )
-        if role != "refine":
-            return self._those_that_fit(make, self._affordable(paths))
-        return [make(path) for path in self._affordable(paths)]
-
-    def _those_that_fit(self, make: Callable[[str], Planned], paths: list[str]) -> list[Planned]:
-        """Of default places, those that the mechanism can take (groups may not divide)."""
+        """The default places, as far as the mechanism can take them (groups may not divide)."""
+        paths = defaults.paths(self.survey, self.mechanism.spec)
+        if self.mechanism.spec.insertion.role == "refine":
+            return [make(path) for path in paths]
         made: list[Planned] = []
         refused: list[IncompatibleBackboneError] = []
         for path in paths:
@@ -112,37 +92,10 @@ class Planner:
             raise refused[0]
         return made
 
-    def _by_placement(self) -> list[str]:
-        """Each block, or each stage, as the mechanism is placed."""
-        insertion = self.mechanism.spec.insertion
-        blocks = [p for p in families.blocks(self.model) if self.survey.outputs(p)]
-        ends = families.stages(self.survey, blocks)
-        if insertion.placement == "block":
-            last = blocks[blocks.index(ends[-2]) + 1 :] if ends[1:] and ends[-2] in blocks else []
-            return last or blocks if insertion.default_sites == "last_stage" else blocks
-        if insertion.placement == "between_stages" and len(ends) > 1:
-            ends = ends[:-1]
-        return ends[-1:] if insertion.default_sites == "last_stage" else ends
-
-    def _affordable(self, paths: list[str]) -> list[str]:
-        if not self.mechanism.spec.insertion.quadratic:
-            return paths
-        kept = [path for path in paths if self._positions(path) <= MAX_POSITIONS]
-        if not kept:
-            raise IncompatibleBackboneError(
-                f"every place has more than {MAX_POSITIONS} positions, and the cost of "
-                f"{self.mechanism.spec.name} grows with their square",
-                remedy="name places with at=[...], or give a smaller example",
-            )
-        return kept
-
-    def _affordable_sites(self, sites: Sequence[Site]) -> list[Site]:
-        kept = set(self._affordable([site.path.rpartition(".")[0] for site in sites]))
-        return [site for site in sites if site.path.rpartition(".")[0] in kept]
-
-    def _positions(self, path: str) -> int:
-        shape = self.survey.outputs(path)[0].shape
-        return prod(shape[1:]) // (shape[1] if len(shape) == 4 else shape[-1])
+    def _affordable(self, sites: Sequence[Site]) -> list[Site]:
+        blocks = [_parent(site.path) for site in sites]
+        kept = set(defaults.affordable(self.survey, self.mechanism.spec, blocks))
+        return [site for site in sites if _parent(site.path) in kept]
 
     # one place
 
