@@ -130,6 +130,15 @@ def test_a_model_with_attention_is_pickled_whole(name: str) -> None:
     assert [type(m) for m in again.modules()] == [type(m) for m in SMALL[name].build().modules()]
 
 
+def test_a_module_whose_class_was_changed_already_is_pickled_too() -> None:
+    model, x = zoo.create_attention("cbam", 16).eval(), torch.rand(2, 16, 8, 8)
+    zoo.add_attention(model, "se", at="", example=x)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    assert torch.equal(again(x), model(x)) and type(again) is type(model)
+    with pytest.raises(zoo.errors.UsageError, match="8 channels"):
+        again(torch.rand(2, 8, 8, 8))
+
+
 def test_video_is_refused() -> None:
     models = pytest.importorskip("torchvision.models")
     model = models.video.r3d_18(weights=None)

@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.insertion.layers import is_norm
+from zoo.runtime.swapping import base_of
 
 # classes of wrappers, by name since some are in optional parts of torch: what to do instead
 WRAPPERS = {
@@ -91,8 +92,8 @@ def _in_fast_path(model: nn.Module, path: str) -> bool:
 
 
 def _own_pickling(cls: type) -> bool:
-    if any(hasattr(each, "zoo_made_of") for each in cls.__mro__):  # the zoo's own
-        return False
+    while (base := base_of(cls)) is not None:  # of a class that the zoo has swapped
+        cls = base
     names = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__deepcopy__")
     return any(getattr(cls, n, None) is not getattr(nn.Module, n, None) for n in names)
 

@@ -9,7 +9,7 @@ from torch import nn
 from zoo.errors import UsageError
 from zoo.hosts.swap import added
 from zoo.runtime.model_record import record_of
-from zoo.runtime.swapping import swap
+from zoo.runtime.swapping import base_of, swap, unswap
 
 FROZEN = "zoo_frozen"  # on the host: names of parameters that were trained before
 IN_EVAL = "zoo_norms_in_eval"  # on the host: paths of norms
@@ -50,7 +50,7 @@ def thaw(model: nn.Module) -> None:
         model.get_parameter(name).requires_grad_(True)
     for path in vars(model).pop(IN_EVAL, ()):
         norm: Any = model.get_submodule(path)
-        norm.__class__ = type(norm).__bases__[1]
+        unswap(norm)
         norm.train(model.training)
 
 
@@ -59,8 +59,8 @@ def _inserted(model: nn.Module) -> list[nn.Module]:
     record = record_of(model)
     for path in record.sites if record is not None else ():
         module = model.get_submodule(path)
-        swapped = getattr(type(module), "zoo_made_of", None) is not None
-        forms.append(cast(nn.Module, module.attn) if swapped else module)
+        inside = base_of(type(module)) is not None and hasattr(module, "attn")
+        forms.append(cast(nn.Module, module.attn) if inside else module)
     return forms
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, cast
 
 from torch import nn
 
 from zoo.hosts.forms import Record
 from zoo.insertion import attach
+from zoo.runtime import swapping
 
 ADDED = "zoo_added"  # on an attended module: the names of the forms that are its children
 RECORD = "zoo_record"  # on a form
@@ -35,8 +36,8 @@ def forms_of(module: nn.Module) -> tuple[str, ...]:
 
 def attend(module: nn.Module, name: str, form: nn.Module) -> None:
     """From now on the output of `module` goes through `form`, its child of that name."""
-    swapped = type(module) if forms_of(module) else _attended(type(module))
-    module.__class__ = swapped  # may be refused, so it comes first
+    if not forms_of(module):
+        swapping.swap(module, attended)  # may be refused, so it comes first
     module.add_module(name, form)
     vars(module)[ADDED] = (*forms_of(module), name)
 
@@ -48,7 +49,7 @@ def unattend(module: nn.Module, name: str) -> None:
     vars(module)[ADDED] = rest
     if not rest:
         del vars(module)[ADDED]
-        module.__class__ = type(module).zoo_base  # pyright: ignore
+        swapping.unswap(module)
 
 
 def put(model: nn.Module, path: str, name: str, form: nn.Module, record: Record) -> None:
@@ -104,9 +105,8 @@ def _paths_of(model: nn.Module, module: nn.Module | None) -> list[str]:
     return [path for path, each in everywhere if each is module] if module is not None else []
 
 
-@cache
-def _attended(base: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of `base` whose output goes through its forms. One for each base."""
+def attended(base: type[nn.Module]) -> dict[str, Any]:
+    """The members of a subclass of `base` whose output goes through its forms."""
 
     @wraps(base.forward)
     def forward(self: Any, *inputs: Any, **keywords: Any) -> Any:
@@ -115,25 +115,9 @@ def _attended(base: type[nn.Module]) -> type[nn.Module]:
             output = getattr(self, name)(output, inputs, keywords)
         return output
 
-    def reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild, (getattr(base, "zoo_made_of", base),), self.__getstate__()
-
-    members: dict[str, Any] = {
-        "forward": forward, "__reduce_ex__": reduce, "__module__": base.__module__,
-        "__qualname__": base.__qualname__, "__doc__": base.__doc__, "zoo_base": base,
-        "zoo_made_of": None,
-    }  # fmt: skip
     if issubclass(base, nn.Sequential):
-        members |= _SEQUENTIAL
-    elif issubclass(base, nn.ModuleDict):
-        members |= _DICT
-    return cast(type[nn.Module], type(base.__name__, (base,), members))
-
-
-def _rebuild(base: Any) -> nn.Module:
-    known = attach._swapped(*base) if isinstance(base, tuple) else base
-    cls = _attended(known)
-    return cls.__new__(cls)
+        return {"forward": forward, **_SEQUENTIAL}
+    return {"forward": forward, **(_DICT if issubclass(base, nn.ModuleDict) else {})}
 
 
 # A container runs, counts and gives out its own modules, not the forms beside them.
@@ -147,7 +131,8 @@ def _own(self: Any) -> OrderedDict[str, nn.Module]:
 def _item(self: Any, index: Any) -> nn.Module:
     own = _own(self)
     if isinstance(index, slice):
-        return type(self).zoo_base(OrderedDict(list(own.items())[index]))
+        kind: Any = swapping.base_of(type(self))
+        return kind(OrderedDict(list(own.items())[index]))
     return list(own.values())[operator.index(index)]
 
 
