@@ -217,7 +217,7 @@ def test_the_attention_has_the_type_of_its_host(dtype: torch.dtype) -> None:
     zoo.add_attention(model, "se", at="stage1", example=X)
     zoo.add_attention(model, "simam", at="stage2", example=X)
     assert {p.dtype for p in model.parameters()} == {dtype}
-    assert torch.equal(model(X.to(dtype)), before)
+    torch.testing.assert_close(model(X.to(dtype)), before)
 
 
 def test_training_the_attention_alone_and_back() -> None:

@@ -43,9 +43,9 @@ def add_attention(
 ) -> nn.Module:
     """Add an attention to a model, in place, at the outputs of modules that you name.
 
-    The model computes what it did, to the last bit where the mechanism can start as the identity
-    (or as x times a power of two) and as x + alpha (f(x) - x), alpha = 0, elsewhere. All of its
-    parameters keep their names. What is added are children of the modules that are named; nothing
+    The model computes what it did: where the mechanism can start as the identity it does, which
+    holds up to rounding, and elsewhere it starts as x + alpha (f(x) - x), alpha = 0, which holds to
+    the last bit. All parameters of the model keep their names. What is added are children of the modules that are named; nothing
     is hooked. Either everything is added or, with an error, nothing.
 
     Args:
