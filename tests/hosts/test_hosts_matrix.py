@@ -102,7 +102,7 @@ def learn(model: nn.Module, example: Any, facts: Host) -> None:
     """Two steps of the attention alone: all of it gets a gradient, some of it moves."""
     parameters = zoo.attention_parameters(model)
     start = [parameter.detach().clone() for parameter in parameters]
-    optimizer = torch.optim.SGD(parameters, lr=1.0)
+    optimizer = torch.optim.Adam(parameters, lr=0.01)
     model.train()
     for module in model.modules():  # the host itself stands still
         if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.Dropout):

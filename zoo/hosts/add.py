@@ -45,8 +45,9 @@ def add_attention(
 
     The model computes what it did: where the mechanism can start as the identity it does, which
     holds up to rounding, and elsewhere it starts as x + alpha (f(x) - x), alpha = 0, which holds to
-    the last bit. All parameters of the model keep their names. What is added are children of the modules that are named; nothing
-    is hooked. Either everything is added or, with an error, nothing.
+    the last bit. All parameters of the model keep their names. What is added are children of the
+    modules that are named; nothing is hooked. Either everything is added or, with an error,
+    nothing.
 
     Args:
         model: any `torch.nn.Module`, neither compiled nor wrapped for several processes.
