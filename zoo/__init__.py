@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
+    from zoo.hosts.adapter_file import load_attention, save_attention
+    from zoo.hosts.add import add_attention, remove_attention
+    from zoo.hosts.freeze import attention_parameters
+    from zoo.hosts.sites import list_sites
     from zoo.registry import Registry
     from zoo.registry.catalogue import (
         attention_info,
@@ -49,6 +53,12 @@ _HOMES = {
     "list_models": "zoo.registry.catalogue",
     "model_info": "zoo.registry.catalogue",
     "ZooError": "zoo.errors",
+    "add_attention": "zoo.hosts.add",
+    "remove_attention": "zoo.hosts.add",
+    "attention_parameters": "zoo.hosts.freeze",
+    "list_sites": "zoo.hosts.sites",
+    "load_attention": "zoo.hosts.adapter_file",
+    "save_attention": "zoo.hosts.adapter_file",
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
     "hookimpl": "zoo.registry.hookspecs",
@@ -87,7 +97,9 @@ __all__ = [
     "Width",
     "ZooError",
     "__version__",
+    "add_attention",
     "attention_info",
+    "attention_parameters",
     "create_attention",
     "create_model",
     "errors",
@@ -95,7 +107,11 @@ __all__ = [
     "list_attentions",
     "list_backbones",
     "list_models",
+    "list_sites",
+    "load_attention",
     "model_info",
+    "remove_attention",
+    "save_attention",
     "save_model",
     "testing",
 ]

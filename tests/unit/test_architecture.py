@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "hub": {"registry", "runtime", "weights"},
     "insertion": {"registry", "runtime", "sdk"},
     "build": {"registry", "runtime", "weights", "hub", "insertion"},
+    "hosts": {"registry", "runtime", "weights", "insertion", "build"},
     "data": {"registry", "runtime"},
     "explain": {"registry", "runtime", "data", "insertion"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},

@@ -19,6 +19,7 @@ from zoo.version import __version__
 COMMANDS = {
     "list": "List models, attentions or backbones.",
     "info": "Show what is known of a model or an attention.",
+    "sites": "List the places for attention in a model, your own too.",
     "eval": "Measure a model on a data set.",
     "verify": "Run reference cases against the zoo's mechanisms.",
     "train": "Train a model from a recipe.",

@@ -7,7 +7,7 @@ flags: what runs is a copy whose tensors have shapes and no data, in evaluation 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -26,11 +26,22 @@ class Value(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of the module at `path`: the first tensor that it takes, and the first it gives."""
+    """A call of the module at `path`: the first tensor that it takes, and the first it gives.
+
+    `seen` is what the pass was asked to note of the output.
+    """
 
     path: str
     takes: Value | None
     gives: Value | None
+    seen: Any = None
+
+
+class Pass(NamedTuple):
+    """The calls of a pass, and the error that ended it before the model's own end, if one did."""
+
+    calls: list[Call]
+    error: Exception | None
 
 
 def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Call]:
@@ -40,6 +51,26 @@ def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Cal
         inputs: tensors, or lists, tuples and dicts of them; only shape, type and device matter.
         empty: paths of attributes that are None: they are called as if an identity were there.
     """
+    run = watch(model, inputs, empty=empty)
+    if run.error is not None:
+        raise run.error
+    return run.calls
+
+
+def watch(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    keywords: Mapping[str, Any] | None = None,
+    *,
+    empty: Iterable[str] = (),
+    note: Callable[[Any], Any] | None = None,
+) -> Pass:
+    """As `probe`, but a pass that fails gives what ran before (values may decide what runs next).
+
+    Args:
+        keywords: of the model's call.
+        note: what to keep of the output of each call, in `Call.seen`.
+    """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     twin = fake_copy(model, mode)
     for path in empty:
@@ -47,10 +78,14 @@ def probe(model: nn.Module, *inputs: Any, empty: Iterable[str] = ()) -> list[Cal
     calls: list[Call] = []
     kept: list[Tensor] = []  # alive as long as their identities are compared
     for path, module in twin.named_modules():
-        _watch(module, path, calls, kept)
+        _watch(module, path, calls, kept, note)
     with mode, torch.no_grad():
-        twin(*tree_map_only(Tensor, mode.from_tensor, inputs))
-    return calls
+        args, more = tree_map_only(Tensor, mode.from_tensor, (inputs, dict(keywords or {})))
+        try:
+            twin(*args, **more)
+        except Exception as error:  # the model may be anyone's
+            return Pass(calls, error)
+    return Pass(calls, None)
 
 
 def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
@@ -59,6 +94,9 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     twin = copy.deepcopy(model, memo)
     for module in twin.modules():
         module._forward_hooks.clear()
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if not type(hook).__module__.startswith("torch.nn.utils"):  # these compute weights
+                del module._forward_pre_hooks[key]
     return twin.eval()
 
 
@@ -69,7 +107,13 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
             yield from (value for value in held.values() if isinstance(value, Tensor))
 
 
-def _watch(module: nn.Module, path: str, calls: list[Call], kept: list[Tensor]) -> None:
+def _watch(
+    module: nn.Module,
+    path: str,
+    calls: list[Call],
+    kept: list[Tensor],
+    note: Callable[[Any], Any] | None,
+) -> None:
     taken: list[Value | None] = []
 
     def value(found: Any) -> Value | None:
@@ -83,7 +127,8 @@ def _watch(module: nn.Module, path: str, calls: list[Call], kept: list[Tensor]) 
         taken.append(value((args, keywords)))
 
     def after(_module: nn.Module, _args: Any, output: Any) -> None:
-        calls.append(Call(path, taken.pop(), value(output)))
+        seen = note(output) if note is not None else None
+        calls.append(Call(path, taken.pop(), value(output), seen))
 
     module.register_forward_pre_hook(before, with_kwargs=True)
     module.register_forward_hook(after)

@@ -1,0 +1,126 @@
+"""Which modules `at=` names, and where `list_sites` says that attention can go."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import own_hosts
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+import zoo
+from zoo.cli import cli
+from zoo.hosts.places import named
+
+X = torch.rand(1, 3, 32, 32)
+AT: dict[str, tuple[Any, list[str]]] = {
+    "a path": ("stage1", ["stage1"]),
+    "paths, each once": (["stage2", "stage1", "stage2"], ["stage1", "stage2"]),
+    "a star is within a name": ("stage1.*", ["stage1.0", "stage1.1"]),
+    "of several names": ("stage*.1", ["stage1.1", "stage2.1"]),
+    "a set": ("stage[2]", ["stage2"]),
+    "two stars are any names": (
+        "**.relu", ["stage1.0.relu", "stage1.1.relu", "stage2.0.relu", "stage2.1.relu"],
+    ),
+    "what is before numbers": ("stage", ["stage1", "stage2"]),
+    "a function": (
+        lambda path, module: isinstance(module, nn.Conv2d) and module.stride == (2, 2),
+        ["stem.0", "stage2.0.conv1"],
+    ),
+    "the model": ("", [""]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AT)
+def test_at_names(case: str) -> None:
+    at, wanted = AT[case]
+    assert named(own_hosts.ResNet(), at) == wanted
+
+
+def test_a_list_of_modules_stands_for_its_items() -> None:
+    assert named(own_hosts.UNet(), ["encoders", "decoders.1"]) == [
+        "encoders.0", "encoders.1", "encoders.2", "decoders.1",
+    ]  # fmt: skip
+
+
+def test_what_was_added_is_no_place() -> None:
+    model = own_hosts.ResNet()
+    zoo.add_attention(model, "cbam", at="stage1", example=X, reduction=4)
+    assert named(model, "**") == [path for path in named(own_hosts.ResNet(), "**")]
+
+
+def test_sites_have_sizes_strides_and_costs() -> None:
+    model = own_hosts.ResNet()
+    sites = {site.path: site for site in zoo.list_sites(model, X, costs=["se", "non_local"])}
+    assert list(sites) == [
+        "stem",
+        "stage1",
+        "stage1.0",
+        "stage1.1",
+        "stage2",
+        "stage2.0",
+        "stage2.1",
+    ]
+    stage = sites["stage2"]
+    assert (stage.channels, stage.size, stage.stride, stage.layout) == (16, (8, 8), 4.0, "nchw")
+    module = zoo.create_attention("se", 16)
+    assert stage.costs["se"] == {
+        "parameters": sum(p.numel() for p in module.parameters()), "multiplications": 2 * 16 * 8,
+    } or stage.costs["se"]["parameters"] == sum(p.numel() for p in module.parameters())  # fmt: skip
+    larger = sites["stage1"].costs["non_local"]["multiplications"]
+    assert larger > 4 * stage.costs["non_local"]["multiplications"]
+
+
+def test_leaves_are_listed_if_asked_for_and_what_is_there_is_said() -> None:
+    model = own_hosts.ResNet()
+    leaves = {site.path: site for site in zoo.list_sites(model, X, leaves=True)}
+    assert leaves["stage1.0.conv1"].replaces == "convolution" and "stage1.0.bn1" not in leaves
+    zoo.add_attention(model, "se", at="stage1", example=X)
+    sites = zoo.list_sites(model, X)
+    assert {site.path: site.added for site in sites if site.added} == {"stage1": ("se",)}
+
+
+def test_default_places_are_the_blocks() -> None:
+    models = pytest.importorskip("torchvision.models")
+    model = models.resnet18(weights=None)
+    blocks = [site.path for site in zoo.list_sites(model) if site.block]
+    assert blocks == [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    zoo.add_attention(model, "bam")
+    assert zoo.remove_attention(model) == ["layer1.1.bam", "layer2.1.bam", "layer3.1.bam"]
+
+
+def test_timms_blocks_have_it_where_create_model_puts_it() -> None:
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("test_resnet")
+    wanted = zoo.create_model("test_resnet", attention="se", insertion="exact")
+    zoo.add_attention(model, "se")
+    assert model.state_dict().keys() == wanted.state_dict().keys()
+    assert zoo.remove_attention(model) == wanted.zoo.sites
+    assert model.state_dict().keys() == timm.create_model("test_resnet").state_dict().keys()
+
+
+def test_sites_on_the_shell(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\n\n\ndef network():\n"
+        "    return nn.Sequential(nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU()))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["sites", "my_networks:network", "--size", "18", "18", "--channels", "1", "--json"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    (row,) = [row for row in json.loads(result.output) if row["path"] == "0"]
+    assert (row["channels"], row["size"]) == (8, [16, 16])
+    text = CliRunner().invoke(cli, [*arguments[:-1], "--cost", "se"], catch_exceptions=False).output
+    assert text.splitlines()[0].split() == [
+        "path",
+        "module",
+        "layout",
+        "channels",
+        "size",
+        "stride",
+        "block",
+        "se",
+    ]

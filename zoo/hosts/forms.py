@@ -1,0 +1,117 @@
+"""The modules that live in a host: an attention, and how it is joined to what the host computes.
+
+A form is called with the output of the host's module and with what the module was called with. The
+equations are those of `zoo.insertion.forms`. A `Record` on each says how to build it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor, nn
+
+from zoo.hosts.layouts import Layout
+from zoo.hosts.outputs import Way, put, take
+from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
+from zoo.registry.specs import Form
+
+Joining: TypeAlias = Literal["after", "child", "set", "beside", "replace"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What was added at one place.
+
+    Attributes:
+        mechanism: its name in the zoo.
+        joining: `after` the output of a module; as its last `child`, where it runs its children;
+            `set` where the host keeps an empty place or a module without parameters; `beside` a
+            convolution or a softmax attention; or `replace`, in its stead.
+        form: `plain`, `exact` or `residual`.
+        channels, options: what the mechanism was built with.
+        on_tokens: whether the mechanism takes tokens.
+        layout, way: of the tensor in the module's output (`zoo.hosts.layouts`, `outputs`).
+        scaled: whether the form holds the constant that makes the start exact.
+        base_first: with `set`, whether what stood there runs before the attention.
+        softmax: the kind of the softmax attention there, "" for anything else.
+    """
+
+    mechanism: str
+    joining: Joining
+    form: Form
+    channels: int
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    on_tokens: bool = False
+    layout: Layout = Layout(kind="nchw")
+    way: Way = ()
+    scaled: bool = False
+    base_first: bool = False
+    softmax: str = ""
+
+
+class _OnOutput(Attended):
+    """An attention on one tensor of a module's output."""
+
+    zoo_record: Record
+
+    def forward(self, output: Any, *_inputs: Any) -> Any:  # pyright: ignore
+        record = self.zoo_record
+        x = take(output, record.way)
+        on = record.layout.on_tokens if record.on_tokens else record.layout.on_map
+        return put(output, record.way, on(self.combine, x))
+
+
+class OnOutput(_OnOutput):
+    """f(x)."""
+
+
+class ScaledOnOutput(_OnOutput, ScaledAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """f(x) / c."""
+
+
+class ResidualOnOutput(_OnOutput, ResidualAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """x + alpha (f(x) - x), alpha = 0 at the start."""
+
+
+class BesideConvolution(AddedBranch):
+    """conv(x) + alpha f(x), alpha = 0 at the start."""
+
+    zoo_record: Record
+
+    def forward(self, output: Tensor, inputs: tuple[Tensor, ...], keywords: Any) -> Tensor:  # pyright: ignore
+        x = inputs[0] if inputs else keywords["input"]
+        return output + self.alpha.to(output.dtype) * self.attn(x)
+
+
+class InsteadOfConvolution(nn.Module):
+    """f(x) where a convolution was."""
+
+    zoo_record: Record
+
+    def __init__(self, attn: nn.Module) -> None:
+        super().__init__()
+        self.attn = attn
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(x)
+
+
+def on_output(record: Record, attn: nn.Module, gate: float = 1.0) -> Attended:
+    """The form on a module's output that the record asks for."""
+    if record.form == "residual":
+        return ResidualOnOutput(attn)
+    return ScaledOnOutput(attn, gate=gate) if record.scaled else OnOutput(attn)
+
+
+def at_a_place(
+    record: Record, attn: nn.Module, base: nn.Module | None, gate: float = 1.0
+) -> Attended:
+    """The form where the host has a place, with what stood there."""
+    where = {"base_first": record.base_first, "channels_last": record.layout.kind == "nhwc"}
+    if record.form == "residual":
+        return ResidualAttended(attn, base, **where)
+    if record.scaled:
+        return ScaledAttended(attn, base, gate=gate, **where)
+    return Attended(attn, base, **where)

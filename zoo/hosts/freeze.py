@@ -1,0 +1,83 @@
+"""Training the attention alone: which parameters it has, and a host that stands still."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import nn
+
+from zoo.errors import UsageError
+from zoo.hosts.swap import added
+from zoo.runtime.model_record import record_of
+from zoo.runtime.swapping import base_of, swap, unswap
+
+FROZEN = "zoo_frozen"  # on the host: names of parameters that were trained before
+IN_EVAL = "zoo_norms_in_eval"  # on the host: paths of norms
+
+
+def attention_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of the attention that was added to a model, for an optimiser.
+
+    Of models from `zoo.create_model` with an attention, too.
+
+    Raises:
+        UsageError: no attention was added.
+    """
+    inserted = _inserted(model)
+    if not inserted:
+        raise UsageError(
+            f"no attention was added to this {type(model).__name__}",
+            remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
+        )
+    unique = {id(p): p for module in inserted for p in module.parameters()}
+    return list(unique.values())
+
+
+def freeze(model: nn.Module, *, norms: bool) -> None:
+    """Let nothing of the host be trained; with `norms`, keep batch statistics as they are too."""
+    own = {id(p) for module in _inserted(model) for p in module.parameters()}
+    names = [n for n, p in model.named_parameters() if id(p) not in own and p.requires_grad]
+    for name in names:
+        model.get_parameter(name).requires_grad_(False)
+    vars(model)[FROZEN] = [*vars(model).get(FROZEN, ()), *names]
+    if norms:
+        _hold_norms(model)
+
+
+def thaw(model: nn.Module) -> None:
+    """Undo `freeze`."""
+    for name in vars(model).pop(FROZEN, ()):
+        model.get_parameter(name).requires_grad_(True)
+    for path in vars(model).pop(IN_EVAL, ()):
+        norm: Any = model.get_submodule(path)
+        unswap(norm)
+        norm.train(model.training)
+
+
+def _inserted(model: nn.Module) -> list[nn.Module]:
+    forms = [form for _, form, _ in added(model)]
+    record = record_of(model)
+    for path in record.sites if record is not None else ():
+        module = model.get_submodule(path)
+        inside = base_of(type(module)) is not None and hasattr(module, "attn")
+        forms.append(cast(nn.Module, module.attn) if inside else module)
+    return forms
+
+
+def _hold_norms(model: nn.Module) -> None:
+    inside = {id(m) for form in _inserted(model) for m in form.modules()}
+    held = list(vars(model).get(IN_EVAL, ()))
+    for path, module in model.named_modules():
+        counts = getattr(module, "running_mean", None) is not None
+        if counts and id(module) not in inside and not isinstance(module, _InEval):
+            held.append(path)
+            swap(module, _InEval)
+            module.eval()
+    vars(model)[IN_EVAL] = held
+
+
+class _InEval:
+    """A norm that stays in evaluation mode."""
+
+    def train(self: Any, mode: bool = True) -> Any:
+        return super().train(False)  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,108 @@
+"""What `at=` names: modules of the host, by paths, patterns, or a function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from zoo.errors import UsageError
+from zoo.hosts.swap import RECORD
+from zoo.registry.names import LONGEST
+
+At: TypeAlias = str | Sequence[str] | Callable[[str, nn.Module], bool]
+
+
+def named(model: nn.Module, at: Any) -> list[str]:
+    """The paths of the modules that `at` names, each once, in the order of the host.
+
+    Raises:
+        UsageError: something in `at` names nothing, with the closest paths.
+    """
+    everything = _own_modules(model)
+    if callable(at):
+        wanted = {path for path, module in everything.items() if at(path, module)}
+        if not wanted:
+            raise UsageError("the function says no of every module", where="at")
+    else:
+        wanted = {path for pattern in _patterns(at) for path in _matching(everything, pattern)}
+    chosen: dict[int, str] = {}  # a module that has several paths is attended once
+    for path, module in everything.items():
+        if path in wanted:
+            chosen.setdefault(id(module), path)
+    return list(chosen.values())
+
+
+def _own_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module of the host under each of its paths, without what was added to it."""
+    everything = dict(model.named_modules(remove_duplicate=False))
+    forms = tuple(f"{path}." for path, m in everything.items() if RECORD in vars(m))
+    return {p: m for p, m in everything.items() if not f"{p}.".startswith(forms)}
+
+
+def _patterns(at: Any) -> list[str]:
+    patterns = [at] if isinstance(at, str) else at
+    if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
+        raise UsageError(
+            f"at={at!r:.100} is neither paths nor a function",
+            where="at",
+            remedy='at=["layer3", "layer4.*"], or at=lambda path, module: ...',
+        )
+    if not patterns:
+        raise UsageError("no place is named", where="at=[]", remedy='at=["layer4"]')
+    return list(patterns)
+
+
+def _matching(everything: dict[str, nn.Module], pattern: str) -> list[str]:
+    """The module of that path (the items, where it is a mere list of modules), or all that match.
+
+    In a pattern `*` and `?` stand for letters of one name and `**` for any number of names.
+    """
+    if pattern in everything:
+        return _items(pattern, everything[pattern])
+    if not any(letter in pattern for letter in "*?["):
+        found = _continued(everything, pattern)
+    else:
+        expression = re.compile(_expression(pattern))
+        found = [path for path in everything if path and expression.fullmatch(path)]
+    if not found:
+        raise _nothing(everything, pattern)
+    return [path for each in found for path in _items(each, everything[each])]
+
+
+def _continued(everything: dict[str, nn.Module], prefix: str) -> list[str]:
+    """The paths of the same depth that begin so: `layer` names `layer1`, `layer2`, ..."""
+    if not prefix or prefix.endswith("."):
+        return []
+    expression = re.compile(re.escape(prefix) + r"\d+")
+    return [path for path in everything if expression.fullmatch(path)]
+
+
+def _items(path: str, module: nn.Module) -> list[str]:
+    if type(module).forward is not nn.Module.forward:
+        return [path]
+    if isinstance(module, nn.ModuleList | nn.ModuleDict):
+        return [f"{path}.{name}" if path else name for name, _ in module.named_children()]
+    return [path]
+
+
+def _expression(pattern: str) -> str:
+    parts = re.split(r"(\*\*|\*|\?|\[[^]]*\])", pattern)
+    meaning = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    return "".join(
+        meaning.get(part, part if part.startswith("[") and part.endswith("]") else re.escape(part))
+        for part in parts
+    ).replace("[!", "[^")
+
+
+def _nothing(everything: dict[str, nn.Module], pattern: str) -> UsageError:
+    close = get_close_matches(pattern[:LONGEST], [p for p in everything if p], n=3, cutoff=0.5)
+    hint = f"; the closest are {', '.join(map(repr, close))}" if close else ""
+    return UsageError(
+        f"no module of the model has the path {pattern!r}{hint}",
+        where="at",
+        remedy="zoo.list_sites(model, example) lists places",
+    )

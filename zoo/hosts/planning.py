@@ -1,0 +1,273 @@
+"""What is to be put where: every form is built, and fits its place, before the host is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import IncompatibleBackboneError, UsageError
+from zoo.hosts import defaults, places, softmax
+from zoo.hosts.building import Mechanism, check_shape
+from zoo.hosts.check import check_module
+from zoo.hosts.forms import (
+    BesideConvolution,
+    InsteadOfConvolution,
+    Joining,
+    Record,
+    at_a_place,
+    on_output,
+)
+from zoo.hosts.layouts import Layout
+from zoo.hosts.survey import Survey
+from zoo.hosts.swap import RECORD, forms_of
+from zoo.hosts.where import Told, layout_of
+from zoo.insertion.families import block_sites
+from zoo.insertion.layers import runs_its_children
+from zoo.insertion.mixers import geometry
+from zoo.insertion.sites import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A form for the module (or the place) at `path`, under `name` if it becomes a child of it."""
+
+    path: str
+    name: str
+    form: nn.Module
+    record: Record
+
+    @property
+    def at(self) -> str:
+        """The path under which the form will be found."""
+        if self.record.joining in ("set", "replace"):
+            return self.path
+        return f"{self.path}.{self.name}" if self.path else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Everything that decides what is put where."""
+
+    model: nn.Module
+    survey: Survey
+    mechanism: Mechanism
+    told: Told
+    name: str | None
+
+    def plan(self, at: Any) -> list[Planned]:
+        """The forms for the places that `at` names, or for those of the host's family.
+
+        Raises:
+            UsageError, IncompatibleBackboneError: the host was not changed.
+        """
+        self.survey.check()
+        one = {"replace_conv": self._convolution, "replace_mixer": self._softmax}
+        make = one.get(self.mechanism.spec.insertion.role, self._after)
+        with torch.random.fork_rng(devices=[]):
+            if at is not None:
+                return [make(path) for path in places.named(self.model, at)]
+            by_block = self.mechanism.spec.insertion.placement == "block"
+            if make == self._after and by_block and (sites := block_sites(self.model)):
+                return [self._at_site(site) for site in self._affordable(sites)]
+            return self._defaults(make)
+
+    def _defaults(self, make: Callable[[str], Planned]) -> list[Planned]:
+        """The default places, as far as the mechanism can take them (groups may not divide)."""
+        paths = defaults.paths(self.survey, self.mechanism.spec)
+        if self.mechanism.spec.insertion.role == "refine":
+            return [make(path) for path in paths]
+        made: list[Planned] = []
+        refused: list[IncompatibleBackboneError] = []
+        for path in paths:
+            try:
+                made.append(make(path))
+            except IncompatibleBackboneError as error:
+                refused.append(error)
+        if not made:
+            raise refused[0]
+        return made
+
+    def _affordable(self, sites: Sequence[Site]) -> list[Site]:
+        blocks = [_parent(site.path) for site in sites]
+        kept = set(defaults.affordable(self.survey, self.mechanism.spec, blocks))
+        return [site for site in sites if _parent(site.path) in kept]
+
+    # one place
+
+    def _after(self, path: str) -> Planned:
+        """After the output of a module."""
+        self._check_place(path)
+        found, layout = layout_of(self.survey, path, self.told, on_map=not self.mechanism.on_tokens)
+        attention, record = self._build(path, layout.channels(found.shape), layout, found.shape)
+        module = self.model.get_submodule(path)
+        sequential = isinstance(module, nn.Sequential)
+        joining: Joining = "child" if runs_its_children(module) and not sequential else "after"
+        record, gate = self._started(attention, record, path, joining=joining, way=found.way)
+        form = on_output(record, attention, gate)
+
+        vars(form)[RECORD] = record
+        on = layout.on_tokens if record.on_tokens else layout.on_map
+        shapes = (found.shape, found.shape)
+        check_shape(self.mechanism, path, form, lambda m, x: on(m.combine, x), shapes)
+        return self._planned(path, form, record, found.dtype, found.device)
+
+    def _at_site(self, site: Site) -> Planned:
+        """At the end of the residual branch of a block of timm's, where it has a place for it."""
+        if site.way == "swap":
+            return self._after(site.path)
+        parent, _, leaf = site.path.rpartition(".")
+        block = self.model.get_submodule(parent)
+        stood = getattr(block, leaf)
+        if vars(stood or nn.Identity()).get(RECORD) is not None:
+            raise self._second(site.path)
+        found = self.survey.outputs(parent)[0]
+        layout = Layout(kind="nhwc" if site.channels_last else "nchw")
+        attention, record = self._build(site.path, site.channels, layout, found.shape)
+        record, gate = self._started(
+            attention, record, site.path, joining="set", base_first=site.base_first
+        )
+        base = None if type(stood) is nn.Identity else stood
+        form = at_a_place(record, attention, base, gate)
+        return self._planned(site.path, form, record, found.dtype, found.device)
+
+    def _convolution(self, path: str) -> Planned:
+        """In the place of a convolution, or beside it."""
+        self._check_place(path)
+        conv = self.model.get_submodule(path)
+        if not isinstance(conv, nn.Conv2d):
+            raise IncompatibleBackboneError(
+                f"{path} is a {type(conv).__name__}, and {self.mechanism.spec.name} replaces a "
+                "convolution",
+                where="at",
+                remedy="the path of a torch.nn.Conv2d",
+            )
+        call = next((c for c in self.survey.run.calls if c.path == path and c.takes), None)
+        if call is None or call.takes is None or call.seen is None:
+            raise IncompatibleBackboneError(f"{path} {self.survey.why_not(path)}", where="at")
+        more = {
+            "in_channels": conv.in_channels, "stride": conv.stride[0],
+            "dilation": conv.dilation[0], "groups": conv.groups,
+        }  # fmt: skip
+        layout, taken, given = Layout(kind="nchw"), call.takes.shape, call.seen.shape
+        attention, record = self._build(path, conv.out_channels, layout, taken, more)
+        shapes = (taken, given)
+        check_shape(self.mechanism, path, attention, lambda m, x: m(x), shapes)
+        plain = self.mechanism.form == "plain"
+        record = changed(
+            record, form="plain" if plain else "residual", joining="replace" if plain else "beside"
+        )
+        form = InsteadOfConvolution(attention) if plain else BesideConvolution(attention)
+        return self._planned(path, form, record, call.seen.dtype, call.seen.device)
+
+    def _softmax(self, path: str) -> Planned:
+        """In the place of a softmax attention, or beside it."""
+        self._check_place(path)
+        module = self.model.get_submodule(path)
+        kind = softmax.kind_of(module)
+        if not kind:
+            known = ", ".join(softmax.understood(self.model)[:3])
+            raise IncompatibleBackboneError(
+                f"{path} is a {type(module).__name__}, and {self.mechanism.spec.name} replaces a "
+                "softmax attention that is understood",
+                where="at",
+                remedy=f"among {known}, ..." if known else "another mechanism: none is there",
+            )
+        found = next(iter(self.survey.outputs(path)), None)
+        if found is None:
+            raise IncompatibleBackboneError(f"{path} {self.survey.why_not(path)}", where="at")
+        width, heads = softmax.width_and_heads(module)
+        more = geometry(module) if kind == "timm" else {"num_heads": heads}
+        layout = Layout(kind="tokens")
+        if self.mechanism.spec.insertion.needs_size:
+            _, layout = layout_of(self.survey, path, self.told)
+            if layout.prefix:
+                raise IncompatibleBackboneError(
+                    f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
+                    f"{layout.prefix} more",
+                    where="at",
+                )
+        attention, record = self._build(path, width, layout, found.shape, more)
+        same = kind == "timm" and hasattr(attention, "take_over") and attention.take_over(module)  # pyright: ignore
+        plain = self.mechanism.form == "plain"
+        exact = self.mechanism.form in (None, "exact") and same
+        exact = exact and self.mechanism.spec.insertion.identity == "exact"
+        if self.mechanism.form == "exact" and not exact:
+            raise IncompatibleBackboneError(
+                f"{self.mechanism.spec.name} cannot start as what {path} computes",
+                where="insertion='exact'",
+                remedy="insertion='residual'",
+            )
+        record = changed(
+            record, form="exact" if exact else "plain" if plain else "residual", softmax=kind,
+            joining="replace" if exact or plain else "beside",
+        )  # fmt: skip
+        made = softmax.InsteadOfSoftmax if exact or plain else softmax.BesideSoftmax
+        return self._planned(path, made(attention, module), record, found.dtype, found.device)
+
+    # what they share
+
+    def _check_place(self, path: str) -> None:
+        check_module(self.model, path)
+        module = self.model.get_submodule(path)
+        if vars(module).get(RECORD) is not None or (forms_of(module) and self.name is None):
+            raise self._second(path)
+
+    def _second(self, path: str) -> UsageError:
+        return UsageError(
+            f"{path} has an attention already",
+            where="at",
+            remedy='name="second", if two are meant; or zoo.remove_attention(model)',
+        )
+
+    def _build(
+        self,
+        path: str,
+        channels: int,
+        layout: Layout,
+        shape: tuple[int, ...],
+        more: dict[str, Any] | None = None,
+    ) -> tuple[nn.Module, Record]:
+        size = {"feat_size": layout.size(shape)} if self.mechanism.spec.insertion.needs_size else {}
+        keywords = self.mechanism.keywords({**size, **(more or {})})
+        record = Record(
+            mechanism=self.mechanism.spec.name, joining="after", form="plain", channels=channels,
+            options=keywords, on_tokens=self.mechanism.on_tokens, layout=layout,
+        )  # fmt: skip
+        return self.mechanism.build(path, channels, keywords), record
+
+    def _started(
+        self, attention: nn.Module, record: Record, path: str, **more: Any
+    ) -> tuple[Record, float]:
+        form, gate = self.mechanism.start(attention, path)
+        return changed(record, form=form, scaled=gate != 1.0, **more), gate
+
+    def _planned(
+        self, path: str, form: nn.Module, record: Record, dtype: torch.dtype, device: torch.device
+    ) -> Planned:
+        module = self.model.get_submodule(path if record.joining != "set" else _parent(path))
+        like: Tensor | None = next((p for p in module.parameters() if p.is_floating_point()), None)
+        form.to(device=device, dtype=dtype if like is None else like.dtype)
+        form.train(module.training)
+        return Planned(path=path, name=self._name(module, record), form=form, record=record)
+
+    def _name(self, module: nn.Module, record: Record) -> str:
+        """The name of the form as a child of the module: the user's, or the mechanism's."""
+        name = self.name or record.mechanism
+        if record.joining not in ("set", "replace") and hasattr(module, name):
+            if self.name is None:
+                return f"zoo_{name}"
+            raise UsageError(
+                f"{type(module).__name__} has an attribute {name!r} already",
+                where="name",
+                remedy="another name=",
+            )
+        return name
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]

@@ -1,0 +1,206 @@
+"""The layout of a module's output, found from what ran, or as the user says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from zoo.errors import IncompatibleBackboneError, UsageError
+from zoo.hosts.layouts import KINDS, Kind, Layout
+from zoo.hosts.outputs import Found
+from zoo.hosts.survey import Survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the user says of the outputs: all three may be left open."""
+
+    layout: Kind | None = None
+    prefix_tokens: int | None = None
+    grid: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout is not None and self.layout not in KINDS:
+            raise UsageError(f"layout={self.layout!r} is none of {', '.join(map(repr, KINDS))}")
+        prefix = self.prefix_tokens
+        if prefix is not None and (type(prefix) is not int or prefix < 0):
+            raise UsageError(f"prefix_tokens={prefix!r} is no number of tokens")
+        grid = self.grid
+        if grid is not None and (
+            not isinstance(grid, tuple | list)
+            or len(grid) != 2
+            or not all(type(n) is int and n > 0 for n in grid)
+        ):
+            raise UsageError(f"grid={grid!r} is not (rows, columns) of tokens")
+
+
+def layout_of(
+    survey: Survey, path: str, told: Told, *, on_map: bool = True
+) -> tuple[Found, Layout]:
+    """The tensor in the output of the module at `path`, and its layout.
+
+    Args:
+        on_map: whether tokens must have a grid.
+
+    Raises:
+        IncompatibleBackboneError: the module gives no map and no tokens, or its calls differ.
+        UsageError: the layout is ambiguous, with the argument that settles it.
+    """
+    calls = survey.outputs(path)
+    if not calls:
+        raise _refuse(path, survey.why_not(path), "zoo.list_sites(model, example)")
+    layouts = [_one(survey, path, found, told, on_map) for found in calls]
+    first, layout = calls[0], layouts[0]
+    for found, other in zip(calls, layouts, strict=True):
+        same = other.kind == layout.kind and found.way == first.way
+        if not same or other.channels(found.shape) != layout.channels(first.shape):
+            raise _refuse(
+                path,
+                f"is called {len(calls)} times and gives {first.shape} and {found.shape}: one "
+                "attention does not fit both",
+                "name modules that are called once",
+            )
+    return first, layout
+
+
+def _one(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -> Layout:
+    if not found.dtype.is_floating_point or len(found.shape) not in (3, 4):
+        what = "video or volumes" if len(found.shape) == 5 else "no map and no tokens"
+        raise _refuse(
+            path,
+            f"gives a tensor {found.shape} of {found.dtype}: {what}",
+            "a module that gives (B, C, H, W), (B, H, W, C) or (B, N, C)",
+        )
+    if 0 in found.shape:
+        raise _refuse(path, f"gives an empty tensor {found.shape}", "a larger example")
+    if len(found.shape) == 3:
+        return _tokens(survey, path, found, told, on_map)
+    if told.layout == "tokens":
+        raise UsageError(f"{path} gives a map {found.shape}, no tokens", where="layout='tokens'")
+    return Layout(kind=told.layout or _map(survey, path, found))
+
+
+def _map(survey: Survey, path: str, found: Found) -> Kind:
+    """Which axis of four has the channels: as many as the last layer has, or that do not grow."""
+    shape = found.shape
+    channels, _ = _last_channels(survey, path)
+    fitting = [axis for axis in (1, 3) if shape[axis] == channels]
+    if len(fitting) == 1:
+        return "nchw" if fitting == [1] else "nhwc"
+    grown = _grown(survey, path, shape)
+    if grown is not None:
+        return grown
+    square = (shape[2] == shape[3] != shape[1], shape[1] == shape[2] != shape[3])
+    if square in ((True, False), (False, True)):
+        return "nchw" if square[0] else "nhwc"
+    if len(fitting) == 2 and _last_channels(survey, path)[1] == "nchw":
+        return "nchw"
+    raise UsageError(
+        f"whether {path} gives (B, C, H, W) or (B, H, W, C) cannot be told from {shape}",
+        where="at",
+        remedy="layout='nchw' or layout='nhwc', or an example of another size",
+    )
+
+
+def _grown(survey: Survey, path: str, shape: tuple[int, ...]) -> Kind | None:
+    """The axes that grow with the image are the rows and columns."""
+    larger = next(iter(survey.outputs(path, survey.larger)), None)
+    if larger is None or len(larger.shape) != 4:
+        return None
+    grown = [axis for axis in (1, 2, 3) if larger.shape[axis] > shape[axis]]
+    return {(2, 3): "nchw", (1, 2): "nhwc"}.get(tuple(grown))  # type: ignore[return-value]
+
+
+def _last_channels(survey: Survey, path: str) -> tuple[int | None, str]:
+    """The number of channels of the last layer that ran up to the end of the module's call."""
+    calls = survey.run.calls
+    end = next(i for i, call in enumerate(calls) if call.path == path)
+    for call in reversed(calls[: end + 1]):
+        channels, kind = _channels(survey.modules[call.path])
+        if channels is not None:
+            return channels, kind
+    return None, ""
+
+
+def _channels(module: nn.Module) -> tuple[int | None, str]:
+    if isinstance(module, _ConvNd):
+        return module.out_channels, "nchw"
+    if isinstance(module, _BatchNorm | nn.InstanceNorm2d):
+        return module.num_features, "nchw"
+    if isinstance(module, nn.GroupNorm):
+        return module.num_channels, "nchw"
+    if isinstance(module, nn.Linear):
+        return module.out_features, "last"
+    if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
+        return module.normalized_shape[0], "last"
+    return None, ""
+
+
+def _tokens(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -> Layout:
+    if told.layout not in (None, "tokens"):
+        raise UsageError(f"{path} gives {found.shape}, no map", where=f"layout={told.layout!r}")
+    rows, tokens, channels = found.shape
+    if survey.batch is not None and rows != survey.batch:
+        raise _refuse(
+            path,
+            f"gives {found.shape}, whose first axis is not the batch of {survey.batch}: windows, "
+            "or tokens in front",
+            "the module around it, which puts them together",
+        )
+    known, kind = _last_channels(survey, path)
+    if told.layout is None and known == tokens != channels and kind == "nchw":
+        raise _refuse(
+            path, f"gives a sequence (B, C, L) {found.shape}: no map and no tokens",
+            "a module that gives (B, C, H, W), (B, H, W, C) or (B, N, C)",
+        )  # fmt: skip
+    found_grid = _grid(survey, tokens, told)
+    if found_grid is not None:
+        return Layout(kind="tokens", prefix=found_grid[0], grid=found_grid[1])
+    if on_map:
+        raise UsageError(
+            f"which of the {tokens} tokens of {path} form a grid is not known",
+            where="at",
+            remedy="prefix_tokens= (class token, registers, ...), and grid=(rows, columns)",
+        )
+    return Layout(kind="tokens", prefix=told.prefix_tokens or 0)
+
+
+def _grid(survey: Survey, tokens: int, told: Told) -> tuple[int, tuple[int, int]] | None:
+    """The number of tokens before the patches, and the grid of these."""
+    if told.grid is not None:
+        prefix = tokens - told.grid[0] * told.grid[1]
+        if prefix < 0 or told.prefix_tokens not in (None, prefix):
+            raise UsageError(
+                f"{told.prefix_tokens or 0} tokens and a grid of {told.grid} are not {tokens}",
+                where="grid",
+            )
+        return prefix, (told.grid[0], told.grid[1])
+    for prefix in (0, 1) if told.prefix_tokens is None else (told.prefix_tokens,):
+        grid = _of_the_image(survey, tokens - prefix)
+        if grid is not None:
+            return prefix, grid
+    return None
+
+
+def _of_the_image(survey: Survey, patches: int) -> tuple[int, int] | None:
+    """The grid of that many square patches of the image; a square where there is no image."""
+    if patches < 1:
+        return None
+    shape = survey.example.image
+    if shape is not None:
+        height, width = shape[-2:]
+        side = isqrt(height * width // patches)
+        if side and (height // side) * (width // side) == patches:
+            return height // side, width // side
+    root = isqrt(patches)
+    square = shape is None or shape[-1] == shape[-2]
+    return (root, root) if square and root * root == patches else None
+
+
+def _refuse(path: str, what: str, remedy: str) -> IncompatibleBackboneError:
+    name = path or "the model"
+    return IncompatibleBackboneError(f"{name} {what}", where="at", remedy=remedy)
