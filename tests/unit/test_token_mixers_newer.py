@@ -197,6 +197,7 @@ def test_a_remainder_of_the_map_is_left_out_of_the_keys() -> None:
         ("aft", {"mode": "full"}, "needs max_len"),
         ("aft", {"window_size": 3}, "has no window_size"),
         ("differential", {"num_heads": 4, "head_dim": 3}, "head_dim=3"),
+        ("differential", {"num_heads": 4, "num_kv_heads": 2}, "num_kv_heads=2"),
         ("attention_pool", {"latent_len": 2}, "latent_len"),
         ("attention_pool", {"type": "latent", "class_token": True}, "class_token"),
         ("attention_pool", {"type": "latent", "pos_embed": "abs"}, "feat_size"),
@@ -216,7 +217,7 @@ def test_what_cannot_be_is_refused(name: str, options: dict[str, Any], message: 
         ("aft", {"max_seqlen": 9}, {}),
         ("aft", {"max_seqlen": 36, "mode": "full"}, {"max_len": 36, "mode": "full"}),
         ("ufo", {"d_k": 8, "d_v": 12, "h": 4}, {"head_dim": 8, "value_dim": 12, "num_heads": 4}),
-        ("differential", {"head_dim": 8, "variant": "official"}, {"num_heads": 3}),
+        ("differential", {"head_dim": 8, "num_kv_heads": 3}, {"num_heads": 3}),
         ("sra", {"sr_ratio": 3, "input_size": [6, 6]}, {"reduction": 3, "feat_size": 6}),
         ("gpsa", {"use_local_init": False, "input_size": 6}, {"local_init": False, "feat_size": 6}),
         ("retention", {"value_factor": 1, "bias": True}, {}),
@@ -260,3 +261,35 @@ def test_what_is_masked_has_no_influence_wherever_it_stands() -> None:
         found, expected = module(x, mask=mask), module(x[:, mask[0]])
         found = found if found.shape[1] == 1 else found[:, mask[0]]
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("aft", {"mode": "full", "max_len": 17}),
+        ("aft", {"mode": "local", "max_len": 17, "window_size": 4}),
+        ("differential", {"depth": 3, "dual_lambda": True, "scale_norm": True}),
+    ],
+)
+def test_forms_that_are_not_the_default_stand_in_a_transformer(
+    name: str, options: dict[str, Any]
+) -> None:
+    model = zoo.create_model(
+        f"{name}_vit_tiny_patch16_224", img_size=64, depth=1, num_classes=5,
+        attention_options=options,
+    )  # fmt: skip
+    assert model(torch.randn(2, 3, 64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("sra", {"linear": True}), ("sra", {"reduction": 1}), ("retention", {"decomposed": True})],
+)
+def test_forms_that_are_not_the_default_stand_in_a_transformer_of_patches(
+    name: str, options: dict[str, Any]
+) -> None:
+    model = zoo.create_model(
+        f"{name}_vit_tiny_patch16_224", img_size=64, depth=1, num_classes=5, class_token=False,
+        global_pool="avg", attention_options=options,
+    )  # fmt: skip
+    assert model(torch.randn(2, 3, 64, 64)).isfinite().all()

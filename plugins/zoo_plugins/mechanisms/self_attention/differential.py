@@ -112,15 +112,17 @@ class Differential(TokenMixer):
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Authors' and timm's `head_dim` follows from the number of heads, and must agree with it."""
+    """What follows from the number of heads here, and must agree with it where it is given."""
     read = dict(options)
-    head_dim = read.pop("head_dim", None)
-    if head_dim is None:
-        return read
-    dim, heads = read["dim"], read.setdefault("num_heads", read["dim"] // (2 * head_dim))
-    if 2 * heads * head_dim != dim:
-        what = f"head_dim={head_dim} is not dim / (2 * num_heads) = {dim} / (2 * {heads})"
-        refuse(NAME, what, "leave head_dim= out")
+    head_dim, key_heads = read.pop("head_dim", None), read.pop("num_kv_heads", None)
+    dim = read["dim"]
+    if head_dim is not None:
+        heads = read.setdefault("num_heads", dim // (2 * head_dim))
+        if 2 * heads * head_dim != dim:
+            what = f"head_dim={head_dim} is not dim / (2 * num_heads) = {dim} / (2 * {heads})"
+            refuse(NAME, what, "leave head_dim= out")
+    if key_heads is not None and read.setdefault("num_heads", key_heads) != key_heads:
+        refuse(NAME, f"num_kv_heads={key_heads} is not num_heads={read['num_heads']}")
     return read
 
 

@@ -188,7 +188,7 @@ ATTENTIONS = (
     ),
     AttentionSpec(
         name="retention",
-        aliases=("manhattan", "manhattan_attention"),
+        aliases=("masa", "manhattan_attention"),
         target=f"{PACKAGE}.retention:Retention",
         family="self_attention",
         contract="tokens",
