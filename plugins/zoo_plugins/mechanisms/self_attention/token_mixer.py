@@ -88,7 +88,8 @@ class TokenMixer(nn.Module):
             if key in own and key not in theirs:
                 own[key].zero_()
         normed = any(key.startswith(("q_norm", "k_norm")) for key in own.keys() - theirs.keys())
-        return self.exact and len(fits) == len(theirs) and not normed
+        heads = getattr(attention, "num_heads", self.num_heads) == self.num_heads
+        return self.exact and heads and len(fits) == len(theirs) and not normed
 
 
 Projection = nn.Linear | nn.Conv2d
