@@ -73,14 +73,17 @@ def test_told_to_stop_in_its_first_epoch_it_saves_and_resumes(
 
 
 def test_the_callers_handlers_are_put_back():
-    before = signal.getsignal(signal.SIGINT)
-    with stop_requests() as asked:
-        assert not asked()
-        signal.raise_signal(signal.SIGINT)
-        assert asked()
-        with pytest.raises(KeyboardInterrupt):
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        with stop_requests() as asked:
+            assert not asked()
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            assert asked()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def test_the_curve_has_a_row_an_epoch_and_the_errors_asked_for(uninterrupted):

@@ -39,6 +39,7 @@ LATE = {
     "zoo/registry/timm_index.py": "timm is only asked where its version has no list beside it",
     "zoo/hub/timm_weights.py": "a plan is made without timm where its own list is enough",
     "zoo/weights/safetensors_file.py": "a file is looked at (zoo pull, zoo cache) without torch",
+    "zoo/publish/package.py": "a package that is ready is sent without torch",
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",

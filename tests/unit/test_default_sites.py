@@ -11,7 +11,7 @@ from zoo.insertion import Target
 from zoo.insertion.families import conv_sites
 from zoo.insertion.sites import in_last_stage
 from zoo.registry.catalogue import attention_info
-from zoo.registry.specs import AttentionSpec
+from zoo.registry.specs import Insertion
 
 
 def sites(name: str, **options: object) -> list[str]:
@@ -62,4 +62,4 @@ def test_the_spec_says_it_and_info_shows_it() -> None:
     assert attention_info("bottleneck")["default_sites"] == "last_stage"
     assert attention_info("se")["default_sites"] == "all"
     with pytest.raises(SpecError, match="default_sites='first'"):
-        AttentionSpec(name="x", target="x:X", default_sites="first")  # pyright: ignore[reportArgumentType]
+        Insertion(default_sites="first")  # pyright: ignore[reportArgumentType]

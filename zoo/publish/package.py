@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from timm.models._hub import save_config_for_hf
-
 from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.publish import card, licenses, records
 from zoo.publish.picture import curve_picture
@@ -139,6 +137,8 @@ def _weights(source: Source) -> tuple[Content, str]:
 
 def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:
     """The `config.json` in timm's schema. Its `model_args` rebuild the model by the zoo's name."""
+    from timm.models._hub import save_config_for_hf
+
     described = record_of(model)
     arguments = arguments_of(model)
     with tempfile.TemporaryDirectory() as folder:
