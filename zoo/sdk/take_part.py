@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from timm.layers import register_notrace_function
 from torch import Tensor
 
 
 @register_notrace_function
-def take_part(y: Tensor, parameters: Iterable[Tensor]) -> Tensor:
+def take_part(y: Tensor, parameters: list[Tensor]) -> Tensor:
     """y itself, through which `parameters` get a gradient of zero.
 
     A mechanism may have parameters that only a loss of its own trains (a critic, a prior), and is

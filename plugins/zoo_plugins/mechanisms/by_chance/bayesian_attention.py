@@ -25,7 +25,7 @@ mean of the lognormal prior is log p, without - sigma_prior^2 / 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -140,9 +140,9 @@ class BayesianAttention(nn.Module):
         y = self._finish(x, attend(q, k, v, mask), mask)
         return take_part(y, self._of_prior()) if self.training else y
 
-    def _of_prior(self) -> Sequence[Tensor]:
+    def _of_prior(self) -> list[Tensor]:
         """The parameters that only the divergence trains."""
-        learned = [p for p in (self.alpha, self.sigma_prior) if isinstance(p, Tensor)]
+        learned: list[Tensor] = [p for p in (self.alpha, self.sigma_prior) if isinstance(p, Tensor)]
         return learned if self.prior_net is None else [*learned, *self.prior_net.parameters()]
 
     def attend(

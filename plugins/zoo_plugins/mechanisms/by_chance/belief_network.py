@@ -127,7 +127,7 @@ class BeliefNetwork(nn.Module):
         if not self.training:
             return layers[-1].y
         self.kl = torch.stack([layer.kl for layer in layers]).sum()
-        prior = [p for name, p in self.named_parameters() if ".linear_prior." in name]
+        prior: list[Tensor] = [p for name, p in self.named_parameters() if ".linear_prior." in name]
         return take_part(layers[-1].y, prior)
 
     def attend(
