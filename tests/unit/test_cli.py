@@ -123,11 +123,11 @@ def test_each_attention_has_its_family_role_and_what_it_is() -> None:
     assert "Squeeze-and-excitation: each channel scaled by a gate in (0, 1)" in gate
 
 
-@pytest.mark.parametrize("pattern", ["coord", "COORD", "*coord*", "coordinate"])
+@pytest.mark.parametrize("pattern", ["coord", "COORD", "*coord*"])
 def test_a_part_of_a_name_finds_the_attention_too(pattern: str) -> None:
     found, named = invoke("list", pattern), zoo.list_attentions(f"*{pattern.strip('*').lower()}*")
     assert found.stdout.startswith("coordinate ") and "attentions do" in found.stderr
-    assert json.loads(invoke("list", pattern, "--json").stdout) == named != []
+    assert set(json.loads(invoke("list", pattern, "--json").stdout)) == set(named) != set()
     assert invoke("list", "--attentions", pattern).stdout == found.stdout
 
 
