@@ -28,7 +28,7 @@ def scan(lstm: nn.LSTM, x: Tensor) -> Tensor:
 def _steps(lstm: nn.LSTM, x: Tensor, way: str) -> Tensor:
     names = [f"{name}_l0{way}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     w_x, w_h, b_x, b_h = (getattr(lstm, name) for name in names)
-    h = c = x.new_zeros(len(x), lstm.hidden_size)
+    h = c = x.new_zeros(x.shape[0], lstm.hidden_size)
     states: list[Tensor] = []
     for gates in (x @ w_x.t() + b_x + b_h).unbind(1):
         i, f, g, o = (gates + h @ w_h.t()).chunk(4, 1)

@@ -140,7 +140,7 @@ class BeliefNetwork(nn.Module):
     ) -> list[Layer]:
         """What every layer computes; `noise`: (layers, B, heads, N, N) of [0, 1), else drawn."""
         self._check(x, mask)
-        size = (len(self.layers), len(x), self.num_heads, x.shape[1], x.shape[1])
+        size = (len(self.layers), x.shape[0], self.num_heads, x.shape[1], x.shape[1])
         if noise is not None:
             check_shape(NAME, "noise", noise, size)
         if not (self.training and self.sampling):

@@ -182,7 +182,7 @@ class Variational(nn.Module):
     def _log_prior(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
         """log p, (B, T, S)."""
         check_shape(NAME, "query", query, ("B", "T", self.query_dim))
-        check_shape(NAME, "memory", memory, (len(query), "S", self.dim))
+        check_shape(NAME, "memory", memory, (query.shape[0], "S", self.dim))
         check_mask(NAME, mask, memory)
         if self.score == "mlp":
             hidden = self.linear_query(query).unsqueeze(2) + self.linear_context(memory)[:, None]

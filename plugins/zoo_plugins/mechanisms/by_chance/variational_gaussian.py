@@ -110,7 +110,7 @@ class VariationalGaussian(nn.Module):
         """
         query = query.unsqueeze(1) if query.ndim == 2 else query
         check_shape(NAME, "query", query, ("B", "T", self.query_dim))
-        check_shape(NAME, "memory", memory, (len(query), "S", self.dim))
+        check_shape(NAME, "memory", memory, (query.shape[0], "S", self.dim))
         check_mask(NAME, mask, memory)
         if mask is not None:
             memory = memory.masked_fill(~mask[..., None], 0)

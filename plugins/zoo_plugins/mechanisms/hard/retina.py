@@ -63,11 +63,11 @@ def check_view(image: Tensor, location: Tensor, channels: int, side: int) -> Non
     Places are read on the CPU only, and not while a graph is recorded: elsewhere it would wait.
     """
     check_size(image, channels, side)
-    if location.ndim < 2 or location.shape[-2:] != (len(image), 2):
+    if location.ndim < 2 or location.shape[-2:] != (image.shape[0], 2):
         raise UsageError(
             f"locations have shape {tuple(location.shape)}",
             where="attention 'glimpse'",
-            remedy=f"(..., {len(image)}, 2): (x, y) for each image",
+            remedy=f"(..., {image.shape[0]}, 2): (x, y) for each image",
         )
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
     if location.device.type == "cpu" and not recorded and not bool((location.abs() <= 1).all()):

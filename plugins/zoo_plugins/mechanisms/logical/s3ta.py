@@ -110,7 +110,7 @@ class SequentialTopDownAttention(nn.Module):
         """All T steps, with what they attended to."""
         check_shape(NAME, "x", x, ("B", self.channels, *(self.size or ("H", "W"))))
         keys, values = self.keys_and_values(x)
-        hidden, cell = state or (x.new_zeros(len(x), self.hidden_size),) * 2
+        hidden, cell = state or (x.new_zeros(x.shape[0], self.hidden_size),) * 2
         seen: list[tuple[Tensor, ...]] = []
         for _ in range(self.num_steps):
             queries = self.query(hidden).unflatten(1, (self.num_queries, -1))
@@ -123,7 +123,7 @@ class SequentialTopDownAttention(nn.Module):
 
     def keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, c_k + c_s, H W) and (B, H W, c_v + c_s), for all steps."""
-        basis = self.basis(x).expand(len(x), -1, -1)
+        basis = self.basis(x).expand(x.shape[0], -1, -1)
         keys, values = x.flatten(2).split((self.key_dim, self.value_dim), 1)
         return torch.cat((keys, basis), 1), torch.cat((values, basis), 1).transpose(1, 2)
 

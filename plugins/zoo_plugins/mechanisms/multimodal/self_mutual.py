@@ -77,7 +77,7 @@ class SelfMutual(nn.Module):
     def selection(self, image: Tensor, depth: Tensor) -> Tensor:
         """w, (B, 2, H, W): of the depth's affinity for the image, and the reverse."""
         if self.select is None:
-            return image.new_ones(len(image), 2, *image.shape[2:])
+            return image.new_ones(image.shape[0], 2, *image.shape[2:])
         return torch.softmax(self.select(torch.cat([image, depth], 1)), 1)
 
 

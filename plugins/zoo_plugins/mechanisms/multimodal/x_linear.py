@@ -127,7 +127,7 @@ class XLinearBlock(nn.Module):
         self, query: Tensor, memory: Tensor, mask: Tensor | None, value1: Tensor, value2: Tensor
     ) -> Tensor:
         check_shape(NAME, "query", query, ("B", "M", self.dim))
-        check_shape(NAME, "memory", memory, (len(query), "N", self.dim))
+        check_shape(NAME, "memory", memory, (query.shape[0], "N", self.dim))
         if mask is not None:
             check_shape(NAME, "mask", mask, tuple(memory.shape[:2]))
         bilinear = self.q(query).unsqueeze(3) * self.mid.weight  # (B, heads, M, mid, d)

@@ -121,7 +121,7 @@ class SelfCritic(nn.Module):
                 where=f"attention {NAME!r}",
                 remedy="run forward in training first, or give losses(reward, x)",
             )
-        check_shape(NAME, "reward", reward, (len(x),))
+        check_shape(NAME, "reward", reward, (x.shape[0],))
         attention = self.attention(x)
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         agent = -functional_call(self.critic, fixed, _pooled(x, attention)).mean()

@@ -134,7 +134,7 @@ class AttentionPool2d(nn.Module):
         size, tokens = [int(n) for n in x.shape[2:]], x.flatten(2).mT
         first = tokens.mean(1, keepdim=True)
         if self.cls_token is not None:
-            first = self.cls_token.expand(len(x), 1, -1)
+            first = self.cls_token.expand(x.shape[0], 1, -1)
         table = resample_abs_pos_embed(
             self.pos_embed[None], size, old_size=list(self.feat_size), num_prefix_tokens=1
         )
@@ -193,7 +193,7 @@ class AttentionPoolLatent(nn.Module):
         if self.pos_embed is not None:
             check_shape(NAME, "x", x, ("B", len(self.pos_embed), self.in_features))
             x = x + self.pos_embed
-        q = self.q(self.latent.expand(len(x), -1, -1))
+        q = self.q(self.latent.expand(x.shape[0], -1, -1))
         q, k, v = (_heads(t, self.num_heads) for t in (q, *self.kv(x).chunk(2, 2)))
         y = self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
         if self.mlp is not None and self.norm is not None:

@@ -139,7 +139,7 @@ class SequenceCrossEntropy:
         wanted = labels if self.model.has_blank else labels.where(labels != self.blank, -100)
         loss = F.cross_entropy(
             digits.flatten(0, 1), wanted.flatten(), label_smoothing=self.smoothing, reduction="sum"
-        ) / len(images)
+        ) / images.shape[0]
         found = digits.detach().argmax(-1)
         wrong = ((found != labels) & (wanted >= 0)).any(1)
         if self.model.length_classes:

@@ -194,7 +194,7 @@ class DasNetwork(nn.Module):
     def _passes(
         self, x: Tensor, run: Callable[[Tensor], Tensor], seen: list[Tensor] | None = None
     ) -> list[Tensor]:
-        gates = x.new_ones(len(x), sum(self.widths))
+        gates = x.new_ones(x.shape[0], sum(self.widths))
         outputs: list[Tensor] = []
         for step in range(self.steps + 1):
             means: dict[int, Tensor] = {}

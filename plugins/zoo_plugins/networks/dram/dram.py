@@ -245,7 +245,7 @@ class DeepRecurrentAttention(Classifier, Tables):
 
     def _sampled(self, image: Tensor, reader: int, generator: torch.Generator | None) -> Tensor:
         """One rollout; its value, and the score function's gradient of what led to each target."""
-        shape = (self.num_glimpses, len(image), 2)
+        shape = (self.num_glimpses, image.shape[0], 2)
         noise = torch.randn(shape, generator=generator, device=image.device)
         episode = self.rollout(image, noise, reader=reader)
         output = self.at_targets(episode.log_probs)

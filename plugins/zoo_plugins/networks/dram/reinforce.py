@@ -126,9 +126,9 @@ class SequenceReinforce:
         return self.model.targets.end
 
     def _episode(self, images: Tensor, progress: float, reader: int) -> Episode:
-        shape = (self.model.num_glimpses, self.samples, len(images), 2)
+        shape = (self.model.num_glimpses, self.samples, images.shape[0], 2)
         noise = torch.randn(shape, device=images.device)
-        drawn = torch.rand(self.samples, len(images), 1, device=images.device)
+        drawn = torch.rand(self.samples, images.shape[0], 1, device=images.device)
         noise = noise * (drawn >= self.mean_policy)
         first, last = self.std
         std = first * (last / first) ** progress

@@ -100,7 +100,7 @@ class DiversifiedAttentionNetwork(Classifier):
         """For pictures: the attention over the image, (B, T, H, W), each canvas in its place."""
         attention = self.attend(images).attention
         boxes = windows(self.scales, images.shape[2:])
-        whole = images.new_zeros(len(images), len(boxes), *images.shape[2:])
+        whole = images.new_zeros(images.shape[0], len(boxes), *images.shape[2:])
         for t, (top, left, height, width) in enumerate(boxes):
             patch = F.interpolate(attention[:, t : t + 1], (height, width), mode="bilinear")
             whole[:, t, top : top + height, left : left + width] = patch[:, 0]

@@ -89,7 +89,7 @@ class Reinforce:
         return loss, {"train_error": 100 * error}
 
     def _episode(self, images: Tensor, progress: float) -> Rollout:
-        batch, device = len(images), images.device
+        batch, device = images.shape[0], images.device
         first, last = self.std
         std = first * (last / first) ** progress
         noise = torch.randn(self.model.num_glimpses, batch, 2, device=device)

@@ -131,7 +131,7 @@ class DistortedDigitNet(FlatClassifier):
             image's edges (with `align_corners`, the centres of its outermost pixels).
         """
         if not isinstance(self.transformer, Transformer):
-            return x.new_empty(0, len(x), 4, 2)
+            return x.new_empty(0, x.shape[0], 4, 2)
         return self.transformer.outline(x)[None]
 
     def _count(self, downsample: int) -> int:

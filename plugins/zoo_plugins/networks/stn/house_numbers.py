@@ -103,18 +103,18 @@ class HouseNumberNet(SequenceClassifier):
             edges; those of later transformers through the ones before.
         """
         check_shape(NAME, "image", x, ("B", self.in_chans, *self.image_size))
-        total = torch.eye(3, device=x.device).expand(len(x), 3, 3)
+        total = torch.eye(3, device=x.device).expand(x.shape[0], 3, 3)
         found: list[Tensor] = []
         corners = x.new_tensor([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]])
         for layer in self.features:
             if isinstance(layer, Transformer):
                 offset = layer.localisation(x)
                 theta = (offset + layer.warp.identity).unflatten(1, (2, 3))
-                last = F.pad(theta.new_zeros(len(x), 1, 2), (0, 1), value=1.0)
+                last = F.pad(theta.new_zeros(x.shape[0], 1, 2), (0, 1), value=1.0)
                 total = total @ torch.cat((theta, last), 1)
                 found.append(corners @ total[:, :2].mT)
             x = layer(x)
-        return torch.stack(found) if found else x.new_empty(0, len(x), 4, 2)
+        return torch.stack(found) if found else x.new_empty(0, x.shape[0], 4, 2)
 
 
 def _transformer(shape: tuple[int, int, int], conv: bool, scale: float, **dd: Any) -> Transformer:
