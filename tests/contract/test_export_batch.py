@@ -1,4 +1,4 @@
-"""Models are exported with a batch of any size: nothing in them keeps the size it was traced with."""
+"""Models are exported with a batch of any size: nothing keeps the size it was traced with."""
 
 from __future__ import annotations
 
