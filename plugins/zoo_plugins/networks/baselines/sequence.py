@@ -137,9 +137,15 @@ class SequenceCrossEntropy:
         labels = self.labels(targets)
         length, digits = self.model.heads(self.model(images))
         wanted = labels if self.model.has_blank else labels.where(labels != self.blank, -100)
-        loss = F.cross_entropy(
-            digits.flatten(0, 1), wanted.flatten(), label_smoothing=self.smoothing, reduction="sum"
-        ) / images.shape[0]
+        loss = (
+            F.cross_entropy(
+                digits.flatten(0, 1),
+                wanted.flatten(),
+                label_smoothing=self.smoothing,
+                reduction="sum",
+            )
+            / images.shape[0]
+        )
         found = digits.detach().argmax(-1)
         wrong = ((found != labels) & (wanted >= 0)).any(1)
         if self.model.length_classes:
