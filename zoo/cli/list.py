@@ -70,7 +70,7 @@ def _check(what: str, composed: bool, pretrained: bool, family: str) -> None:
     }
     for option in (option for option, given in lost.items() if given):
         raise UsageError(f"{option} says nothing of {what}", remedy=f"zoo list --{what}")
-    known = catalogue.families(attentions=what == "attentions")
+    known = catalogue.families(attentions=what == "attentions") if family else []
     if family and family not in known:
         raise UnknownNameError(
             f"no {what} are of a family {family!r}{names.did_you_mean(family, known)}",

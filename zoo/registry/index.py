@@ -186,12 +186,14 @@ class Registry:
         """
         if name in timm_index.architectures():
             return f"{name!r} is the name of a timm model"
-        for prefix in self.attentions.keys() | self.aliases.keys():
-            rest = name.removeprefix(f"{prefix}_")
-            spec = self.attentions[self.aliases.get(prefix, prefix)]
+        for cut in (i for i, letter in enumerate(name) if letter == "_"):
+            prefix, rest = name[:cut], name[cut + 1 :]
+            spec = self.attentions.get(self.aliases.get(prefix, prefix))
+            if spec is None:
+                continue
             owner = self._owners[AttentionSpec, spec.name]
             own = owner is plugin or owner.distribution == plugin.distribution != ""
-            if rest != name and not own and rest in timm_index.architectures():
+            if not own and rest in timm_index.architectures():
                 return f"{name!r} already means {spec.name} (plugin {owner.name}) in {rest}"
         return ""
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import partial
-from importlib.metadata import EntryPoint, distributions, entry_points
+from functools import cache, partial
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any, Literal
 
 import pluggy
@@ -76,11 +76,17 @@ def discover(extra: Iterable[object] = ()) -> list[Plugin]:
     return plugins
 
 
-def _row(point: EntryPoint) -> Plugin:
+@cache
+def _named(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution; read once, since its metadata is parsed each time."""
     try:
-        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+        return (distribution.name, distribution.version) if distribution else ("", "")
     except Exception:  # metadata without a name
-        name, version = "", ""
+        return "", ""
+
+
+def _row(point: EntryPoint) -> Plugin:
+    name, version = _named(point.dist)
     origin = f"{name} {version}".strip() or "?"
     return Plugin(point.name, origin, point.value, distribution=name)
 
@@ -97,10 +103,7 @@ def _installed() -> Sequence[EntryPoint]:
 
 def _is_bundled(point: EntryPoint) -> bool:
     """Whether a plugin comes in the distribution of the zoo itself."""
-    try:
-        return point.dist is not None and point.dist.name == DISTRIBUTION
-    except Exception:  # metadata without a name
-        return False
+    return _named(point.dist)[0] == DISTRIBUTION
 
 
 def _entry_points() -> Iterable[EntryPoint]:

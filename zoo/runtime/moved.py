@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, cast
 
 
-class Moved(MetaPathFinder, Loader):
+class Moved:
     """Finds modules by their old names. Of several prefixes of a name, the longest counts."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
@@ -23,7 +23,7 @@ class Moved(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if self.new_name(fullname) else None
+        return ModuleSpec(fullname, cast(Any, self)) if self.new_name(fullname) else None
 
     def new_name(self, name: str) -> str:
         """Where the module is now; an empty string if it has not moved."""
@@ -34,6 +34,9 @@ class Moved(MetaPathFinder, Loader):
             head, _, last = head.rpartition(".")
             tail = f".{last}{tail}"
         return ""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An empty module will do: the real one takes its place."""
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = import_module(self.new_name(module.__name__))
