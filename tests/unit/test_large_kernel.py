@@ -191,3 +191,10 @@ def test_what_cannot_start_as_the_identity_says_so(name: str, options: dict[str,
     module: Any = made(name, **options)
     with pytest.raises(OptionError, match="residual"):
         module.init_identity()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e30])
+def test_offsets_that_are_no_places_do_not_end_the_process(value: float) -> None:
+    module: Any = zoo.create_attention("deformable_large_kernel", channels=8)
+    x = torch.full((1, 8, 9, 9), value, requires_grad=True)
+    module(x).sum().backward()

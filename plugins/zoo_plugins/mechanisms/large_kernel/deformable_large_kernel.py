@@ -26,6 +26,8 @@ from torchvision.ops import DeformConv2d, deform_conv2d
 from zoo.sdk import PositiveInt
 from zoo_plugins.mechanisms.large_kernel.gate import KernelGate, decompose
 
+FARTHEST = 1e5  # pixels: outside of any map, where every value is 0
+
 
 class DeformableDepthwise(nn.Module):
     """A depthwise convolution whose taps move: (B, C, H, W) -> the same shape."""
@@ -43,8 +45,10 @@ class DeformableDepthwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         conv, offset = self.deform_conv, self.offset_net(x)
         dtype = torch.promote_types(x.dtype, torch.float32)  # float16 is too coarse for positions
+        # What is no number, or beyond an int, makes torchvision read outside the map and crash.
+        offset = offset.to(dtype).nan_to_num(nan=FARTHEST).clamp(-FARTHEST, FARTHEST)
         y = deform_conv2d(
-            x.to(dtype), offset.to(dtype), conv.weight.to(dtype),
+            x.to(dtype), offset, conv.weight.to(dtype),
             padding=conv.padding, dilation=conv.dilation,
         )  # fmt: skip
         return y.to(x.dtype)
