@@ -28,12 +28,13 @@ class Value(NamedTuple):
 class Call(NamedTuple):
     """A call of the module at `path`: the first tensor that it takes, and the first it gives.
 
-    `seen` is what the pass was asked to note of the output.
+    `alone` says whether it gives that tensor itself, not a list or the like with it. `seen` is what the pass was asked to note of the output.
     """
 
     path: str
     takes: Value | None
     gives: Value | None
+    alone: bool = True
     seen: Any = None
 
 
@@ -128,7 +129,8 @@ def _watch(
 
     def after(_module: nn.Module, _args: Any, output: Any) -> None:
         seen = note(output) if note is not None else None
-        calls.append(Call(path, taken.pop(), value(output), seen))
+        alone = isinstance(output, Tensor)
+        calls.append(Call(path, taken.pop(), value(output), alone, seen))
 
     module.register_forward_pre_hook(before, with_kwargs=True)
     module.register_forward_hook(after)

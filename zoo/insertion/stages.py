@@ -52,7 +52,9 @@ def named_sites(target: Target, wanted: Sequence[str]) -> list[Site]:
 
 
 def _maps(calls: Sequence[Call]) -> dict[str, Map]:
-    return {c.path: c.gives.shape for c in calls if c.gives and len(c.gives.shape) == 4}
+    """What each module gives, where that is one map; blocks that give lists are no places."""
+    given = ((c.path, c.gives.shape) for c in calls if c.gives and c.alone)
+    return {path: shape for path, shape in given if len(shape) == 4}
 
 
 def _named(model: nn.Module, path: str, shape: Map) -> Site:
