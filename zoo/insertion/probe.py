@@ -28,7 +28,8 @@ class Value(NamedTuple):
 class Call(NamedTuple):
     """A call of the module at `path`: the first tensor that it takes, and the first it gives.
 
-    `alone` says whether it gives that tensor itself, not a list or the like with it. `seen` is what the pass was asked to note of the output.
+    `alone` says whether it gives that tensor itself, not a list or the like with it. `seen` is what
+    the pass was asked to note of the output.
     """
 
     path: str
