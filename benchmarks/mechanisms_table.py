@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 HEAD = """\
-# Speed and memory of every mechanism on maps
+# Speed and memory of mechanisms on maps
 
 `OMP_NUM_THREADS=1 python benchmarks/mechanisms.py` measured this on one core of a shared {machine}
 machine, torch {torch}, float32, and wrote it. *f* is forward in eval, *f+b* forward and backward in

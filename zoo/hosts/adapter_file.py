@@ -8,8 +8,6 @@ values, which should be.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -33,6 +31,7 @@ from zoo.errors import (
 from zoo.hosts import swap
 from zoo.hosts.add import put_all
 from zoo.hosts.check import check_host, check_module
+from zoo.hosts.fingerprint import architecture, digest
 from zoo.hosts.forms import (
     BesideConvolution,
     InsteadOfConvolution,
@@ -136,36 +135,6 @@ def load_attention(
     return model
 
 
-def host_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a host as it is without what was added."""
-    state = {k: t for k, t in model.state_dict().items() if isinstance(t, Tensor)}
-    for path, module in list(model.named_modules(remove_duplicate=False)):
-        if swap.RECORD not in vars(module):
-            continue
-        state = {key: t for key, t in state.items() if not key.startswith(f"{path}.")}
-        for stood in vars(module).get(swap.STOOD, ()):
-            own = stood.state_dict() if stood is not None else {}
-            state |= {f"{path}.{key}": t for key, t in own.items()}
-    return state
-
-
-def architecture(model: nn.Module) -> str:
-    """A digest of the names and shapes of a host's tensors."""
-    rows = sorted((key, list(t.shape)) for key, t in host_state(model).items())
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def digest(model: nn.Module) -> str:
-    """A digest of the values of a host's tensors."""
-    found = hashlib.sha256()
-    for key, tensor in sorted(host_state(model).items()):
-        found.update(f"{key}:{tensor.dtype}:".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        if flat.numel():
-            found.update(memoryview(flat.view(torch.uint8).numpy()))  # pyright: ignore
-    return found.hexdigest()
-
-
 def _fields(record: Record) -> dict[str, Any]:
     told = asdict(record)
     return told | told.pop("layout")
@@ -216,9 +185,8 @@ def _planned(model: nn.Module, each: Stated, registry: Registry, where: str) -> 
             remedy="the version of the zoo that wrote the file",
         ) from error
     form = _form(record, attention, stood)
-    like = next((p for p in model.parameters() if p.is_floating_point()), None)
-    beside = stood if stood is not None else owner
-    like = next((p for p in beside.parameters() if p.is_floating_point()), like)
+    nearest = (p for m in (owner if stood is None else stood, model) for p in m.parameters())
+    like = next((p for p in nearest if p.is_floating_point()), None)
     if like is not None:
         form.to(device=like.device, dtype=like.dtype)
     form.train(owner.training)

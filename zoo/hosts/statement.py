@@ -12,6 +12,7 @@ from typing import Any, get_args
 from zoo.errors import ConfigError
 from zoo.hosts.forms import Joining, Record
 from zoo.hosts.layouts import KINDS, Layout
+from zoo.hosts.softmax import KINDS as KINDS_OF_SOFTMAX
 from zoo.registry.specs import Form
 
 VERSION = 1
@@ -116,7 +117,7 @@ def _stated(row: Any) -> Stated:
         "prefix": _whole(stated.prefix, 0, NUMBER),
         "grid": stated.grid is None or _grid(stated.grid),
         "way": isinstance(stated.way, list) and all(type(s) in (int, str) for s in stated.way),
-        "softmax": stated.softmax in ("", "timm", "torch", "torchvision", "transformers"),
+        "softmax": stated.softmax in ("", *KINDS_OF_SOFTMAX),
         "options": isinstance(stated.options, dict) and len(stated.options) <= 64,
         "flags": all(
             type(flag) is bool for flag in (stated.on_tokens, stated.scaled, stated.base_first)

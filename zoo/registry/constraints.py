@@ -74,8 +74,6 @@ class Odd:
         return "that is odd"
 
 
-Constraint: TypeAlias = AtLeast | AtMost | Above | Below | Odd
-
 PositiveInt = Annotated[int, AtLeast(1)]
 Count = Annotated[int, AtLeast(0)]
 OddInt = Annotated[int, AtLeast(1), Odd()]

@@ -3,10 +3,23 @@
 What is stated of each mechanism, without torch.
 """
 
+from dataclasses import replace
+
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.logical"
+
+SET_TRANSFORMER = Provenance(
+    paper=papers.SET_TRANSFORMER,
+    license="MIT",
+    reference="authors",
+    verified="cases",
+    notes=(
+        "The authors divide the logits by the root of the whole width, and add to the projected "
+        "query."
+    ),
+)
 
 ATTENTIONS = (
     AttentionSpec(
@@ -141,16 +154,7 @@ ATTENTIONS = (
         masked=True,
         insertion=Insertion(role="none"),
         options=OptionNames(channels=("dim",)),
-        provenance=Provenance(
-            paper=papers.SET_TRANSFORMER,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes=(
-                "The authors divide the logits by the root of the whole width, and add to the "
-                "projected query."
-            ),
-        ),
+        provenance=SET_TRANSFORMER,
         trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
@@ -162,16 +166,7 @@ ATTENTIONS = (
         masked=True,
         insertion=Insertion(role="none", quadratic=True),
         options=OptionNames(channels=("dim",)),
-        provenance=Provenance(
-            paper=papers.SET_TRANSFORMER,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes=(
-                "The authors divide the logits by the root of the whole width, and add to the "
-                "projected query."
-            ),
-        ),
+        provenance=SET_TRANSFORMER,
         trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
@@ -183,16 +178,7 @@ ATTENTIONS = (
         masked=True,
         insertion=Insertion(role="none"),
         options=OptionNames(channels=("dim",)),
-        provenance=Provenance(
-            paper=papers.SET_TRANSFORMER,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes=(
-                "The authors divide the logits by the root of the whole width, and add to the "
-                "projected query."
-            ),
-        ),
+        provenance=SET_TRANSFORMER,
         trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
     AttentionSpec(
@@ -204,16 +190,10 @@ ATTENTIONS = (
         masked=True,
         insertion=Insertion(role="none"),
         options=OptionNames(channels=("dim",)),
-        provenance=Provenance(
-            paper=papers.SET_TRANSFORMER,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes=(
-                "The authors divide the logits by the root of the whole width, and add to the "
-                "projected query. The paper's row-wise layer before the pooling is not in their"
-                " code."
-            ),
+        provenance=replace(
+            SET_TRANSFORMER,
+            notes=f"{SET_TRANSFORMER.notes} The paper's row-wise layer before the pooling is not "
+            "in their code.",
         ),
         trial=Trial(dead_parameters=(r"(^|\.)fc_k\.bias$",)),
     ),
