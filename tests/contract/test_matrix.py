@@ -156,7 +156,8 @@ def test_the_table_shows_the_record() -> None:
 
 def table(record: dict[str, dict[str, str]]) -> str:
     """The record as a table, attentions down and backbones across, with the reasons below."""
-    reasons = list(dict.fromkeys(r for b in BACKBONES for r in record.get(b, {}).values() if r))
+    rows = [sorted(record.get(backbone, {}).items()) for backbone in BACKBONES]
+    reasons = list(dict.fromkeys(reason for row in rows for _, reason in row if reason))
     numbers = {"": "✓"} | {reason: str(i) for i, reason in enumerate(reasons, 1)}
     lines = [f"| attention | {' | '.join(BACKBONES)} |", "|---" * (len(BACKBONES) + 1) + "|"]
     for spec in SPECS:
