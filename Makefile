@@ -23,5 +23,5 @@ tables: $(READY)
 # Made when absent, brought up to date when what it is made from has changed, else reused.
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[test,viz,hosts]'
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[test,viz,hosts,export,train,docs]'
 	touch $@
