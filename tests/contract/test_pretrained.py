@@ -167,6 +167,21 @@ def test_wrong_files_are_refused(good: Path, tmp_path: Path) -> None:
         zoo.create_model("resnet18", weights=tmp_path / "absent.safetensors")
 
 
+def test_a_classifier_that_is_absent_is_never_taken_for_a_trained_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the model asks for as many classes as the architecture has by itself."""
+    state = timm.create_model("resnet18").state_dict()
+    bare = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    save_file(bare, tmp_path / "headless.safetensors")
+    model = zoo.create_model("resnet18", weights=tmp_path / "headless.safetensors")
+    assert model.num_classes == 0 and "no classifier" in caplog.text
+    model = zoo.create_model(
+        "resnet18", weights=tmp_path / "headless.safetensors", num_classes=1000
+    )
+    assert model.zoo.untrained == ("classifier",) and "untrained" in caplog.text
+
+
 def test_a_file_full_of_nan_is_refused(tmp_path: Path) -> None:
     state = timm.create_model("resnet18").state_dict()
     state["layer3.0.conv1.weight"].fill_(float("nan"))
