@@ -96,6 +96,7 @@ BLOCKS: dict[str, Callable[[Registry], str]] = {
     "results": result_tables.short,
     "results-by-rollouts": result_tables.by_rollouts,
     "results-in-one-pass": result_tables.in_one_pass,
+    "one-pass": result_tables.one_pass,
 }
 
 
