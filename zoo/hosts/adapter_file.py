@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from zoo.build.attention import build_attention
 from zoo.errors import (
+    ConfigError,
     IncompatibleBackboneError,
     OptionError,
     UsageError,
@@ -34,8 +35,10 @@ from zoo.hosts.check import check_host, check_module
 from zoo.hosts.fingerprint import architecture, digest
 from zoo.hosts.forms import (
     BesideConvolution,
+    GatedInput,
     InsteadOfConvolution,
     Record,
+    Signal,
     at_a_place,
     on_output,
 )
@@ -126,7 +129,7 @@ def load_attention(
         if not same and strict:
             raise WeightsMismatchError(_other_weights(statement), where=where)
         with torch.random.fork_rng(devices=[]):
-            planned = [_planned(model, each, registry, where) for each in statement.added]
+            planned = _all_planned(model, statement.added, registry, where)
         tensors = safetensors_file.tensors(file, header, copied=header.tensors)
         _load(planned, tensors, where)
     put_all(model, planned)
@@ -148,6 +151,34 @@ def _check_architecture(model: nn.Module, statement: Statement, where: str) -> N
             where=where,
             remedy="the same model, built with the same options (classes, size, ...)",
         )
+
+
+def _all_planned(
+    model: nn.Module, added: Sequence[Stated], registry: Registry, where: str
+) -> list[Planned]:
+    """Every form of the file; those that hand a signal to a gate come after all gates."""
+    planned = [_planned(model, each, registry, where) for each in added if each.joining != "signal"]
+    gates = {each.at: each.form for each in planned if isinstance(each.form, GatedInput)}
+    for each in added:
+        if each.joining == "signal":
+            planned.append(_signal(model, each, gates, where))
+    return planned
+
+
+def _signal(model: nn.Module, each: Stated, gates: Mapping[str, GatedInput], where: str) -> Planned:
+    path, name = each.place()
+    if each.partner not in gates:
+        raise ConfigError(
+            f"the file has no gate {each.partner!r} that looks at {path}",
+            where=f"{where}: {each.path}",
+        )
+    try:
+        check_module(model, path)
+    except AttributeError as error:
+        raise IncompatibleBackboneError(
+            f"the host has no such place: {error}", where=f"{where}: {each.path}"
+        ) from error
+    return Planned(path=path, name=name, form=Signal(gates[each.partner]), record=each.record())
 
 
 def _planned(model: nn.Module, each: Stated, registry: Registry, where: str) -> Planned:
@@ -202,6 +233,8 @@ def _form(record: Record, attention: nn.Module, stood: nn.Module | None) -> nn.M
         return InsteadOfConvolution(attention)
     if record.joining == "beside":
         return BesideConvolution(attention)
+    if record.joining == "before":
+        return GatedInput(attention, alpha=record.form == "residual")
     if record.joining == "set":
         base = None if type(stood) is nn.Identity else stood
         return at_a_place(record, attention, base)

@@ -39,6 +39,10 @@ class Stated:
     scaled: bool = False
     base_first: bool = False
     softmax: str = ""
+    argument: int | str = 0
+    first: int = 0
+    end: int = 0
+    partner: str = ""
 
     def record(self) -> Record:
         """The record of the form."""
@@ -118,6 +122,11 @@ def _stated(row: Any) -> Stated:
         "grid": stated.grid is None or _grid(stated.grid),
         "way": isinstance(stated.way, list) and all(type(s) in (int, str) for s in stated.way),
         "softmax": stated.softmax in ("", *KINDS_OF_SOFTMAX),
+        "argument": _argument(stated.argument),
+        "first": _whole(stated.first, 0, CHANNELS),
+        "end": _whole(stated.end, 0, CHANNELS),
+        "partner": isinstance(stated.partner, str)
+        and (not stated.partner or bool(_PATH.match(stated.partner))),
         "options": isinstance(stated.options, dict) and len(stated.options) <= 64,
         "flags": all(
             type(flag) is bool for flag in (stated.on_tokens, stated.scaled, stated.base_first)
@@ -158,6 +167,11 @@ def _text(key: str, value: Any, most: int) -> str:
 
 def _whole(value: Any, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
+
+
+def _argument(value: Any) -> bool:
+    """A position, or a keyword."""
+    return isinstance(value, str) and bool(_WORD.match(value)) or _whole(value, 0, 64)
 
 
 def _grid(value: Any) -> bool:
