@@ -44,12 +44,14 @@ from zoo.hosts.forms import (
 )
 from zoo.hosts.planning import Planned
 from zoo.hosts.softmax import BesideSoftmax, InsteadOfSoftmax
-from zoo.hosts.statement import Stated, Statement, read, written
+from zoo.hosts.statement import ATTENTION_FILE, METADATA, Stated, Statement, read, written
 from zoo.registry import Registry, default_registry, names
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
 from zoo.weights import safetensors_file
-from zoo.weights.verified_file import local_file
+from zoo.weights.verified_file import VerifiedFile, local_file
+
+HUB = "hf-hub:"
 
 
 def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
@@ -82,7 +84,7 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         added=tuple(Stated(path=where, **_fields(record)) for where, _, record in found),
     )  # fmt: skip
     try:
-        told = {"format": "pt", "zoo_attention": written(statement), "zoo_version": __version__}
+        told = {"format": "pt", METADATA: written(statement), "zoo_version": __version__}
     except TypeError as error:
         raise OptionError(f"the options are not plain data: {error}") from error
     read(told, "the options")  # what is written can be read back
@@ -106,6 +108,7 @@ def load_attention(
 
     Args:
         model: a host of the same architecture, without attention at these places.
+        path: a file, or `"hf-hub:org/name"` (with `@revision`), the repository of `zoo push`.
         strict: refuse a host whose weights are not those that the attention was trained with;
             otherwise that is a warning.
 
@@ -117,10 +120,11 @@ def load_attention(
         damaged, or no file of attention. IncompatibleBackboneError: the host has another
         architecture. WeightsMismatchError: the tensors are not those of this version's mechanisms,
         or, with `strict`, the host has other weights. UnknownNameError: of a mechanism.
+        HubError, OfflineError: the repository cannot be had.
     """
     check_host(model)
     registry = registry or default_registry()
-    with local_file(path) as file:
+    with _opened(path) as file:
         header = safetensors_file.inspect(file)
         where = str(file.path)
         statement = read(header.metadata, where)
@@ -136,6 +140,18 @@ def load_attention(
     if not same:
         warnings.warn(f"{_other_weights(statement)} ({where})", WeightsWarning, stacklevel=2)
     return model
+
+
+def _opened(path: str | os.PathLike[str]) -> VerifiedFile:
+    """The file, from the disk or from the Hub, open and verified."""
+    if not str(path).startswith(HUB):
+        return local_file(path)
+    from zoo.hub import Request, pull
+    from zoo.hub.commits import parse_repository
+
+    repository, revision = parse_repository(str(path))
+    request = Request(repository=repository, revision=revision, filename=ATTENTION_FILE)
+    return pull(request)
 
 
 def _fields(record: Record) -> dict[str, Any]:

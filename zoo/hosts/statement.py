@@ -15,6 +15,8 @@ from zoo.hosts.layouts import KINDS, Layout
 from zoo.hosts.softmax import KINDS as KINDS_OF_SOFTMAX
 from zoo.registry.specs import Form
 
+METADATA = "zoo_attention"  # the key of the statement in the metadata of a file
+ATTENTION_FILE = "attention.safetensors"  # what the file is called in a repository
 VERSION = 1
 PLACES, CHANNELS, NUMBER = 4096, 2**16, 10**6
 _PATH = re.compile(r"[\w-]+(\.[\w-]+)*\Z")
@@ -83,14 +85,14 @@ def read(metadata: Mapping[str, str], where: str) -> Statement:
     Raises:
         ConfigError: there is none, it is of another version, or a value is out of bounds.
     """
-    if "zoo_attention" not in metadata:
+    if METADATA not in metadata:
         raise ConfigError(
             "this is no file of attention that was added to a model",
             where=where,
             remedy="zoo.save_attention(model, FILE) writes one",
         )
     try:
-        told = json.loads(metadata["zoo_attention"])
+        told = json.loads(metadata[METADATA])
         if told["version"] != VERSION:
             raise ConfigError(
                 f"the file has version {told['version']!r:.20} of the format, not {VERSION}",
