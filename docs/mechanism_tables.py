@@ -113,7 +113,8 @@ def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
 def _start(spec: AttentionSpec) -> str:
     if spec.insertion.role == "none":
         return "-"
-    return "residual" if spec.insertion.role == "replace_conv" else spec.insertion.identity
+    residual = spec.insertion.role in ("replace_conv", "gate_skip")
+    return "residual" if residual else spec.insertion.identity
 
 
 def checked_against(spec: AttentionSpec | ModelSpec) -> str:

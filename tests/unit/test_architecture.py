@@ -24,13 +24,13 @@ MAY_IMPORT = {
     "hub": {"registry", "runtime", "weights"},
     "insertion": {"registry", "runtime", "sdk"},
     "build": {"registry", "runtime", "weights", "hub", "insertion"},
-    "hosts": {"registry", "runtime", "weights", "insertion", "build"},
+    "hosts": {"registry", "runtime", "weights", "hub", "insertion", "build"},
     "data": {"registry", "runtime"},
     "explain": {"registry", "runtime", "data", "insertion"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
     "training": {"registry", "runtime", "weights", "build", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
-    "publish": {"registry", "runtime", "weights", "hub", "build", "training"},
+    "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
     "testing": {"registry", "runtime", "build"},
 }
 
@@ -41,6 +41,7 @@ LATE = {
     "zoo/weights/safetensors_file.py": "a file is looked at (zoo pull, zoo cache) without torch",
     "zoo/publish/package.py": "a package that is ready is sent without torch",
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
+    "zoo/hosts/adapter_file.py": "a file on the disk needs no client of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",
 }

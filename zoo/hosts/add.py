@@ -56,6 +56,9 @@ def add_attention(
             of one name and `**` for any names (`"layer4.*"`, `"**.mlp"`), or a function
             `(path, module) -> bool`. The path of a `ModuleList` names its items, and `"layer"`
             names `layer1`, `layer2`, ... Default: the blocks of timm, torchvision and transformers.
+            A mechanism that gates a skip connection by a second map takes
+            `{"x": path, "gate": path}`, or a list of these: the modules that give the map and the
+            gating signal. The map is gated where the model takes it up again.
         example: one input: a tensor, a tuple of arguments, or a dict of keywords. Only shapes
             matter. It is not needed where the model says what it takes, as in `at`'s default.
         insertion: `"plain"` f(x), which moves the outputs; `"exact"`, f started as the identity;
@@ -131,7 +134,7 @@ def remove_attention(model: nn.Module, name: str | None = None) -> list[str]:
         swap.take_out(model, path, form)
     if len(chosen) == len(found):
         thaw(model)
-    return [path for path, _, _ in chosen]
+    return [path for path, _, record in chosen if record.joining != "signal"]
 
 
 def put_all(model: nn.Module, planned: Sequence[Planned]) -> None:

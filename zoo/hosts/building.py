@@ -36,6 +36,11 @@ class Mechanism:
     options: Mapping[str, Any]
     form: Form | None
 
+    @property
+    def gates_skips(self) -> bool:
+        """Whether it takes a second map, and so goes onto a skip connection."""
+        return self.spec.insertion.role == "gate_skip"
+
     def check(self) -> None:
         """The mechanism goes into hosts, takes these options, and can start in this form.
 
@@ -43,7 +48,8 @@ class Mechanism:
             UsageError, OptionError, IncompatibleBackboneError: before anything is built.
         """
         spec = self.spec
-        if spec.insertion.role == "none" or spec.contract not in (*MAPS, "tokens"):
+        fits = self.gates_skips or spec.contract in (*MAPS, "tokens")
+        if spec.insertion.role == "none" or not fits:
             raise IncompatibleBackboneError(
                 f"{spec.name} ({spec.contract}) takes no single map and no tokens, so it cannot "
                 "follow a module",

@@ -22,7 +22,7 @@ from zoo.registry.specs.options import OptionNames
 from zoo.registry.specs.provenance import Provenance
 
 Kind: TypeAlias = Literal["soft", "hard"]
-Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "none"]
+Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "gate_skip", "none"]
 Placement: TypeAlias = Literal["block", "stage", "between_stages"]
 DefaultSites: TypeAlias = Literal["all", "last_stage"]
 IdentityStart: TypeAlias = Literal["exact", "residual"]
@@ -49,6 +49,7 @@ ROLES: dict[str, str] = {
     "refine": "refines a map",
     "replace_conv": "replaces a block's convolution",
     "replace_mixer": "replaces a token mixer",
+    "gate_skip": "gates a skip connection",
     "none": "on its own",
 }
 
@@ -61,7 +62,8 @@ class Insertion:
 
     Attributes:
         role: `refine` a map, `replace_conv` (a block's spatial convolution), `replace_mixer` (a
-            vision transformer's softmax attention), or `none`.
+            vision transformer's softmax attention), `gate_skip` (the skip connection of a U-Net,
+            by a second map, whose width the constructor takes as `gating_channels`), or `none`.
         placement: where it goes unless `sites=` says otherwise: in each `block`, after each
             `stage`, or `between_stages` (after each stage but the last).
         default_sites: of the places that `role` and `placement` give, `all`, or those in the

@@ -115,7 +115,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.attention_gate:AttentionGate",
         family="mixed",
         contract="map_pair",
-        insertion=Insertion(role="none"),
+        insertion=Insertion(role="gate_skip"),
         options=OptionNames(
             aliases={"in_channels": "channels", "sub_sample_factor": "sub_sample"},
             fixed={"norm": "batch", "bias": True},
