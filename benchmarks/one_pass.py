@@ -38,10 +38,10 @@ NAMES = (
 )  # fmt: skip
 PASSES = 5
 BATCH = 500
-HEAD = """\
-| model | centre, mean | anywhere, mean | anywhere, sampled | averaged (rollouts) | multiplications |
-|---|---|---|---|---|---|
-"""
+HEAD = (
+    "| model | centre, mean | anywhere, mean | anywhere, sampled | averaged (rollouts) "
+    "| multiplications |\n|---|---|---|---|---|---|\n"
+)
 
 
 def batches(held_out: Images) -> Iterator[tuple[Tensor, Tensor]]:

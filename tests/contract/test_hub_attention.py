@@ -61,8 +61,8 @@ def test_pushed_with_a_card_and_pulled_by_another(
     held = hub.store.repositories[NAME].resolve("main").files
     assert held["attention.safetensors"] == saved.read_bytes()
     card = held["README.md"].decode()
-    for line in (f"base_model: {BASE}", "base_model_relation: adapter", "license: mit",
-                 "library_name: attention-zoo", f'load_attention(model, "hf-hub:{NAME}")'):  # fmt: skip
+    data = (f"base_model: {BASE}", "base_model_relation: adapter", "library_name: attention-zoo")
+    for line in (*data, "license: mit", f'load_attention(model, "hf-hub:{NAME}")'):
         assert line in card
     assert "`layer4.se` | `se`" in card and '"reduction": 8' in card
     read = load(client, f"hf-hub:{NAME}", tmp_path)
