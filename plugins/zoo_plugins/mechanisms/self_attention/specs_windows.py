@@ -26,4 +26,23 @@ ATTENTIONS = (
             ),
         ),
     ),
+    AttentionSpec(
+        name="focal_modulation",
+        aliases=("focal", "focalnet"),
+        target=f"{PACKAGE}.focal_modulation:FocalModulation",
+        family="self_attention",
+        insertion=Insertion(mixes_positions=True),
+        options=OptionNames(
+            channels=("dim",), aliases={"use_postln_in_modulation": "use_post_norm"}
+        ),
+        provenance=Provenance(
+            paper=papers.FOCAL_MODULATION,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=((r"(^|\.)ln\.", r"\1norm."),),
+            reference_call=f"{PACKAGE}.focal_modulation:reference_call",
+            notes="No attention map: contexts of growing kernels are gated and multiplied with q.",
+        ),
+    ),
 )
