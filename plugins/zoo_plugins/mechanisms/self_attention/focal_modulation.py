@@ -17,11 +17,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from timm.models.focalnet import FocalModulation as TimmFocalModulation
 from torch import Tensor
 
 from zoo.sdk import Count, PositiveInt, Share, refuse
+from zoo.sdk.precision import saturated, widened
 
 NAME = "focal_modulation"
 
@@ -71,6 +73,29 @@ class FocalModulation(TimmFocalModulation):
             device=device,
             dtype=dtype,
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """timm's, with products that float16 cannot overflow."""
+        q, context, gates = self.f(x).split(self.input_split, 1)
+        contexts = []
+        for layer in self.focal_layers:
+            context = layer(context)
+            contexts.append(context)
+        contexts.append(self.act(context.mean((2, 3), keepdim=True)))
+        levels = zip(contexts, gates.split(1, 1), strict=True)
+        gathered = sum(widened(context) * widened(gate) for context, gate in levels)
+        if self.normalize_modulator:
+            gathered = gathered / (self.focal_level + 1)
+        y = widened(q) * widened(self.h(saturated(gathered.to(q.dtype))))
+        return self.proj_drop(self.proj(saturated(self._normed(y).to(q.dtype))))
+
+    def _normed(self, y: Tensor) -> Tensor:
+        if not isinstance(self.norm, LayerNorm2d):
+            return y
+        norm = self.norm
+        weight, bias = norm.weight.to(y.dtype), norm.bias.to(y.dtype)
+        y = F.layer_norm(y.permute(0, 2, 3, 1), norm.normalized_shape, weight, bias, norm.eps)
+        return y.permute(0, 3, 1, 2)
 
 
 def reference_call(module: FocalModulation, x: Tensor) -> Tensor:
