@@ -9,7 +9,6 @@ from zoo_plugins.mechanisms.self_attention.acmix import ACmix
 from zoo_plugins.mechanisms.self_attention.bi_level_routing import BiLevelRouting
 from zoo_plugins.mechanisms.self_attention.deformable import Deformable
 from zoo_plugins.mechanisms.self_attention.focal_modulation import FocalModulation
-from zoo_plugins.mechanisms.self_attention.ms_deformable import MSDeformable
 from zoo_plugins.mechanisms.self_attention.neighborhood import Neighborhood
 
 
@@ -134,25 +133,3 @@ def _grid(first: float, rows: int, columns: int, x: Tensor) -> Tensor:
         for n in (rows, columns)
     ]
     return torch.stack(torch.meshgrid(*sides, indexing="ij"), -1)
-
-
-def ms_deformable(m: MSDeformable, x: Tensor) -> Tensor:
-    """One level: all places sampled and stacked, then weighed, as the authors' reference does."""
-    batch, channels, height, width = x.shape
-    heads, points, count = m.num_heads, m.num_points, height * width
-    tokens = x.flatten(2).transpose(1, 2)
-    value = m.value_proj(tokens).view(batch, count, heads, -1)
-    offsets = m.sampling_offsets(tokens).view(batch, count, heads, points, 2)
-    weights = m.attention_weights(tokens).view(batch, count, heads, points).softmax(-1)
-    columns, rows = (torch.arange(n, dtype=x.dtype).add(0.5).div(n) for n in (width, height))
-    centres = torch.stack([columns.repeat(height), rows.repeat_interleave(width)], -1)
-    size = torch.tensor([width, height], dtype=x.dtype)
-    places = 2 * (centres.view(1, count, 1, 1, 2) + offsets / size) - 1
-    maps = value.flatten(2).transpose(1, 2).reshape(batch * heads, -1, height, width)
-    grid = places.transpose(1, 2).flatten(0, 1)
-    found = torch.stack(
-        [F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)], -2
-    ).flatten(-2)
-    weights = weights.transpose(1, 2).reshape(batch * heads, 1, count, points)
-    y = (found * weights).sum(-1).view(batch, channels, count)
-    return m.output_proj(y.transpose(1, 2)).transpose(1, 2).view_as(x)

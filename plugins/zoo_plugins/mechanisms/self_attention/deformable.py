@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from zoo.sdk import PositiveInt, Size, check_divisible, refuse
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import as_pair, only_this_size
+from zoo.sdk.map_size import as_pair, only_this_size, require_size
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections
 
@@ -93,13 +93,11 @@ class Deformable(nn.Module):
         self.proj_q, self.proj_k, self.proj_v, self.proj_out = (
             nn.Conv2d(dim, dim, 1, **dd) for _ in range(4)
         )
-        size = as_pair(feat_size)
-        places = [(n + 2 * padding - kernel_size) // stride + 1 for n in size]
-        self.rpe_table: Any = self._position_parameters(dim, size, places, dd)
+        self.size = as_pair(feat_size)
+        places = [(n + 2 * padding - kernel_size) // stride + 1 for n in self.size]
+        self.rpe_table: Any = self._position_parameters(dim, places, dd)
 
-    def _position_parameters(
-        self, dim: int, size: tuple[int, int], places: list[int], dd: dict[str, Any]
-    ) -> Any:
+    def _position_parameters(self, dim: int, places: list[int], dd: dict[str, Any]) -> Any:
         if self.position is None:
             return None
         if self.position == "depthwise":
@@ -107,15 +105,15 @@ class Deformable(nn.Module):
         if self.position == "log_cpb":
             last = nn.Linear(HIDDEN, self.num_heads // self.groups, bias=False, **dd)
             return nn.Sequential(nn.Linear(2, HIDDEN, **dd), nn.ReLU(), last)
-        shape = (2 * size[0] - 1, 2 * size[1] - 1)
+        shape = (2 * self.size[0] - 1, 2 * self.size[1] - 1)
         if self.position == "fixed":
-            shape = (size[0] * size[1], places[0] * places[1])
+            shape = (self.size[0] * self.size[1], places[0] * places[1])
         table = nn.Parameter(torch.empty(self.num_heads, *shape, **dd))
         return nn.init.trunc_normal_(table, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         check_shape(NAME, "x", x, ("B", self.proj_q.in_channels, "H", "W"))
-        x = only_this_size(x)
+        x = require_size(NAME, x, self.size) if self.position == "fixed" else only_this_size(x)
         q = self.proj_q(x)
         if self.conv_offset is None:
             sampled, bias = F.avg_pool2d(x, self.stride, ceil_mode=True), None
@@ -172,7 +170,7 @@ class Deformable(nn.Module):
         if self.position in (None, "depthwise"):
             return None
         if self.position == "fixed":
-            return self._fixed(x, places)
+            return self.rpe_table.to(x.dtype)
         queries = self._queries(x, places).flatten(0, 1)
         away = queries[:, None] - places.flatten(1, 2)[:, None]  # B G, H W, n, 2
         if self.position == "log_cpb":
@@ -191,13 +189,6 @@ class Deformable(nn.Module):
             return self._centres(x.shape[2:], places)
         wide: Any = {"device": x.device, "dtype": places.dtype}
         return _grid([torch.arange(n, **wide) / max(1, n - 1) for n in x.shape[2:]])
-
-    def _fixed(self, x: Tensor, places: Tensor) -> Tensor:
-        shape = (x.shape[2] * x.shape[3], places.shape[1] * places.shape[2])
-        if shape != self.rpe_table.shape[1:]:
-            what = f'position="fixed" is of another size of map than {x.shape[2]} x {x.shape[3]}'
-            refuse(NAME, what, "feat_size=(H, W)")
-        return self.rpe_table.to(x.dtype)
 
     @torch.no_grad()
     def take_over(self, attention: Any) -> bool:

@@ -9,9 +9,9 @@ place, bilinearly, zero beyond the map, with cells whose centres are (i + 1/2) /
 reads P places in each level and head, whatever the size of the maps, and compares no keys. A
 reference of four numbers, a box (centre and size), moves the places by o / P times half the box.
 
-Of one map (B, C, H, W) alone, each position is a query, its own place the reference, and the map
-the one level. Parameter names are the authors', and so is the start: W_D and W_A are zero, b_D
-points each head into a direction of its own, so that all places on one ray weigh the same.
+Of tokens alone, each position of the levels is a query and its own place the reference, as in the
+encoder of the paper. Parameter names are the authors', and so is the start: W_D and W_A are zero,
+b_D points each head into a direction of its own, so that all places on one ray weigh the same.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from timm.layers import register_notrace_module
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
-from zoo.sdk import PositiveInt
+from zoo.sdk import PositiveInt, Size
 from zoo.sdk.inputs import check_shape
-from zoo.sdk.map_size import only_this_size
+from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_joint
 
@@ -37,21 +37,23 @@ Shapes = Sequence[tuple[int, int]]
 
 @register_notrace_module
 class MSDeformable(nn.Module):
-    """Queries (B, N, C) -> (B, N, C), or a map (B, C, H, W) -> the same shape.
+    """Queries (B, N, C) -> the same shape.
 
     Args:
         dim: C.
         num_heads: 8, or fewer if that does not divide C.
         head_dim: channels of a head, where these are given instead of the number of heads.
-        num_levels: L, 1; one map alone needs 1.
+        feat_size: (H, W) of the map that tokens alone are.
+        num_levels: L, 1.
         num_points: P, 4.
-        spatial_shapes: (H, W) of the levels, where `forward` is not given them.
+        spatial_shapes: (H, W) of each level, where `forward` is not given them.
     """
 
     def __init__(
         self,
         dim: int,
         *,
+        feat_size: Size | None = None,
         num_heads: PositiveInt | None = None,
         head_dim: PositiveInt | None = None,
         num_levels: PositiveInt = 1,
@@ -65,7 +67,8 @@ class MSDeformable(nn.Module):
             NAME, dim, num_heads=num_heads, head_dim=head_dim, default=8
         )
         self.num_levels, self.num_points = num_levels, num_points
-        self.spatial_shapes = spatial_shapes
+        own = [] if feat_size is None else [as_pair(feat_size)]
+        self.spatial_shapes = own if spatial_shapes is None else spatial_shapes
         places = self.num_heads * num_levels * num_points
         dd: Any = {"device": device, "dtype": dtype}
         self.sampling_offsets = nn.Linear(dim, 2 * places, **dd)
@@ -98,44 +101,39 @@ class MSDeformable(nn.Module):
         spatial_shapes: Shapes | None = None,
         padding_mask: Tensor | None = None,
     ) -> Tensor:
-        """
+        """What each query reads.
+
         Args:
-            query: z (B, N, C); or one map (B, C, H, W), alone.
-            reference_points: r, (B, N, L, 2) or boxes (B, N, L, 4).
-            value: x, (B, sum_l H_l W_l, C).
+            query: z, (B, N, C).
+            reference_points: r, (B, N, L, 2), or boxes (B, N, L, 4); the places of the map that the
+                queries are, unless given.
+            value: x, (B, sum_l H_l W_l, C); the queries, unless given.
             spatial_shapes: (H_l, W_l) of each level.
             padding_mask: bool (B, sum_l H_l W_l), True where V is set to zero.
         """
-        if reference_points is None or value is None:
-            return self._on_map(query)
-        shapes = self._shapes(spatial_shapes, value)
+        value = query if value is None else value
         check_shape(NAME, "query", query, ("B", "N", self.value_proj.in_features))
-        self._check_references(reference_points)
+        shapes = self._shapes(spatial_shapes, value)
+        points = self._own_places(shapes, query) if reference_points is None else reference_points
+        self._check_points(points)
         v = self.value_proj(value)
         if padding_mask is not None:
             v = v.masked_fill(padding_mask[..., None], 0.0)
         weights = self.attention_weights(query).unflatten(2, (self.num_heads, -1)).softmax(3)
-        places = self._places(query, reference_points, shapes)
+        places = self._places(query, points, shapes)
         return self.output_proj(self._read(v, places, weights, shapes))
 
-    def _on_map(self, x: Tensor) -> Tensor:
-        """One map, (B, C, H, W)."""
-        check_shape(NAME, "x", x, ("B", self.value_proj.in_features, "H", "W"))
-        if self.num_levels != 1:
-            raise UsageError(
-                f"one map is one level, and this is built for num_levels={self.num_levels}",
-                where=f"attention '{NAME}'",
-                remedy="forward(query, reference_points, value, spatial_shapes)",
-            )
-        x = only_this_size(x)
-        size = x.shape[2], x.shape[3]
-        tokens = x.flatten(2).mT
-        rows, columns = (
-            (torch.arange(n, device=x.device, dtype=_precision(x)) + 0.5) / n for n in size
-        )
-        centres = torch.stack([columns.expand(size), rows[:, None].expand(size)], -1)
-        centres = centres.flatten(0, 1)[None, :, None]  # of every map
-        return self.forward(tokens, centres, tokens, [size]).mT.unflatten(2, size)
+    def _own_places(self, shapes: Shapes, query: Tensor) -> Tensor:
+        """Of each position of the levels, which the queries are, on all levels: (1, N, L, 2)."""
+        wide: Any = {"device": query.device, "dtype": _precision(query)}
+        centres = []
+        for size in shapes:
+            rows, columns = ((torch.arange(n, **wide) + 0.5) / n for n in size)
+            grid = torch.stack([columns.expand(size), rows[:, None].expand(size)], -1)
+            centres.append(grid.flatten(0, 1))
+        places = torch.cat(centres)[None, :, None].expand(-1, -1, self.num_levels, -1)
+        check_shape(NAME, "query", query, ("B", places.shape[1], query.shape[2]))
+        return places
 
     def _places(self, query: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """Where V is read, (B, N, heads, L, P, 2), 0 to 1, in float32 at least."""
@@ -173,7 +171,7 @@ class MSDeformable(nn.Module):
         check_shape(NAME, "value", value, ("B", count, self.value_proj.in_features))
         return shapes
 
-    def _check_references(self, reference: Tensor) -> None:
+    def _check_points(self, reference: Tensor) -> None:
         if reference.ndim != 4 or reference.shape[3] not in (2, 4):
             raise UsageError(
                 f"reference_points has shape {tuple(reference.shape)}, not (B, N, L, 2 or 4)",

@@ -138,7 +138,8 @@ ATTENTIONS = (
         aliases=("msda", "ms_deform_attn", "ms_deformable_attention", "deformable_detr"),
         target=f"{PACKAGE}.ms_deformable:MSDeformable",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True),
+        contract="tokens",
+        insertion=Insertion(role="replace_mixer", needs_size=True),
         options=OptionNames(
             channels=("dim",),
             aliases={
@@ -158,8 +159,9 @@ ATTENTIONS = (
             verified="cases",
             reference_call=f"{PACKAGE}.ms_deformable:reference_call",
             notes=(
-                "Queries attend to maps of several levels; of one map alone, its positions are the "
-                "queries. The authors' layer takes shapes and starts of levels as tensors."
+                "Queries attend to maps of several levels; of tokens alone, the positions of the "
+                "levels are the queries. The authors' layer takes shapes and starts of levels as "
+                "tensors."
             ),
         ),
     ),
