@@ -403,3 +403,13 @@ def test_aggregated_is_one_softmax_over_the_near_and_the_pooled() -> None:
         )
         expected[:, place] += torch.einsum("bhn,bnhd->bhd", weights[..., len(at) :], v_p)
     torch.testing.assert_close(module(x), module.proj(expected.flatten(2)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["neighborhood", "acmix", "window"])
+@torch.no_grad()
+def test_compiles_whole_and_without_a_warning(name: str) -> None:
+    module = build(name, num_heads=4, **({"shift_size": 3} if name == "window" else {}))
+    x = torch.randn(1, WIDTH, 9, 9)
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), module(x))

@@ -19,7 +19,6 @@ stride does not divide, and on maps that are not larger than half a window; this
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from zoo.sdk import OddInt, PositiveInt
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import only_this_size
-from zoo_plugins.mechanisms.self_attention.banded import Line, Side, attend_windows, cut
+from zoo_plugins.mechanisms.self_attention.banded import Line, Side, attend_windows, cut, remembered
 from zoo_plugins.mechanisms.self_attention.heads import in_and_out, split_heads
 
 NAME = "acmix"
@@ -111,7 +110,7 @@ def _coordinates(size: tuple[int, int], like: Tensor) -> Tensor:
     return torch.stack([columns.expand(size), rows[:, None].expand(size)])
 
 
-@lru_cache(maxsize=64)
+@remembered
 def reflected(side: int, window: int, stride: int) -> Side:
     """One side of a map that is reflected at its ends, cut for every `stride`-th query."""
     reach, period = window // 2, max(1, 2 * (side - 1))

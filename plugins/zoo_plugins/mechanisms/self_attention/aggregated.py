@@ -18,7 +18,6 @@ window place on a shifted map, without copies of the windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from math import exp, log, log2
 from typing import Any
 
@@ -31,6 +30,7 @@ from zoo.sdk import OddInt, PositiveInt, Size, refuse
 from zoo.sdk.attend import check_tokens
 from zoo.sdk.map_size import as_pair
 from zoo.sdk.precision import widened
+from zoo_plugins.mechanisms.self_attention.banded import remembered
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_joint, heads_and_width
 
 NAME = "aggregated"
@@ -176,7 +176,7 @@ class Aggregated(nn.Module):
         return False
 
 
-@lru_cache(maxsize=64)
+@remembered
 def _offsets(
     side: int, pooled: int, unit: int
 ) -> tuple[tuple[float, ...], tuple[tuple[int, ...], ...]]:

@@ -8,14 +8,29 @@ attention. What lies in a tile is plain numbers, made for each side of the map: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Numbers = tuple[int, ...]
+T = TypeVar("T")
+
+
+def remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """The function of whole numbers, with its last results kept. `torch.compile`, which would warn
+    of a cache, traces the function itself."""
+    cached = lru_cache(maxsize=64)(function)
+
+    @wraps(function)
+    def call(*numbers: int) -> T:
+        return function(*numbers) if torch.compiler.is_compiling() else cached(*numbers)
+
+    return call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

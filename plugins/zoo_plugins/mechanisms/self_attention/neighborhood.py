@@ -15,7 +15,6 @@ output is cropped. Later versions of NATTEN have no B.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from zoo.sdk import OddInt, PositiveInt
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import only_this_size
-from zoo_plugins.mechanisms.self_attention.banded import Line, Side, attend_windows, cut
+from zoo_plugins.mechanisms.self_attention.banded import Line, Side, attend_windows, cut, remembered
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_joint, heads_and_width
 
 NAME = "neighborhood"
@@ -97,7 +96,7 @@ class Neighborhood(nn.Module):
         return False
 
 
-@lru_cache(maxsize=64)
+@remembered
 def neighbours(side: int, kernel_size: int, dilation: int) -> Side:
     """One side of the map, cut for windows that lie on every `dilation`-th position of it."""
     lines = [range(first, side, dilation) for first in range(dilation)]
