@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import timm.layers as layers
 from timm.layers import bottleneck_attn, cbam, coord_attn, halo_attn, lambda_layer
+from timm.models.focalnet import FocalModulation
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from timm.models.volo import OutlookAttention
 from torch import Tensor, nn
@@ -59,5 +60,6 @@ TIMM: dict[str, Callable[[int, Size], nn.Module | None]] = {  # None: it refuses
     "halo": lambda c, size: None if size[0] % 8 or size[1] % 8 else halo_attn.HaloAttn(c),
     "lambda_layer": lambda c, _: lambda_layer.LambdaLayer(c),
     "window": lambda c, _: ChannelsLast(Windows(c)),
+    "focal_modulation": lambda c, _: FocalModulation(c, focal_window=3, focal_level=2),
     "outlook": lambda c, _: ChannelsLast(OutlookAttention(c, c // 32)),
 }

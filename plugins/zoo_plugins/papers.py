@@ -16,6 +16,13 @@ ACF = Paper(
     year=2019,
     arxiv="1909.09408",
 )
+ACMIX = Paper(
+    title="On the Integration of Self-Attention and Convolution",
+    authors="Xuran Pan et al.",
+    venue="CVPR",
+    year=2022,
+    arxiv="2111.14556",
+)
 ADL = Paper(
     title="Attention-based Dropout Layer for Weakly Supervised Object Localization",
     authors="Junsuk Choe, Hyunjung Shim",
@@ -78,6 +85,13 @@ BELIEF_NETWORK = Paper(
     venue="ICML",
     year=2021,
     arxiv="2106.05251",
+)
+BIFORMER = Paper(
+    title="BiFormer: Vision Transformer with Bi-Level Routing Attention",
+    authors="Lei Zhu, Xinjiang Wang, Zhanghan Ke, Wayne Zhang, Rynson Lau",
+    venue="CVPR",
+    year=2023,
+    arxiv="2303.08810",
 )
 BOOSTED = Paper(
     title="Boosted Attention: Leveraging Human Attention for Image Captioning",
@@ -205,6 +219,20 @@ DASNET = Paper(
     year=2014,
     arxiv="1407.3068",
 )
+DAT = Paper(
+    title="Vision Transformer with Deformable Attention",
+    authors="Zhuofan Xia, Xuran Pan, Shiji Song, Li Erran Li, Gao Huang",
+    venue="CVPR",
+    year=2022,
+    arxiv="2201.00520",
+)
+DEFORMABLE_DETR = Paper(
+    title="Deformable DETR: Deformable Transformers for End-to-End Object Detection",
+    authors="Xizhou Zhu, Weijie Su, Lewei Lu, Bin Li, Xiaogang Wang, Jifeng Dai",
+    venue="ICLR",
+    year=2021,
+    arxiv="2010.04159",
+)
 DEFORMABLE_LARGE_KERNEL = Paper(
     title=(
         "Beyond Self-Attention: Deformable Large Kernel Attention for Medical Image Segmentation"
@@ -297,6 +325,13 @@ FCA = Paper(
     venue="ICCV",
     year=2021,
     arxiv="2012.11879",
+)
+FOCAL_MODULATION = Paper(
+    title="Focal Modulation Networks",
+    authors="Jianwei Yang, Chunyuan Li, Xiyang Dai, Lu Yuan, Jianfeng Gao",
+    venue="NeurIPS",
+    year=2022,
+    arxiv="2203.11926",
 )
 GAIN = Paper(
     title="Tell Me Where to Look: Guided Attention Inference Network",
@@ -486,6 +521,13 @@ MULTIDIMENSIONAL_COLLABORATIVE = Paper(
     venue="Engineering Applications of Artificial Intelligence",
     year=2023,
     doi="10.1016/j.engappai.2023.107079",
+)
+NEIGHBORHOOD = Paper(
+    title="Neighborhood Attention Transformer",
+    authors="Ali Hassani, Steven Walton, Jiachen Li, Shen Li, Humphrey Shi",
+    venue="CVPR",
+    year=2023,
+    arxiv="2204.07143",
 )
 NON_LOCAL = Paper(
     title="Non-local Neural Networks",
@@ -842,6 +884,13 @@ TALKING_HEADS = Paper(
     authors="Noam Shazeer, Zhenzhong Lan, Youlong Cheng, Nan Ding, Le Hou",
     year=2020,
     arxiv="2003.02436",
+)
+TRANSNEXT = Paper(
+    title="TransNeXt: Robust Foveal Visual Perception for Vision Transformers",
+    authors="Dai Shi",
+    venue="CVPR",
+    year=2024,
+    arxiv="2311.17132",
 )
 TRIPLET = Paper(
     title="Rotate to Attend: Convolutional Triplet Attention Module",

@@ -162,7 +162,9 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     for path in paths if where else ():  # the form around it too, and what takes no device
         model.get_submodule(path).to(**where)
-    if spec.insertion.needs_size and not all(getattr(each, "any_size", False) for each in made):
+    on_grid = spec.insertion.role == "replace_mixer" and spec.insertion.mixes_positions
+    sized = spec.insertion.needs_size and not all(getattr(m, "any_size", False) for m in made)
+    if on_grid or sized:
         set_traits(model, img_size=target.img_size, fixed_input_size=True)
     return changed(plan, insertion=form, placed=tuple(paths))
 

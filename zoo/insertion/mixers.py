@@ -52,11 +52,34 @@ class Mixer(nn.Module):
         return self.attn(x)
 
 
+class OnPatches(nn.Module):
+    """An attention on maps, as a mixer of the tokens (B, H W, C) that a grid of patches is."""
+
+    def __init__(self, attn: nn.Module, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.attn, self.size = attn, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.attn(x.transpose(1, 2).unflatten(2, self.size))
+        return y.flatten(2).transpose(1, 2)
+
+    def take_over(self, attention: nn.Module) -> bool:
+        """Start from what the transformer's attention has learned, if the mechanism can."""
+        take_over: Any = getattr(self.attn, "take_over", None)
+        return take_over is not None and take_over(attention)
+
+
 def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSpec:
     """The form on tokens of a map attention that has one, in a transformer; else the spec itself.
 
-    It is the class's `token_mixer(dim, **options)`, which builds a mixer (B, N, C) -> the same.
+    One that mixes positions takes patches as a map. Else it is the class's `token_mixer(dim,
+    **options)`, which builds a mixer (B, N, C) -> the same.
     """
+    if spec.insertion.mixes_positions and mixer_sites(model):
+        insertion = changed(
+            spec.insertion, role="replace_mixer", identity="residual", default_sites="all"
+        )
+        return changed(spec, insertion=insertion)
     if (
         spec.insertion.role != "refine"
         or not hasattr(target, "token_mixer")

@@ -62,20 +62,28 @@ def replace_mixers(request: Request) -> list[str]:
     places, grid = mixers.mixer_sites(target.model), mixers.grid_of(target.model)
     if not places or grid is None:
         raise request.no_place()
-    if request.spec.insertion.needs_size and grid.prefix:
+    if _tied(request) and grid.prefix:
         raise IncompatibleBackboneError(
             f"{request.spec.name} needs a grid of tokens, and {target.name} has {grid.prefix} more",
             remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '
             "takes these",
         )
-    if request.spec.insertion.needs_size:
+    if _tied(request):
         mixers.keep_grid(target.model, request.spec.name, grid)
     chosen = _choose(request, places)
     for site in chosen:
         more = mixers.geometry(target.model.get_submodule(site.path))
         mixer = request.make(changed(site, size=grid.size), **more)
+        if request.spec.insertion.mixes_positions:
+            mixer = mixers.OnPatches(mixer, grid.size)
         mixers.put(target.model, site, mixer, request.insertion)
     return [site.path for site in chosen]
+
+
+def _tied(request: Request) -> bool:
+    """Whether the mixer is built for one grid of tokens."""
+    insertion = request.spec.insertion
+    return insertion.needs_size or insertion.mixes_positions
 
 
 def _choose(request: Request, places: list[Site]) -> list[Site]:

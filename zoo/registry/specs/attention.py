@@ -75,6 +75,9 @@ class Insertion:
         quadratic: the cost grows with the square of the number of positions, so that large maps
             are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
+        mixes_positions: of an attention on maps that keeps their size. In a vision transformer it
+            takes the place of the softmax attention, on the patches as a map; a method
+            `take_over(attention)` is used there as a token mixer's is.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay.
             Otherwise they go with it, since the mechanism has its own.
     """
@@ -85,6 +88,7 @@ class Insertion:
     identity: IdentityStart = "residual"
     quadratic: bool = False
     needs_size: bool = False
+    mixes_positions: bool = False
     keeps_norm: bool = False
 
     def __post_init__(self) -> None:

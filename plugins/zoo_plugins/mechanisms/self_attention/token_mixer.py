@@ -108,12 +108,12 @@ def carry_projections(qkv: Sequence[Projection], proj: Projection, attention: An
                 layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
 
 
-def carry_joint(module: Any, layers: Mapping[str, str], attention: Any) -> bool:
+def carry_joint(module: Any, layers: Mapping[str, str], attention: Any, last: str = "proj") -> bool:
     """The projections of timm's `Attention` into layers that hold one or several of them, in turn.
 
     Args:
-        layers: the name of each layer of the module, and what its rows are of: `{"kv": "kv"}`. The
-            last projection is `proj`.
+        layers: the name of each layer of the module, and what its rows are of: `{"kv": "kv"}`.
+        last: the name of the last projection.
 
     Returns:
         Whether all of them fitted.
@@ -121,7 +121,7 @@ def carry_joint(module: Any, layers: Mapping[str, str], attention: Any) -> bool:
     qkv = attention.qkv
     weights = dict(zip("qkv", qkv.weight.chunk(3), strict=True))
     biases = {} if qkv.bias is None else dict(zip("qkv", qkv.bias.chunk(3), strict=True))
-    fits = [_carry(module.proj, attention.proj.weight, attention.proj.bias)]
+    fits = [_carry(getattr(module, last), attention.proj.weight, attention.proj.bias)]
     for name, letters in layers.items():
         bias = cat([biases[each] for each in letters]) if biases else None
         weight = cat([weights[each] for each in letters])
