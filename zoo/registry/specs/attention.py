@@ -73,6 +73,9 @@ class Insertion:
         quadratic: the cost grows with the square of the number of positions, so that large maps
             are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
+        folds_tokens: an attention on maps that `refine`s these goes into vision transformers too,
+            as a token mixer: the patches are folded to a map, on which it takes the place of the
+            softmax attention, or stands beside it.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay.
             Otherwise they go with it, since the mechanism has its own.
     """
@@ -83,6 +86,7 @@ class Insertion:
     identity: IdentityStart = "residual"
     quadratic: bool = False
     needs_size: bool = False
+    folds_tokens: bool = False
     keeps_norm: bool = False
 
     def __post_init__(self) -> None:

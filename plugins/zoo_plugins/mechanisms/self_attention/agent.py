@@ -77,7 +77,7 @@ class Agent(ReducedMap):
             dim, feat_size=feat_size, num_heads=num_heads, head_dim=head_dim, reduction=reduction,
             bias=bias, **dd,
         )  # fmt: skip
-        self.agent_side, self.prefix = isqrt(agent_num), int(class_token)
+        self.agent_side, self.num_prefix_tokens = isqrt(agent_num), int(class_token)
         if self.agent_side**2 != agent_num:
             refuse(self.mechanism, f"agent_num={agent_num} is no square number", "agent_num=49")
         if class_token and reduction > 1:
@@ -100,12 +100,12 @@ class Agent(ReducedMap):
             "ha_bias": (1, heads, height, 1, agents),
             "wa_bias": (1, heads, 1, width, agents),
         }
-        if self.prefix:
+        if self.num_prefix_tokens:
             tables |= {"ac_bias": (1, heads, agents, 1), "ca_bias": (1, heads, 1, agents)}
         return tables
 
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x, self.prefix)
+        self.check(x, self.num_prefix_tokens)
         q, (k, v) = self.q(x), self.kv(self.reduced(x)).chunk(2, 2)
         agents = self.heads(self._agents(q))
         q, k, values = self.heads(q), self.heads(k), self.heads(v)
@@ -116,7 +116,7 @@ class Agent(ReducedMap):
 
     def _agents(self, q: Tensor) -> Tensor:
         """A of q (B, N, C): (B, n, C)."""
-        grid = q[:, self.prefix :].mT.unflatten(2, self.size)
+        grid = q[:, self.num_prefix_tokens :].mT.unflatten(2, self.size)
         return F.adaptive_avg_pool2d(grid, self.agent_side).flatten(2).mT
 
     def biases(self) -> tuple[Tensor, Tensor]:
@@ -125,17 +125,17 @@ class Agent(ReducedMap):
         first = first + (self.ah_bias + self.aw_bias).flatten(3)
         second = _resized(self.na_bias, self.size).mT
         second = second + (self.ha_bias + self.wa_bias).flatten(2, 3)
-        if self.prefix:
+        if self.num_prefix_tokens:
             first = torch.cat([self.ac_bias, first], 3)
             second = torch.cat([self.ca_bias, second], 2)
         return first, second
 
     def _with_places(self, y: Tensor, v: Tensor) -> Tensor:
         """y + D(v), of the tokens that are places."""
-        grid = v[:, self.prefix :].mT.unflatten(2, self.reduced_size)
+        grid = v[:, self.num_prefix_tokens :].mT.unflatten(2, self.reduced_size)
         if self.reduced_size != self.size:
             grid = F.interpolate(grid, size=self.size, mode="bilinear")
-        return y + F.pad(self.dwc(grid).flatten(2).mT, (0, 0, self.prefix, 0))
+        return y + F.pad(self.dwc(grid).flatten(2).mT, (0, 0, self.num_prefix_tokens, 0))
 
     @torch.no_grad()
     def take_over(self, attention: Any) -> bool:

@@ -95,6 +95,7 @@ LOCAL = (
         aliases=("outlook_attention", "volo"),
         target=f"{PACKAGE}.outlook:Outlook",
         family="self_attention",
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.OUTLOOK,
@@ -110,6 +111,7 @@ LOCAL = (
         aliases=("window_attention", "w_msa"),
         target=f"{PACKAGE}.window:WindowedAttention",
         family="self_attention",
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.WINDOW,
