@@ -121,6 +121,8 @@ class AttentionSpec:
 
     Attributes:
         name, aliases: what `create_attention` and the prefix of a model's name accept.
+        shared_names: names that other papers give to their mechanisms too. Asking for one is an
+            error that says what has it, unless nothing else here has.
         target: `"package.module:Class"`, built as `Class(channels, **options)`. A mechanism that
             does not take a map takes the options that its docstring states.
         family: the folder of the survey's taxonomy (arXiv 2204.07756, figure 2).
@@ -133,6 +135,7 @@ class AttentionSpec:
     name: str
     target: str
     aliases: tuple[str, ...] = ()
+    shared_names: tuple[str, ...] = ()
     family: str = "other"
     kind: Kind = "soft"
     contract: Contract = "map"
@@ -144,6 +147,7 @@ class AttentionSpec:
 
     def __post_init__(self) -> None:
         check_names("AttentionSpec", self.name, self.aliases)
+        check_names("AttentionSpec", self.name, self.shared_names)
         where = f"AttentionSpec({self.name!r})"
         check_target(where, self.name, self.target)
         check_choices(where, self, kind=Kind, contract=Contract)
