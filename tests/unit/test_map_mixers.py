@@ -244,7 +244,7 @@ def test_beside_the_attention_of_a_network_with_a_class_token(name: str) -> None
 @pytest.mark.parametrize("name", [*FOLDED, "agent"])
 def test_in_the_place_of_the_attention(name: str) -> None:
     options = VIT if name == "agent" else PATCHES
-    model = zoo.create_model(f"{name}_vit_tiny_patch16_224", **options)
+    model: Any = zoo.create_model(f"{name}_vit_tiny_patch16_224", **options)
     model(torch.randn(2, 3, 64, 64)).sum().backward()
     assert model.zoo.sites == ["blocks.0.attn"]
     with pytest.raises(IncompatibleBackboneError, match=r"grid of 4 x 4"):

@@ -67,8 +67,9 @@ def senet(layers: Layers = (3, 8, 36, 3), **options: Any) -> ResNet:
         layers: blocks of the four stages.
         **options: of `timm.models.ResNet`.
     """
+    block: Any = Bottleneck
     model = ResNet(
-        Bottleneck, layers, cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
+        block, layers, cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
         block_reduce_first=2, block_args={"attn_layer": "se"}, **options,
     )  # fmt: skip
     model.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
