@@ -30,6 +30,13 @@ ADL = Paper(
     year=2019,
     arxiv="1908.10028",
 )
+AGENT = Paper(
+    title="Agent Attention: On the Integration of Softmax and Linear Attention",
+    authors="Dongchen Han et al.",
+    venue="ECCV",
+    year=2024,
+    arxiv="2312.08874",
+)
 ATTENTION_BRANCH = Paper(
     title=("Attention Branch Network: Learning of Attention Mechanism for Visual Explanation"),
     authors="Hiroshi Fukui, Tsubasa Hirakawa, Takayoshi Yamashita, Hironobu Fujiyoshi",
@@ -113,6 +120,13 @@ CAIT = Paper(
     venue="ICCV",
     year=2021,
     arxiv="2103.17239",
+)
+CASCADED_GROUP = Paper(
+    title="EfficientViT: Memory Efficient Vision Transformer with Cascaded Group Attention",
+    authors="Xinyu Liu et al.",
+    venue="CVPR",
+    year=2023,
+    arxiv="2305.07027",
 )
 CBAM = Paper(
     title="CBAM: Convolutional Block Attention Module",
@@ -333,6 +347,13 @@ FOCAL_MODULATION = Paper(
     year=2022,
     arxiv="2203.11926",
 )
+FOCUSED_LINEAR = Paper(
+    title="FLatten Transformer: Vision Transformer using Focused Linear Attention",
+    authors="Dongchen Han, Xuran Pan, Yizeng Han, Shiji Song, Gao Huang",
+    venue="ICCV",
+    year=2023,
+    arxiv="2308.00442",
+)
 GAIN = Paper(
     title="Tell Me Where to Look: Guided Attention Inference Network",
     authors="Kunpeng Li, Ziyan Wu, Kuan-Chuan Peng, Jan Ernst, Yun Fu",
@@ -460,6 +481,13 @@ LINEAR_CONTEXT = Paper(
     year=2020,
     arxiv="1909.03834",
 )
+MAXVIT = Paper(
+    title="MaxViT: Multi-Axis Vision Transformer",
+    authors="Zhengzhong Tu et al.",
+    venue="ECCV",
+    year=2022,
+    arxiv="2204.01697",
+)
 MIRROR = Paper(
     title=("Semantic Line Detection Using Mirror Attention and Comparative Ranking and Matching"),
     authors="Dongkwon Jin, Jun-Tae Lee, Chang-Su Kim",
@@ -577,6 +605,13 @@ PICANET = Paper(
     venue="CVPR",
     year=2018,
     arxiv="1708.06433",
+)
+POLARITY_LINEAR = Paper(
+    title="PolaFormer: Polarity-aware Linear Attention for Vision Transformers",
+    authors="Weikang Meng et al.",
+    venue="ICLR",
+    year=2025,
+    arxiv="2501.15061",
 )
 POLARIZED = Paper(
     title="Polarized Self-Attention: Towards High-quality Pixel-wise Regression",
@@ -782,6 +817,13 @@ SHUFFLE_ATTENTION = Paper(
     venue="ICASSP",
     year=2021,
     arxiv="2102.00240",
+)
+SHVIT = Paper(
+    title="SHViT: Single-Head Vision Transformer with Memory Efficient Macro Design",
+    authors="Seokju Yun, Youngmin Ro",
+    venue="CVPR",
+    year=2024,
+    arxiv="2401.16456",
 )
 SIMAM = Paper(
     title=("SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural Networks"),

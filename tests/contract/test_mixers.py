@@ -27,7 +27,7 @@ MIXERS = [
     for s in default_registry().attentions.values()
     if s.insertion.role == "replace_mixer" and goes_into_backbones(s)
 ]
-ON_PATCHES = [s for s in default_registry().attentions.values() if s.insertion.mixes_positions]
+ON_PATCHES = [s for s in default_registry().attentions.values() if s.insertion.folds_tokens]
 SMALL = {"img_size": 64, "depth": 2, "num_classes": 5}
 GRID = {"class_token": False, "global_pool": "avg"}
 by_name = pytest.mark.parametrize("spec", [*MIXERS, *ON_PATCHES], ids=lambda spec: spec.name)
@@ -35,7 +35,7 @@ by_name = pytest.mark.parametrize("spec", [*MIXERS, *ON_PATCHES], ids=lambda spe
 
 def options(spec: AttentionSpec) -> dict[str, object]:
     """A mixer that needs a grid of tokens cannot have a class token beside it."""
-    tied = spec.insertion.needs_size or spec.insertion.mixes_positions
+    tied = spec.insertion.needs_size or spec.insertion.folds_tokens
     return {**SMALL, **(GRID if tied else {})}
 
 

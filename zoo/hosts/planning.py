@@ -189,15 +189,18 @@ class Planner:
         layout = Layout(kind="tokens")
         if self.mechanism.spec.insertion.needs_size:
             _, layout = layout_of(self.survey, path, self.told)
-            if layout.prefix:
-                raise IncompatibleBackboneError(
-                    f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
-                    f"{layout.prefix} more",
-                    where="at",
-                )
+            more["class_token"] = layout.prefix == 1
         attention, record = self.build(path, width, layout, found.shape, more)
         same = kind == "timm" and hasattr(attention, "take_over") and attention.take_over(module)  # pyright: ignore
         plain = self.mechanism.form == "plain"
+        left_out = layout.prefix - getattr(attention, "num_prefix_tokens", 0)
+        if left_out and plain:
+            raise IncompatibleBackboneError(
+                f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
+                f"{left_out} more",
+                where="at",
+                remedy="insertion='residual'",
+            )
         exact = self.mechanism.form in (None, "exact") and same
         exact = exact and self.mechanism.spec.insertion.identity == "exact"
         if self.mechanism.form == "exact" and not exact:

@@ -6,6 +6,7 @@ with alpha learned from 0. What stood at the site before (a drop path, an activa
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -77,3 +78,15 @@ class AddedBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.alpha.to(x.dtype) * self.attn(x)
+
+
+class PatchesBranch(AddedBranch):
+    """alpha f(x) of the tokens (B, N, C) after the first `prefix`, which belong to no place: 0."""
+
+    def __init__(self, attn: nn.Module, prefix: int) -> None:
+        super().__init__(attn)
+        self.prefix = prefix
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.alpha.to(x.dtype) * self.attn(x[:, self.prefix :])
+        return F.pad(y, (0, 0, self.prefix, 0))

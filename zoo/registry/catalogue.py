@@ -44,7 +44,7 @@ def list_attentions(
     return sorted(
         spec.name
         for spec in registry.attentions.values()
-        if any(matches(n, pattern) for n in (spec.name, *spec.aliases))
+        if any(matches(n, pattern) for n in (spec.name, *spec.aliases, *spec.shared_names))
         and family in ("", spec.family)
         and contract in ("", spec.contract)
         and kind in ("", spec.kind)

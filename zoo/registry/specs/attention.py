@@ -75,9 +75,9 @@ class Insertion:
         quadratic: the cost grows with the square of the number of positions, so that large maps
             are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
-        mixes_positions: of an attention on maps that keeps their size. In a vision transformer it
-            takes the place of the softmax attention, on the patches as a map; a method
-            `take_over(attention)` is used there as a token mixer's is.
+        folds_tokens: an attention on maps that `refine`s these goes into vision transformers too,
+            as a token mixer: the patches are folded to a map, on which it takes the place of the
+            softmax attention, or stands beside it.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay.
             Otherwise they go with it, since the mechanism has its own.
     """
@@ -88,7 +88,7 @@ class Insertion:
     identity: IdentityStart = "residual"
     quadratic: bool = False
     needs_size: bool = False
-    mixes_positions: bool = False
+    folds_tokens: bool = False
     keeps_norm: bool = False
 
     def __post_init__(self) -> None:
@@ -123,6 +123,8 @@ class AttentionSpec:
 
     Attributes:
         name, aliases: what `create_attention` and the prefix of a model's name accept.
+        shared_names: names that other papers give to their mechanisms too. Asking for one is an
+            error that says what has it, unless nothing else here has.
         target: `"package.module:Class"`, built as `Class(channels, **options)`. A mechanism that
             does not take a map takes the options that its docstring states.
         family: the folder of the survey's taxonomy (arXiv 2204.07756, figure 2).
@@ -135,6 +137,7 @@ class AttentionSpec:
     name: str
     target: str
     aliases: tuple[str, ...] = ()
+    shared_names: tuple[str, ...] = ()
     family: str = "other"
     kind: Kind = "soft"
     contract: Contract = "map"
@@ -146,6 +149,7 @@ class AttentionSpec:
 
     def __post_init__(self) -> None:
         check_names("AttentionSpec", self.name, self.aliases)
+        check_names("AttentionSpec", self.name, self.shared_names)
         where = f"AttentionSpec({self.name!r})"
         check_target(where, self.name, self.target)
         check_choices(where, self, kind=Kind, contract=Contract)

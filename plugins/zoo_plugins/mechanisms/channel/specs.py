@@ -42,7 +42,7 @@ ATTENTIONS = (
     ),
     AttentionSpec(
         name="global_context",
-        aliases=("gc", "gcnet"),
+        aliases=("gc", "gca", "gcnet"),
         target=f"{PACKAGE}.global_context:GlobalContext",
         family="channel",
         insertion=Insertion(identity="exact"),

@@ -123,6 +123,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="multidimensional_collaborative",
         aliases=("multidimensional_collaborative_attention",),
+        shared_names=("mca",),
         target=f"{PACKAGE}.multidimensional_collaborative:MultidimensionalCollaborative",
         family="channel",
         insertion=Insertion(identity="exact"),

@@ -10,6 +10,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="efficient_multi_scale",
         aliases=("efficient_multi_scale_attention",),
+        shared_names=("ema",),
         target=f"{PACKAGE}.efficient_multi_scale:EfficientMultiScale",
         family="mixed",
         insertion=Insertion(identity="exact"),
@@ -48,6 +49,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="simple_coordinate",
         aliases=("scoord", "simple_coord"),
+        shared_names=("sca",),
         target=f"{PACKAGE}.simple_coordinate:SimpleCoordinate",
         family="mixed",
         insertion=Insertion(identity="exact"),

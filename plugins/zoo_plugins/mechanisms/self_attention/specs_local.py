@@ -95,6 +95,7 @@ LOCAL = (
         aliases=("outlook_attention", "volo"),
         target=f"{PACKAGE}.outlook:Outlook",
         family="self_attention",
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.OUTLOOK,
@@ -110,7 +111,7 @@ LOCAL = (
         aliases=("window_attention", "w_msa", "sw_msa", "shifted_window"),
         target=f"{PACKAGE}.window:WindowedAttention",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True),
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.WINDOW,

@@ -12,7 +12,7 @@ ATTENTIONS = (
         aliases=("na", "nat", "dinat", "natten", "neighborhood_attention"),
         target=f"{PACKAGE}.neighborhood:Neighborhood",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True),
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True, **NO_DROPOUT}),
         provenance=Provenance(
             paper=papers.NEIGHBORHOOD,
@@ -31,7 +31,7 @@ ATTENTIONS = (
         aliases=("focal", "focalnet"),
         target=f"{PACKAGE}.focal_modulation:FocalModulation",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True),
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(
             channels=("dim",), aliases={"use_postln_in_modulation": "use_post_norm"}
         ),
@@ -50,7 +50,7 @@ ATTENTIONS = (
         aliases=("bra", "bi_level_routing_attention", "biformer"),
         target=f"{PACKAGE}.bi_level_routing:BiLevelRouting",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True),
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(
             channels=("dim",),
             fixed={
@@ -113,7 +113,7 @@ ATTENTIONS = (
         aliases=("dat", "deformable_attention"),
         target=f"{PACKAGE}.deformable:Deformable",
         family="self_attention",
-        insertion=Insertion(mixes_positions=True, quadratic=True, needs_size=True),
+        insertion=Insertion(folds_tokens=True, quadratic=True, needs_size=True),
         options=OptionNames(
             channels=("dim",),
             aliases={"input_size": "feat_size", "n_groups": "groups", "ksize": "kernel_size"},
@@ -171,7 +171,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.acmix:ACmix",
         family="self_attention",
         contract="map_channels",
-        insertion=Insertion(role="replace_conv", mixes_positions=True, keeps_norm=True),
+        insertion=Insertion(role="replace_conv", folds_tokens=True, keeps_norm=True),
         options=OptionNames(
             aliases={
                 "in_planes": "in_channels",

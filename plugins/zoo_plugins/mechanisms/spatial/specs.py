@@ -129,6 +129,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="multi_context",
         aliases=("multi_context_attention",),
+        shared_names=("mca",),
         target=f"{PACKAGE}.multi_context:MultiContext",
         family="spatial",
         insertion=Insertion(identity="exact"),
