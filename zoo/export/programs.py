@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ class Program:
     inputs: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """What is to be made.
 
@@ -54,6 +55,15 @@ class Order:
     outputs: Sequence[str]
     facts: Facts
     opset: int | None = None
+
+    @cached_property
+    def graph(self) -> torch.export.ExportedProgram:
+        """The model's graph, with its free dimensions."""
+        first = self.trials.first
+        return torch.export.export(
+            self.model, first.args, dict(first.keywords),
+            dynamic_shapes=self.trials.dynamic_shapes(), strict=False,
+        )  # fmt: skip
 
 
 def outputs_of(given: Any) -> list[Tensor]:
@@ -96,19 +106,10 @@ def _torchscript(module: Any, order: Order) -> Program:
 def exported(order: Order) -> Program:
     """A program of `torch.export`."""
     file = io.BytesIO()
-    torch.export.save(graph_of(order), file, extra_files={FACTS_FILE: order.facts.json()})
+    torch.export.save(order.graph, file, extra_files={FACTS_FILE: order.facts.json()})
     file.seek(0)
     module = torch.export.load(file).module()
     return Program(content=file.getvalue(), run=eager(module), inputs=order.trials.names)
-
-
-def graph_of(order: Order) -> torch.export.ExportedProgram:
-    """The model's graph, with its free dimensions."""
-    first = order.trials.first
-    return torch.export.export(
-        order.model, first.args, dict(first.keywords),
-        dynamic_shapes=order.trials.dynamic_shapes(), strict=False,
-    )  # fmt: skip
 
 
 def onnx(order: Order) -> Program:
@@ -120,7 +121,7 @@ def onnx(order: Order) -> Program:
     import onnxruntime
 
     made = torch.onnx.export(
-        graph_of(order), dynamo=True, verbose=False, opset_version=order.opset,
+        order.graph, dynamo=True, verbose=False, opset_version=order.opset,
         input_names=list(order.trials.names), output_names=list(order.outputs),
         dynamic_shapes=order.trials.axis_names(),
     )  # fmt: skip
