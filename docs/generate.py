@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import export_table
 import mechanism_tables
 import result_tables
 
@@ -22,7 +23,10 @@ from zoo.registry import Registry, catalogue, default_registry
 from zoo.runtime.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
-WHOLE = {"docs/mechanisms.md": mechanism_tables.mechanisms}
+WHOLE = {
+    "docs/mechanisms.md": mechanism_tables.mechanisms,
+    "docs/exportable.md": export_table.exportable,
+}
 CLAIM = """\
 - **{all} attention mechanisms** stand behind one interface, each with its paper.
 - **{inserted}** of them go by name into a pretrained timm backbone **without moving a logit**.

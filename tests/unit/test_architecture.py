@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "hosts": {"registry", "runtime", "weights", "hub", "insertion", "build"},
     "data": {"registry", "runtime"},
     "explain": {"registry", "runtime", "data", "insertion"},
+    "export": {"runtime", "hosts", "data"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
     "training": {"registry", "runtime", "weights", "build", "data"},
     "reference": {"registry", "runtime", "weights", "build"},

@@ -26,6 +26,7 @@ COMMANDS = {
     "viz": "Draw what a model attends to in images.",
     "plugins": "Show plugins, where they come from, and what is wrong with them.",
     "pull": "Download and verify a model's weights.",
+    "export": "Export a model to ONNX, torch.export or TorchScript.",
     "convert": "Turn an authors' checkpoint into a file of the zoo.",
     "push": "Publish a model or a checkpoint on the Hub.",
     "cache": "List, verify or prune cached weights.",

@@ -7,6 +7,7 @@ from dataclasses import replace as changed
 from functools import partial
 from typing import Any
 
+import torch
 from timm.layers import Attention, register_notrace_module
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class Mixer(nn.Module):
     def forward(
         self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
     ) -> Tensor:
-        if attn_mask is not None or is_causal:
+        if not torch.jit.is_scripting() and (attn_mask is not None or is_causal):
             raise IncompatibleBackboneError(
                 f"{type(self.attn).__name__} takes the place of an attention that is given a mask",
                 remedy="another attention, or a call without attn_mask",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from timm.layers import register_notrace_module
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
@@ -14,6 +15,7 @@ from zoo_plugins.mechanisms.multimodal.fourier import interleaved_features, stac
 from zoo_plugins.mechanisms.multimodal.perceiver_block import NAME, Block
 
 
+@register_notrace_module  # it checks its input and runs a schedule
 class Perceiver(nn.Module):
     """(B, N, C), or (B, H, W, C) and the like, -> latents (B, K, D); `logits` of the latents.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, cat, nn, no_grad
 
 from zoo.sdk import check_divisible
@@ -62,8 +63,9 @@ class TokenMixer(nn.Module):
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """q, k, v of x (B, N, C): (B, heads, N, channels of a head) each."""
-        check_tokens(self.mechanism, "x", x, self.dim)
-        check_mask(self.mechanism, mask, x)
+        if not torch.jit.is_scripting():
+            check_tokens(self.mechanism, "x", x, self.dim)
+            check_mask(self.mechanism, mask, x)
         q, k, v = (x, x, x) if self.qkv is None else self.qkv(x).split(self.widths, 2)
         q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
         return self.q_norm(q), self.k_norm(k), v
