@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
+    from zoo.explain.explaining import explain
     from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
@@ -77,7 +78,7 @@ _HOMES = {
     "WeightsSpec": "zoo.registry.specs",
 }
 
-_MODULES = ("errors", "testing")
+_MODULES = ("errors", "explain", "testing")  # zoo.explain can be called, too
 
 find_moved(OLD_NAMES)
 
@@ -103,6 +104,7 @@ __all__ = [
     "create_attention",
     "create_model",
     "errors",
+    "explain",
     "hookimpl",
     "list_attentions",
     "list_backbones",
