@@ -68,9 +68,9 @@ def draw(
     steps, count = path.locations.shape[:2]
     if count != len(pixels):
         raise OptionError(f"glimpses of {count} images for {len(pixels)} images")
-    width = GAP + (SIDE + GAP) + steps * (SIDE // 2 + GAP)
-    patches = CAPTION + len(path.sides) * (SIDE // 2 + GAP)
-    row_height = max(SIDE + CAPTION, patches) + GAP
+    cell = _cell(path.sides) + GAP
+    width = GAP + (SIDE + GAP) + steps * cell
+    row_height = max(SIDE + CAPTION, CAPTION + len(path.sides) * cell) + GAP
     sheet = Image.new("RGB", (width, GAP + count * row_height), "white")
     for row in range(count):
         top = GAP + row * row_height
@@ -100,7 +100,7 @@ def _draw_row(
             corner, far = (GAP + left * zoom, top + up * zoom), (left + side, up + side)
             box = (*corner, GAP + far[0] * zoom, top + far[1] * zoom)
             _rectangle(pen, box, (GAP, top, GAP + SIDE, top + SIDE), shade, side == sides[0])
-        at = (GAP + SIDE + GAP + t * (SIDE // 2 + GAP), top)
+        at = (GAP + SIDE + GAP + t * (_cell(sides) + GAP), top)
         pen.text(at, f"glimpse {t + 1}", fill="black")
         _draw_patches(sheet, (at[0], at[1] + CAPTION), patches_at(image, (x, y), sides), shade)
 
@@ -109,18 +109,27 @@ def _draw_patches(
     sheet: Image.Image, at: tuple[int, int], patches: Sequence[Image.Image], shade: Any
 ) -> None:
     """The patches of one glimpse below each other, all as large, the smallest first."""
-    half, pen = SIDE // 2, ImageDraw.Draw(sheet)
+    side, pen = _cell(patches), ImageDraw.Draw(sheet)
     for scale, patch in enumerate(patches):
-        left, top = at[0], at[1] + scale * (half + GAP)
-        sheet.paste(patch.resize((half, half), 0), (left, top))
-        pen.rectangle((left, top, left + half - 1, top + half - 1), outline=shade, width=2)
+        left, top = at[0], at[1] + scale * (side + GAP)
+        sheet.paste(patch.resize((side, side), 0), (left, top))
+        pen.rectangle((left, top, left + side - 1, top + side - 1), outline=shade, width=2)
+
+
+def _cell(scales: Sequence[Any]) -> int:
+    """The side of a patch: two or three below each other are as high as the image."""
+    return SIDE // 2 if len(scales) < 3 else SIDE // 3
 
 
 def patches_at(
     image: Image.Image, centre: tuple[int, int], sides: Sequence[int]
 ) -> list[Image.Image]:
-    """What one glimpse sees, at each of its scales; black where it leaves the image."""
-    return [_crop(image, *centre, side) for side in sides]
+    """What one glimpse sees at each of its scales, black where it leaves the image.
+
+    Each patch is reduced to the size of the first, as glimpse models see it: coarser, the wider.
+    """
+    size = (sides[0], sides[0])
+    return [_crop(image, *centre, side).resize(size, Image.Resampling.BOX) for side in sides]
 
 
 def _rectangle(pen: Any, box: Any, frame: Any, colour: Any, strong: bool) -> None:
