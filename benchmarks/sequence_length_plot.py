@@ -50,7 +50,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
     if named != set(rows):
         raise ValueError(f"not in both: {sorted(named ^ set(rows))}")
     figure = Figure(figsize=(15, 2.9 * len(GROUPS) + 0.8), layout="constrained")
-    parts = figure.subfigures(len(GROUPS), 1)
+    parts = figure.subfigures(len(GROUPS), 1, squeeze=False)[:, 0]
     limits = {key: _limits(rows, key) for key in PANELS}
     for part, (title, group) in zip(parts, GROUPS.items(), strict=True):
         part.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")

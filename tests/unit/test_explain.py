@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,13 @@ def test_without_matplotlib_there_is_one_clear_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"attention-zoo\[viz\]"):
         found.save("x.png")
+
+
+def test_the_page_runs() -> None:
+    """What docs/explain.md shows, but for the picture, which another test draws."""
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block.replace("found.save(", "repr("), "docs/explain.md", "exec"), names)
+    assert names["found"].maps["layer4.cbam"].constant
+    assert names["found"].maps["layer4"].values.shape == (300, 400)

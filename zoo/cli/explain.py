@@ -64,6 +64,7 @@ def command(
     """
     from zoo.explain.explaining import explain
     from zoo.explain.figure import check_matplotlib, kind_of
+    from zoo.explain.photograph import check_file
 
     name = Path(model.rstrip(os.sep)).name.replace(":", "_")
     path = output or f"{name}.png"
@@ -71,6 +72,8 @@ def command(
     if not folder:
         kind_of(path)
     check_matplotlib()
+    for image in images:
+        check_file(image)
     built, untrained = _model(model, **building)
     found = [
         explain(built, image, target=target, at=at or None, sites=sites or None, size=size,

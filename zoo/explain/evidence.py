@@ -27,6 +27,7 @@ def evidence(
     at: Sequence[str] | None,
     frame: Frame,
     *,
+    name: str = "",
     without: Set[str] = frozenset(),
     skip: str = "",
 ) -> tuple[list[Map], list[str]]:
@@ -35,6 +36,7 @@ def evidence(
     Args:
         found, index: the scores of the pass, and the class; None where there are none.
         at: layers that the user names.
+        name: of the class.
         without: paths that are no layers by default.
         skip: why there is no map, if nobody names a layer.
     """
@@ -61,7 +63,7 @@ def evidence(
     made = [each for each in found_at if each is not None]
     maps: list[Map] = []
     for each in made[:1] if at is None else made:
-        maps.extend(_maps(model, run, x, found, index, each, frame))
+        maps.extend(_maps(model, run, x, found, index, each, frame, name))
     return maps, [_empty(m) for m in maps if m.kind == "cam" and not m.raw.any()]
 
 
@@ -73,10 +75,10 @@ _WHY = {
 
 def _maps(
     model: nn.Module, run: Any, x: Tensor, found: Scores, index: int, cam: Cam,
-    frame: Frame,
+    frame: Frame, name: str,
 ) -> list[Map]:  # fmt: skip
     site = cam.path or "the output"
-    first = _map(site, "cam", cam.values, frame, ())
+    first = _map(site, "cam", cam.values, frame, (f"for {name}",) if name else ())
     if found.kind != "classes" or not bool(cam.values.any()):
         return [first]
     mask = soft_mask(cam.values.to(x.device), (x.shape[2], x.shape[3]))

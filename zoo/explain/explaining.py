@@ -102,14 +102,15 @@ class _Job:
         remarks = [assumed, names.remark if predictions else "", *_untrained(self.model)]
         with torch.no_grad():
             drawn = self._maps(seen, chosen, x, index)
+        name = names.of(index) if predictions and index is not None else ""
         cams, said = evidence(
-            self.model, run, x, seen.survey, found, index, at, self.taken.frame,
+            self.model, run, x, seen.survey, found, index, at, self.taken.frame, name=name,
             without=_inside(self.model, chosen.inserted), skip=_why_no_cam(self.model, shown),
         )  # fmt: skip
         remarks += [*said, *drawn[1], *seen.remarks]
         return Explanation(
             **photograph_fields(self.taken), **shown, model=_name(self.model),
-            predictions=predictions[:TOP], text=found.text if found else "",
+            predictions=tuple(predictions[:TOP]), text=found.text if found else "",
             target=_find(predictions, index), remarks=tuple(dict.fromkeys(filter(None, remarks))),
             maps=_by_site([*cams, *drawn[0]]),
         )  # fmt: skip

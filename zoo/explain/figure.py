@@ -60,7 +60,7 @@ def figure(explanations: Sequence[Explanation]) -> Any:
         _height(block, each, columns) for block, each in zip(blocks, explanations, strict=True)
     ]
     whole = Figure(figsize=(columns * CELL + 0.2, sum(heights)), layout="constrained")
-    parts = np.atleast_1d(whole.subfigures(len(blocks), 1, height_ratios=heights))
+    parts = whole.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, block, each in zip(parts, blocks, explanations, strict=True):
         _draw_block(part, block, each, columns)
     return whole
@@ -117,7 +117,7 @@ def caption(each: Explanation) -> str:
     if each.text:
         return f"reads {each.text}"
     top = next(iter(each.predictions), None)
-    return f"{top.name}, {100 * top.probability:.0f} %" if top else ""
+    return f"{top.name}, {100 * top.probability:.0f}%" if top else ""
 
 
 def _height(block: Sequence[Panel], each: Explanation, columns: int) -> float:
@@ -195,7 +195,7 @@ def _classes(each: Explanation) -> str:
     if target is not None and all(target.index != p.index for p in rows):
         rows.append(target)
     lines = [
-        f"{'>' if target and p.index == target.index else ' '} {100 * p.probability:5.1f} %  "
+        f"{'>' if target and p.index == target.index else ' '} {100 * p.probability:5.1f}%  "
         + (wrap(p.name, 24) or [""])[0]
         for p in rows
     ]

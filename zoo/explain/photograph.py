@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -101,23 +103,44 @@ def photograph(image: ImageLike, settings: Preprocessing) -> Photograph:
     if isinstance(image, Tensor):
         return _of_tensor(image)
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
-    try:
+    with _readable(name):
         opened = _open(image)
         seen, frame = _see(opened, ToPixels(settings))
         pixels = np.array(to_mode(opened, "RGB"))
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"no image can be read: {error}", where=name or "image") from error
     x = settings.normalise(torch.from_numpy(seen)[None])
     return Photograph(pixels=pixels, seen=seen, input=x, frame=frame, name=name)
+
+
+def check_file(path: str) -> None:
+    """The file is an image, as far as its beginning tells.
+
+    Raises:
+        DataError: it is none.
+    """
+    with _readable(path):
+        _check_regular(path)
+        Image.open(Path(path).expanduser()).close()
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"no image can be read: {error}", where=name or "image") from error
+
+
+def _check_regular(path: str | os.PathLike[str]) -> None:
+    file = Path(path).expanduser()
+    if file.exists() and not file.is_file():  # a pipe may never end
+        raise DataError("this is not a regular file", where=os.fspath(path))
 
 
 def _open(image: Any) -> Image.Image:
     """A photograph is turned as its camera says."""
     if isinstance(image, str | os.PathLike):
-        path = Path(image).expanduser()
-        if path.exists() and not path.is_file():  # a pipe may never end
-            raise DataError("this is not a regular file", where=os.fspath(path))
-        with Image.open(path) as opened:
+        _check_regular(image)
+        with Image.open(Path(image).expanduser()) as opened:
             opened.load()
             return ImageOps.exif_transpose(opened)
     if isinstance(image, Image.Image):

@@ -86,8 +86,8 @@ def inserted(model: nn.Module) -> list[Inserted]:
 
 
 def named(path: str, module: nn.Module) -> Inserted:
-    """Any module, as if it had been put there."""
-    return Inserted(path=path, name="", role="instead", attention=module, form=module)
+    """Any module, as if it had been put there to refine what it is given."""
+    return Inserted(path=path, name="", role="refines", attention=module, form=module)
 
 
 def _built(model: nn.Module, path: str, record: ModelRecord) -> Inserted:
