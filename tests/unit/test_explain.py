@@ -20,7 +20,7 @@ from torchvision.models import resnet18
 
 import zoo
 from zoo.cli import cli
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import IncompatibleBackboneError, UnknownNameError, UsageError
 from zoo.explain.photograph import Frame
 from zoo.explain.record import Explanation, Map
 
@@ -214,6 +214,18 @@ def test_the_model_is_left_as_it_was(x: Tensor) -> None:
     assert all((p.grad is None) == (p is not model.fc.weight) for p in model.parameters())
     assert bool((model.fc.weight.grad == 1).all()) and torch.equal(random, torch.get_rng_state())
     assert all(isinstance(each.raw, np.ndarray) for each in found.maps.values())
+
+
+def test_a_compiled_or_wrapped_model_is_explained_by_the_one_inside(x: Tensor) -> None:
+    model = Small().eval()
+    expected = zoo.explain(model, x).maps["layer4"].raw
+    for wrapped in (torch.compile(model), nn.DataParallel(model)):
+        np.testing.assert_array_equal(zoo.explain(wrapped, x).maps["layer4"].raw, expected)
+    model.compile()
+    with pytest.raises(IncompatibleBackboneError, match="compiled"):
+        zoo.explain(model, x)
+    with pytest.raises(UsageError, match="no torch.nn.Module"):
+        zoo.explain("resnet18", x)
 
 
 def test_a_map_lies_where_the_model_saw_it(resnet: nn.Module, pixels: np.ndarray) -> None:

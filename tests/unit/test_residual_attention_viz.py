@@ -75,7 +75,7 @@ def test_masks_of_no_form_are_refused() -> None:
 
 def test_the_command_draws_every_module_of_a_network(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "masks.png"
-    done = viz(NETWORK, image, image, "--untrained", "--out", out, "--channels", 1, "--json")
+    done = viz(NETWORK, image, image, "--untrained", "--out", out, "--channels", 0, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["untrained"] is True
     said = json.loads(done.stdout)
@@ -86,7 +86,7 @@ def test_the_command_draws_every_module_of_a_network(image: Path, tmp_path: Path
 
 
 def test_random_weights_are_said(image: Path, tmp_path: Path) -> None:
-    done = viz("residual_attention_128_cifar", image, "--out", tmp_path / "masks.jpg")
+    done = viz("residual_attention_128_cifar", image, "--channels", 0, "--out", tmp_path / "m.jpg")
     assert done.exit_code == 0 and "random weights" in done.stderr
 
 

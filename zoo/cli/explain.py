@@ -69,9 +69,8 @@ def command(
     name = Path(model.rstrip(os.sep)).name.replace(":", "_")
     path = output or f"{name}.png"
     folder = path.endswith(os.sep) or Path(path).is_dir()
-    if not folder:
-        kind_of(path)
-    check_matplotlib()
+    if folder or kind_of(path) != "GIF":
+        check_matplotlib()
     for image in images:
         check_file(image)
     built, untrained = _model(model, **building)

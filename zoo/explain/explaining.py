@@ -14,14 +14,13 @@ from zoo.data.sequences import sequence_of
 from zoo.errors import UsageError
 from zoo.explain import glimpses, outlines, own, scores, sites
 from zoo.explain.evidence import evidence
-from zoo.explain.host import arguments, as_it_was, settings_of, tensor_for
+from zoo.explain.host import arguments, as_it_was, settings_of, tensor_for, unwrapped
 from zoo.explain.mixing import attention_maps
 from zoo.explain.naming import ClassNames, class_names
 from zoo.explain.passes import Watched, watched
 from zoo.explain.photograph import ImageLike, Photograph, photograph
 from zoo.explain.record import Explanation, Map, Prediction, Resampled, photograph_fields
 from zoo.explain.refining import gain_maps, places
-from zoo.hosts.check import check_host
 from zoo.runtime.model_record import record_of
 
 TOP = 5  # predictions
@@ -68,9 +67,9 @@ def explain(
     Raises:
         DataError: no image can be read. UnknownNameError: no class has that name, with the closest.
         UsageError: a class, a layer or a site does not exist, with the closest.
-        IncompatibleBackboneError: the model is compiled or wrapped; `at` names no map.
+        IncompatibleBackboneError: the model is compiled in place; `at` names no map.
     """
-    check_host(model)
+    model = unwrapped(model)
     settings, assumed = settings_of(model, size, **preprocessing)
     taken = photograph(image, settings)
     chosen = places(model, _listed(sites))

@@ -9,8 +9,30 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.data.preprocessing import Preprocessing
-from zoo.errors import UsageError
+from zoo.errors import IncompatibleBackboneError, UsageError
+from zoo.hosts.check import check_host
 from zoo.hosts.survey import known_example
+
+INSIDE = ("_orig_mod", "module")  # where torch.compile and data parallel wrappers keep the model
+
+
+def unwrapped(model: Any) -> nn.Module:
+    """The model inside what `torch.compile` or a data parallel wrapper gave.
+
+    Raises:
+        UsageError: it is no module. IncompatibleBackboneError: it is compiled in place, or sharded.
+    """
+    while type(model).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
+        model = next(getattr(model, name) for name in INSIDE if hasattr(model, name))
+    try:
+        check_host(model)
+    except IncompatibleBackboneError as error:
+        what = error.what.partition(": ")[0]
+        remedy = "the model before it was compiled or sharded, or run once if it is lazy"
+        raise IncompatibleBackboneError(what, where="model", remedy=remedy) from error
+    except UsageError as error:
+        raise UsageError(error.what, remedy="zoo.explain(zoo.create_model(NAME), IMAGE)") from error
+    return model
 
 
 @contextmanager
