@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
     from zoo.export.door import export
+    from zoo.explain.explaining import explain
     from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
@@ -78,7 +79,7 @@ _HOMES = {
     "WeightsSpec": "zoo.registry.specs",
 }
 
-_MODULES = ("errors", "export", "testing")  # `export` can be called too
+_MODULES = ("errors", "explain", "export", "testing")  # `explain` and `export` can be called too
 
 find_moved(OLD_NAMES)
 
@@ -105,6 +106,7 @@ __all__ = [
     "create_model",
     "errors",
     "export",
+    "explain",
     "hookimpl",
     "list_attentions",
     "list_backbones",
