@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "training": {"registry", "runtime", "weights", "build", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "training"},
-    "testing": {"registry", "runtime", "build"},
+    "testing": {"registry", "runtime", "build", "insertion"},
 }
 
 # Imports within functions, each with its reason. Commands may do so, to answer quickly.

@@ -194,8 +194,8 @@ class Planner:
         attention, record = self._build(path, width, layout, found.shape, more)
         same = kind == "timm" and hasattr(attention, "take_over") and attention.take_over(module)  # pyright: ignore
         plain = self.mechanism.form == "plain"
-        exact = self.mechanism.form in (None, "exact") and same
-        exact = exact and self.mechanism.spec.insertion.identity == "exact"
+        form = self.mechanism.form or self.mechanism.spec.insertion.warm_form
+        exact = form == "exact" and same
         if self.mechanism.form == "exact" and not exact:
             raise IncompatibleBackboneError(
                 f"{self.mechanism.spec.name} cannot start as what {path} computes",

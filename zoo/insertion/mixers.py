@@ -64,8 +64,8 @@ def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSp
     ):
         return spec
     insertion = changed(
-        spec.insertion, role="replace_mixer", identity="residual", needs_size=False,
-        default_sites="all",
+        spec.insertion, role="replace_mixer", identity="residual", default_form=None,
+        needs_size=False, default_sites="all",
     )  # fmt: skip
     return changed(
         spec, target=f"{spec.target}.token_mixer", contract="tokens", insertion=insertion,

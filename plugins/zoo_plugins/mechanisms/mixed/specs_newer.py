@@ -12,7 +12,7 @@ ATTENTIONS = (
         aliases=("efficient_multi_scale_attention",),
         target=f"{PACKAGE}.efficient_multi_scale:EfficientMultiScale",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"factor": "groups"}, ignored=(*ACT, "c2")),
         provenance=Provenance(
             paper=papers.EFFICIENT_MULTI_SCALE,
@@ -68,7 +68,7 @@ ATTENTIONS = (
         aliases=("lcbam",),
         target=f"{PACKAGE}.light_cbam:LightCbam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"mlp_bias": "bias", "spatial_kernel_size": "kernel_size"},
             ignored=("gate_layer",),  # by timm's module too
@@ -90,7 +90,7 @@ ATTENTIONS = (
         aliases=("scse",),
         target=f"{PACKAGE}.concurrent_se:ConcurrentSE",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"reduction_ratio": "reduction"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.CONCURRENT_SE,
@@ -143,7 +143,7 @@ ATTENTIONS = (
         aliases=("gam", "global_attention_mechanism"),
         target=f"{PACKAGE}.global_attention:GlobalAttention",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"rate": "reduction"},
             fixed={"norm": "batch", "bias": True},
