@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 from mechanism_tables import table
 
 from zoo.registry import Registry
-from zoo.registry.specs import AttentionSpec
 
 RECORD = Path(__file__).parents[1] / "benchmarks" / "warm_training.json"
 STEEP = 1.3
 STEPS = ("20", "200")
+FORMS = ("default", "exact", "residual")
 Row = Mapping[str, Any]
 
 
@@ -34,7 +35,7 @@ def summary(registry: Registry) -> str:
     found: list[tuple[str, ...]] = []
     for backbone in dict.fromkeys(key.split("/")[0] for key in rows):
         plain = rows[f"{backbone}/plain/default"]
-        for form in ("default", "exact", "residual"):
+        for form in FORMS:
             own = [r for _, f, r in _of(registry, rows, backbone) if f == form]
             if own:
                 found.append((f"`{backbone}`", form, *_counts(own, plain)))
@@ -64,17 +65,24 @@ def _backbone(registry: Registry, rows: Mapping[str, Row], backbone: str) -> str
             f"{len(still(row))}" if _runs(row) else "",
             *(_kept(row, plain, optimiser) for optimiser in optimisers),
         ))  # fmt: skip
-    return f"### `{backbone}`\n\n{table(head, cells)}"
+    return f"### `{backbone}`\n\n{table(head, cells)}{_refused(rows, backbone)}"
+
+
+def _refused(rows: Mapping[str, Row], backbone: str) -> str:
+    """What the backbone has no place for."""
+    names = {key.split("/")[1] for key, row in rows.items()
+             if key.startswith(f"{backbone}/") and "refused" in row}  # fmt: skip
+    listed = ", ".join(f"`{name}`" for name in sorted(names))
+    return f"\nIt has no place that could take: {listed}.\n" if names else ""
 
 
 def _of(
     registry: Registry, rows: Mapping[str, Row], backbone: str
 ) -> Iterator[tuple[str, str, Row]]:
-    """(mechanism, form asked for, row), of the rows that were measured."""
-    for key, row in rows.items():
-        where, name, form = key.split("/")
-        spec: AttentionSpec | None = registry.attentions.get(name)
-        if where == backbone and spec is not None and "norms" in row:
+    """(mechanism, form asked for, row) of what was measured, in the order of the registry."""
+    for name, form in product(registry.attentions, FORMS):
+        row = rows.get(f"{backbone}/{name}/{form}", {})
+        if "norms" in row:
             yield name, form, row
 
 
