@@ -28,7 +28,7 @@ from zoo.data.folder import ImageFolder
 from zoo.data.parquet import Parquet
 
 Images = tuple[Tensor, Tensor]
-BATCH, HELD_OUT = 16, 500
+BATCH, HELD_OUT, USED = 16, 500, 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,8 @@ class Data:
             assert self.photographs is not None
             return _split_photographs(self.photographs, backbone.size, order)
         assert self.cifar is not None
-        return cifar(self.cifar, "train"), _some(cifar(self.cifar, "test"), order)
+        ours, theirs = (cifar(self.cifar, name, USED) for name in ("train", "test"))
+        return ours, _some(theirs, order)
 
     def batches(self, backbone: Backbone, order: int) -> Iterator[Images]:
         """Batches of 16 without end, half of the images mirrored, always the same for an order."""
@@ -136,13 +137,14 @@ def photographs(folder: Path, size: int) -> Images:
 
 
 @cache
-def cifar(folder: Path, split: str) -> Images:
-    """A split of CIFAR-10 as bytes (N, 3, 32, 32)."""
+def cifar(folder: Path, split: str, most: int = 50_000) -> Images:
+    """The first images of a split of CIFAR-10, as bytes (N, 3, 32, 32)."""
     import numpy as np
 
     found = Parquet(folder, split)
-    images = np.stack([np.asarray(found[i][0]) for i in range(len(found))])
-    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.tensor(found.labels)
+    count = min(most, len(found))
+    images = np.stack([np.asarray(found[i][0]) for i in range(count)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.tensor(found.labels[:count])
 
 
 def prepared(images: Tensor, size: int) -> Tensor:
