@@ -18,6 +18,7 @@ from pathlib import Path
 import export_table
 import mechanism_tables
 import result_tables
+import warm_tables
 
 from zoo.registry import Registry, catalogue, default_registry
 from zoo.runtime.files import write_atomically
@@ -101,6 +102,8 @@ BLOCKS: dict[str, Callable[[Registry], str]] = {
     "results-by-rollouts": result_tables.by_rollouts,
     "results-in-one-pass": result_tables.in_one_pass,
     "one-pass": result_tables.one_pass,
+    "warm-starts": warm_tables.measured,
+    "warm-starts-in-numbers": warm_tables.summary,
 }
 
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
-    from zoo.export.door import export
     from zoo.explain.explaining import explain
+    from zoo.export.door import export
     from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
+    from zoo.hosts.rates import parameter_groups
     from zoo.hosts.sites import list_sites
     from zoo.registry import Registry
     from zoo.registry.catalogue import (
@@ -58,6 +59,7 @@ _HOMES = {
     "add_attention": "zoo.hosts.add",
     "remove_attention": "zoo.hosts.add",
     "attention_parameters": "zoo.hosts.freeze",
+    "parameter_groups": "zoo.hosts.rates",
     "list_sites": "zoo.hosts.sites",
     "load_attention": "zoo.hosts.adapter_file",
     "save_attention": "zoo.hosts.adapter_file",
@@ -114,6 +116,7 @@ __all__ = [
     "list_sites",
     "load_attention",
     "model_info",
+    "parameter_groups",
     "remove_attention",
     "save_attention",
     "save_model",

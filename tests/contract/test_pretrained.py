@@ -46,7 +46,7 @@ def files() -> dict[str, bytes]:
 
 
 WARM = {
-    "cbam_resnet18": ("exact", "resnet18"),
+    "cbam_resnet18": ("residual", "resnet18"),
     "simam_resnet18": ("residual", "resnet18"),
     "sk_resnet18": ("residual", "resnet18"),
     "eca_convnext_atto": ("exact", "convnext_atto"),

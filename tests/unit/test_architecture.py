@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "training": {"registry", "runtime", "weights", "build", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
-    "testing": {"registry", "runtime", "build"},
+    "testing": {"registry", "runtime", "build", "insertion"},
 }
 
 # Imports within functions, each with its reason. Commands may do so, to answer quickly.

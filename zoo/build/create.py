@@ -56,8 +56,9 @@ def create_model(
             where the mechanism's spec says; if the backbone's blocks are of no known family, after
             each stage.
         insertion: `"plain"` is f(x), `"exact"` is f started as the identity, and `"residual"` is x
-            + alpha (f(x) - x) with alpha = 0 at the start. By default it is what the weights state
-            or their tensors tell, else plain.
+            + alpha (f(x) - x) with alpha = 0 at the start (0.01 where f is built as x). By default
+            it is what the weights state or their tensors tell; in a warm start what the mechanism's
+            spec prefers, exact or residual (docs/warm-starts.md); else plain.
         replace: put it in the place of attention that the backbone already has.
         num_classes, in_chans: as in timm. By default, a model with weights has their number of
             classes. Another number of classes gives a new classifier, which the zoo says; another

@@ -43,11 +43,10 @@ def add_attention(
 ) -> nn.Module:
     """Add an attention to a model, in place, at the outputs of modules that you name.
 
-    The model computes what it did: where the mechanism can start as the identity it does, which
-    holds up to rounding, and elsewhere it starts as x + alpha (f(x) - x), alpha = 0, which holds to
-    the last bit. All parameters of the model keep their names. What is added are children of the
-    modules that are named; nothing is hooked. Either everything is added or, with an error,
-    nothing.
+    The model computes what it did: the mechanism starts as the identity, which holds up to
+    rounding, or as x + alpha (f(x) - x), alpha = 0, which holds to the last bit. All parameters of
+    the model keep their names. What is added are children of the modules that are named; nothing is
+    hooked. Either everything is added or, with an error, nothing.
 
     Args:
         model: any `torch.nn.Module`, neither compiled nor wrapped for several processes.
@@ -62,7 +61,8 @@ def add_attention(
         example: one input: a tensor, a tuple of arguments, or a dict of keywords. Only shapes
             matter. It is not needed where the model says what it takes, as in `at`'s default.
         insertion: `"plain"` f(x), which moves the outputs; `"exact"`, f started as the identity;
-            `"residual"`. Default: exact where the mechanism can, else residual.
+            `"residual"`. Default: exact where the mechanism can and its spec does not prefer
+            residual, else residual.
         name: of the new child of each module, the mechanism's by default. It is needed for a
             second attention at the same module.
         layout: `"nchw"` (B, C, H, W), `"nhwc"` (B, H, W, C) or `"tokens"` (B, N, C) of the outputs,

@@ -98,7 +98,7 @@ class Mechanism:
         """Start it as the identity where it can; the form, and the constant of an exact one."""
         if self.form in ("plain", "residual"):
             return self.form, 1.0
-        if self.spec.insertion.identity != "exact":
+        if self.form is None and self.spec.insertion.warm_form == "residual":
             return "residual", 1.0
         try:
             gate: object = attention.init_identity()  # pyright: ignore[reportCallIssue]

@@ -17,6 +17,7 @@ from zoo.errors import IncompatibleBackboneError
 from zoo.hosts.layouts import Layout
 from zoo.hosts.outputs import Way, put, take
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
+from zoo.insertion.starts import residual_alpha
 from zoo.registry.specs import Form
 
 Joining: TypeAlias = Literal["after", "child", "set", "beside", "replace", "before", "signal"]
@@ -82,7 +83,7 @@ class ScaledOnOutput(_OnOutput, ScaledAttended):  # pyright: ignore[reportIncomp
 
 
 class ResidualOnOutput(_OnOutput, ResidualAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """x + alpha (f(x) - x), alpha = 0 at the start."""
+    """x + alpha (f(x) - x), alpha as `zoo.insertion.starts` says."""
 
 
 class BesideConvolution(AddedBranch):
@@ -168,7 +169,7 @@ class Signal(nn.Module):
 def on_output(record: Record, attn: nn.Module, gate: float = 1.0) -> Attended:
     """The form on a module's output that the record asks for."""
     if record.form == "residual":
-        return ResidualOnOutput(attn)
+        return ResidualOnOutput(attn, alpha=residual_alpha(attn))
     return ScaledOnOutput(attn, gate=gate) if record.scaled else OnOutput(attn)
 
 
@@ -178,7 +179,7 @@ def at_a_place(
     """The form where the host has a place, with what stood there."""
     where = {"base_first": record.base_first, "channels_last": record.layout.kind == "nhwc"}
     if record.form == "residual":
-        return ResidualAttended(attn, base, **where)
+        return ResidualAttended(attn, base, alpha=residual_alpha(attn), **where)
     if record.scaled:
         return ScaledAttended(attn, base, gate=gate, **where)
     return Attended(attn, base, **where)

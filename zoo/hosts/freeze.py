@@ -23,19 +23,23 @@ def attention_parameters(model: nn.Module) -> list[nn.Parameter]:
     Raises:
         UsageError: no attention was added.
     """
-    inserted = _inserted(model)
-    if not inserted:
+    if not _inserted(model):
         raise UsageError(
             f"no attention was added to this {type(model).__name__}",
             remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
         )
-    unique = {id(p): p for module in inserted for p in module.parameters()}
+    return inserted_parameters(model)
+
+
+def inserted_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of added attention, each once; none without any."""
+    unique = {id(p): p for module in _inserted(model) for p in module.parameters()}
     return list(unique.values())
 
 
 def freeze(model: nn.Module, *, norms: bool) -> None:
     """Let nothing of the host be trained; with `norms`, keep batch statistics as they are too."""
-    own = {id(p) for module in _inserted(model) for p in module.parameters()}
+    own = {id(p) for p in inserted_parameters(model)}
     names = [n for n, p in model.named_parameters() if id(p) not in own and p.requires_grad]
     for name in names:
         model.get_parameter(name).requires_grad_(False)

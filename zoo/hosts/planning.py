@@ -201,8 +201,8 @@ class Planner:
                 where="at",
                 remedy="insertion='residual'",
             )
-        exact = self.mechanism.form in (None, "exact") and same
-        exact = exact and self.mechanism.spec.insertion.identity == "exact"
+        form = self.mechanism.form or self.mechanism.spec.insertion.warm_form
+        exact = form == "exact" and same
         if self.mechanism.form == "exact" and not exact:
             raise IncompatibleBackboneError(
                 f"{self.mechanism.spec.name} cannot start as what {path} computes",

@@ -90,8 +90,8 @@ def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSp
     if not (folding or own) or not mixer_sites(model):
         return spec
     insertion = changed(
-        spec.insertion, role="replace_mixer", identity="residual", default_sites="all",
-        needs_size=folding and spec.insertion.needs_size,
+        spec.insertion, role="replace_mixer", identity="residual", default_form=None,
+        needs_size=folding and spec.insertion.needs_size, default_sites="all",
     )  # fmt: skip
     if folding:
         return changed(spec, insertion=insertion)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from zoo.errors import SpecError
 from zoo.registry.specs.fields import (
     check_choices,
     check_names,
@@ -72,6 +73,9 @@ class Insertion:
             and returns the constant c; of a token mixer, if it computes what timm's attention does
             after `take_over(attention)`. `residual` otherwise: the zoo uses
             x + alpha (f(x) - x) with alpha = 0, or alpha f(x) beside what stands there.
+        default_form: the form in which it goes into a pretrained backbone unless the user names
+            one; by default that of `identity`. `residual` if its exact start is so steep that the
+            first steps of training lose what the backbone knew (docs/warm-starts.md measures it).
         quadratic: the cost grows with the square of the number of positions, so that large maps
             are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
@@ -86,6 +90,7 @@ class Insertion:
     placement: Placement = "block"
     default_sites: DefaultSites = "all"
     identity: IdentityStart = "residual"
+    default_form: IdentityStart | None = None
     quadratic: bool = False
     needs_size: bool = False
     folds_tokens: bool = False
@@ -96,6 +101,17 @@ class Insertion:
             "Insertion", self, role=Role, placement=Placement, default_sites=DefaultSites,
             identity=IdentityStart,
         )  # fmt: skip
+        if self.default_form is not None:
+            check_choices("Insertion", self, default_form=IdentityStart)
+        if self.default_form == "exact" and self.identity != "exact":
+            raise SpecError("default_form='exact' needs identity='exact'", where="Insertion")
+
+    @property
+    def warm_form(self) -> IdentityStart:
+        """The form in which it goes into a pretrained backbone unless the user names one."""
+        if self.role == "replace_conv":
+            return "residual"
+        return self.default_form or self.identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

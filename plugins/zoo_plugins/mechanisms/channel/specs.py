@@ -208,7 +208,7 @@ ATTENTIONS = (
         aliases=("fcanet", "frequency_channel"),
         target=f"{PACKAGE}.fca:FrequencyChannelAttention",
         family="channel",
-        insertion=Insertion(identity="exact", needs_size=True),
+        insertion=Insertion(identity="exact", default_form="residual", needs_size=True),
         options=OptionNames(
             aliases={"freq_sel_method": "frequencies"},
             ignored=ACT,
@@ -338,7 +338,7 @@ ATTENTIONS = (
         aliases=("mhn",),
         target=f"{PACKAGE}.mixed_high_order:MixedHighOrder",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"max_order": "order"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.MIXED_HIGH_ORDER,

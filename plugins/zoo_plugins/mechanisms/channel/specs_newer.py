@@ -48,7 +48,7 @@ ATTENTIONS = (
         aliases=("srm", "style_based_recalibration"),
         target=f"{PACKAGE}.style_recalibration:StyleRecalibration",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"channel": "channels"}, fixed={"norm": "batch"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.STYLE_RECALIBRATION,

@@ -13,7 +13,7 @@ ATTENTIONS = (
         shared_names=("ema",),
         target=f"{PACKAGE}.efficient_multi_scale:EfficientMultiScale",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"factor": "groups"}, ignored=(*ACT, "c2")),
         provenance=Provenance(
             paper=papers.EFFICIENT_MULTI_SCALE,
@@ -70,7 +70,7 @@ ATTENTIONS = (
         aliases=("lcbam",),
         target=f"{PACKAGE}.light_cbam:LightCbam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"mlp_bias": "bias", "spatial_kernel_size": "kernel_size"},
             ignored=("gate_layer",),  # by timm's module too
@@ -92,7 +92,7 @@ ATTENTIONS = (
         aliases=("scse",),
         target=f"{PACKAGE}.concurrent_se:ConcurrentSE",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"reduction_ratio": "reduction"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.CONCURRENT_SE,
@@ -145,7 +145,7 @@ ATTENTIONS = (
         aliases=("gam", "global_attention_mechanism"),
         target=f"{PACKAGE}.global_attention:GlobalAttention",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"rate": "reduction"},
             fixed={"norm": "batch", "bias": True},

@@ -132,7 +132,7 @@ ATTENTIONS = (
         shared_names=("mca",),
         target=f"{PACKAGE}.multi_context:MultiContext",
         family="spatial",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.MULTI_CONTEXT,
