@@ -21,8 +21,10 @@ OPERATORS = {
     "->": "→", "<=": "≤", ">=": "≥", "!=": "≠", "||": "‖", "...": "…", "..": "…", "*": "∗",
     "-": "−", "~": "∼", ".": "⋅", "'": "′",
 }  # fmt: skip
-TOKEN = re.compile(r"\s+|\d[\d,]*\d(?!\w)|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]+\d+(?:[a-z]\d*)?(?![A-Za-z])|[A-Za-z]+|->|<=|>=|"
-                   r"!=|\|\||\.{2,3}|.")  # fmt: skip
+TOKEN = re.compile(
+    r"\s+|\d[\d,]*\d(?!\w)|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]+\d+(?:[a-z]\d*)?(?![A-Za-z])|"
+    r"[A-Za-z]+|->|<=|>=|!=|\|\||\.{2,3}|."
+)
 WORD = re.compile(r"(?<![\w'])[a-z]{2,}(?![\w(^])")
 FUNCTIONS = frozenset(
     "sum prod mean max min exp log sin cos tan tanh sqrt sigmoid softmax softplus relu gelu silu "
@@ -61,10 +63,10 @@ def is_words(cell: str) -> bool:
     """Whether a cell says something about an equation, rather than being one."""
     if re.match(r"\(?eq\.", cell):
         return True
-    words = [word for word in WORD.findall(cell) if word not in FUNCTIONS]
-    is_equation = re.search(r"\S\s*(?:=|~|->)\s*\S", cell.partition(":")[0])
-    return len(words) >= (6 if is_equation else 2) or (bool(words) and not is_equation
-                                                       and not re.search(r"[_^*+=(]", cell))  # fmt: skip
+    count = sum(word not in FUNCTIONS for word in WORD.findall(cell))
+    if re.search(r"\S\s*(?:=|~|->)\s*\S", cell.partition(":")[0]):
+        return count >= 6
+    return count >= 2 or (count == 1 and not re.search(r"[_^*+=(]", cell))
 
 
 def math(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The drawing itself: an SVG whose colours are those of the page, so that it has a dark side too."""
+"""The drawing itself: an SVG whose colours are those of the page, in the light and in the dark."""
 
 from __future__ import annotations
 

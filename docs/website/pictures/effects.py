@@ -7,7 +7,7 @@ comes from: the size of the gradient of that output with respect to x at each po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from zoo.registry.specs import MAPS, AttentionSpec
 from zoo.testing import trial
 
 from . import features
+from .colours import is_flat
 
 SIZE, SMALL = 56, 28
 
@@ -31,6 +32,8 @@ class Effect:
         channels: (B, C), of a gate the mean gain of each channel.
         position: (row, column) of the output, of an influence.
         itself: of an influence, the position's on itself, divided by the largest elsewhere.
+        opened: parameters that start at 0, so that the mechanism starts as a constant times x; they
+            were set to 1.
     """
 
     kind: Literal["gain", "influence"]
@@ -38,25 +41,71 @@ class Effect:
     channels: Tensor | None = None
     position: tuple[int, int] = (0, 0)
     itself: float = 0.0
+    opened: tuple[str, ...] = ()
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is one constant at all positions and in all channels."""
+        flat = self.channels is not None and is_flat(self.channels)
+        return self.kind == "gain" and flat and is_flat(self.maps)
 
 
 def effect(spec: AttentionSpec) -> Effect | None:
     """The effect of a mechanism with its own random start, seed 0; None if it takes no one map."""
-    is_map = spec.contract in MAPS
-    if not is_map and (spec.contract != "tokens" or spec.trial.example):
+    if spec.contract not in MAPS and (spec.contract != "tokens" or spec.trial.example):
         return None
-    insertion = spec.insertion
-    size = SMALL if insertion.quadratic or insertion.needs_size or not is_map else SIZE
     try:
-        module = trial.build(spec, size=(size, size)).eval()
-        x = features.maps(size)
-        y = _run(module, x if is_map else _tokens(x))
-    except Exception:  # it needs more than a map: its contract says what
+        found = _effect(spec, _built(spec, SMALL), SMALL)
+        return found if found is None or found.kind == "influence" else _at_full_size(spec, found)
+    except Exception:  # it needs more than a map: its contract, or its docstring, says what
         return None
+
+
+def _at_full_size(spec: AttentionSpec, found: Effect) -> Effect:
+    if spec.insertion.quadratic or spec.insertion.needs_size:
+        return found
+    return _effect(spec, _built(spec, SIZE), SIZE) or found
+
+
+def _built(spec: AttentionSpec, size: int) -> nn.Module:
+    return trial.build(spec, size=(size, size)).eval()
+
+
+def _effect(spec: AttentionSpec, module: nn.Module, size: int) -> Effect | None:
+    """The effect; of what starts as a constant times x, with the parameters opened that are 0."""
+    found = _measured(spec, module, size)
+    if found is not None and not found.says_nothing:
+        return found
+    opened = _open(module)
+    again = _measured(spec, module, size) if opened else None
+    return replace(again, opened=opened) if again else found
+
+
+def _open(module: nn.Module) -> tuple[str, ...]:
+    """Set the scales that start at 0 to 1, and say which they are."""
+    closed = [
+        (name, parameter)
+        for name, parameter in module.named_parameters()
+        if not name.endswith("bias") and parameter.ndim and bool((parameter == 0).all())
+    ]
+    for _, parameter in closed:
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5,
+                            generator=torch.Generator().manual_seed(3))  # fmt: skip
+        else:
+            nn.init.ones_(parameter)
+    return tuple(name for name, _ in closed)
+
+
+def _measured(spec: AttentionSpec, module: nn.Module, size: int) -> Effect | None:
+    is_map = spec.contract in MAPS
+    x = features.maps(size)
+    y = _run(module, x if is_map else _tokens(x))
     if not isinstance(y, Tensor) or not torch.isfinite(y).all():
         return None
     if is_map and y.shape == x.shape and _is_gate(module, x):
-        return _gain(x, y)
+        gain = y / x
+        return Effect("gain", gain.mean(1), gain.mean((2, 3)))
     return _influence(module, x, is_map)
 
 
@@ -78,11 +127,6 @@ def _is_gate(module: nn.Module, x: Tensor) -> bool:
     return bool((y[~kept] == 0).all()) and bool((y[kept] != 0).any())
 
 
-def _gain(x: Tensor, y: Tensor) -> Effect:
-    gain = y / x
-    return Effect("gain", gain.mean(1), gain.mean((2, 3)))
-
-
 def _influence(module: nn.Module, x: Tensor, is_map: bool) -> Effect | None:
     """|d (v . y_p) / d x_q| over all q, for the middle position p and a random direction v."""
     size = x.shape[-1]
@@ -102,12 +146,13 @@ def _influence(module: nn.Module, x: Tensor, is_map: bool) -> Effect | None:
 
 
 def _elsewhere(maps: Tensor, row: int, column: int) -> Effect | None:
+    """Shares of the largest influence on a position that is not its own."""
     own = maps[:, row, column].clone()
     maps = maps.detach().clone()
     maps[:, row, column] = 0
     largest = maps.flatten(1).amax(1)
-    if not bool((largest > 0).any()):
+    if not bool((largest > 1e-6 * own.clamp(min=1e-12)).all()):
         return None
-    itself = float((own / largest.clamp(min=1e-20)).median())
-    shares = maps / largest.clamp(min=1e-20)[:, None, None]
+    itself = float((own / largest).median())
+    shares = maps / largest[:, None, None]
     return Effect("influence", shares, position=(row, column), itself=itself)
