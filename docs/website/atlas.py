@@ -15,7 +15,7 @@ HEAD = """\
 ---
 title: Atlas
 description: What attention mechanisms cost, and what comparisons of them found.
-hide: [toc]
+hide: [navigation, toc]
 ---
 
 # Atlas

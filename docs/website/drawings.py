@@ -27,6 +27,7 @@ from .pictures.colours import Scale, is_flat, save
 from .records import ROOT, digest
 
 MOST = 60  # nodes that a drawing may have
+FEW = 12  # for fewer it is not worth to start processes
 OWN = [Path(__file__).parent / folder for folder in ("flow", "pictures", "photographs")]
 
 
@@ -66,8 +67,8 @@ def kept(wanted: Sequence[str], folder: Path) -> dict[str, Drawing]:
 
 
 def _made(wanted: Sequence[str], pictures: Path) -> Iterator[Drawing]:
-    workers = min(2, os.cpu_count() or 1, len(wanted))
-    if workers < 2:
+    workers = min(2, os.cpu_count() or 1)
+    if workers < 2 or len(wanted) < FEW:
         yield from (drawing(name, pictures) for name in wanted)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:

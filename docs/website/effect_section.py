@@ -51,7 +51,7 @@ def _said(effect: dict[str, Any]) -> str:
         f"It starts as a constant times x, since {opened} starts at 0; for the picture it was "
         "opened (scales set to 1, weights drawn)."
         if opened
-        else "Shown is its own random start (seed 0)."
+        else "It has the random start of its own (seed 0)."
     )
     return f"{_meaning(effect)} {state} Nothing here was trained."
 

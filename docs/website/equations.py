@@ -30,6 +30,7 @@ FUNCTIONS = frozenset(
     "sum prod mean max min exp log sin cos tan tanh sqrt sigmoid softmax softplus relu gelu silu "
     "conv pool up std var concat norm act if bn ln gn mod".split()
 ) | GREEK.keys()  # fmt: skip
+CELLS = re.compile(r"\s{2,}(?![=*+]\s)")  # not where signs are aligned over two lines
 LABEL = re.compile(r"([A-Za-z][\w ,-]{2,40}:)(?:\s+|$)")
 INLINE = re.compile(r"(?<![\w`/.])(?:[A-Za-z]|[a-z]*(?:alpha|beta|gamma|sigma|theta|lambda|mu))"
                     r"(?:[_^](?:\{[^}]*\}|-?\w+))+'?(?![\w`(])")  # fmt: skip
@@ -45,7 +46,7 @@ def block(lines: list[str]) -> str:
 
 def _row(line: str) -> str:
     shift = len(line) - len(line.lstrip())
-    cells = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
+    cells = [cell for cell in CELLS.split(line.strip()) if cell]
     html = "".join(_labelled(cell) for cell in cells)
     style = f' style="padding-left:{shift / 2:g}em"' if shift else ""
     return f'<div class="equation"{style}>{html}</div>'
@@ -56,7 +57,9 @@ def _labelled(cell: str) -> str:
     if label and not is_words(cell[label.end() :] or "words of it"):
         rest = cell[label.end() :]
         return f'<span class="note">{words(label[1])}</span>{math(rest) if rest else ""}'
-    return f'<span class="note">{words(cell)}</span>' if is_words(cell) else math(cell)
+    if not is_words(cell):
+        return math(cell)
+    return f'<span class="{"said" if "=" in cell else "note"}">{words(cell)}</span>'
 
 
 def is_words(cell: str) -> bool:

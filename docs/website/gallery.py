@@ -20,7 +20,7 @@ HEAD = """\
 ---
 title: Mechanisms
 description: Every attention mechanism of the zoo, with search, filters and costs.
-hide: [toc]
+hide: [navigation, toc]
 ---
 
 # Mechanisms
@@ -28,6 +28,12 @@ hide: [toc]
 <p class="lead">{total} attention mechanisms, each with its equations, a drawing of its data flow,
 what it does to a picture, its cost, and what it was checked against.</p>
 """
+NOTE = """\
+The small pictures show one photograph of a cat: the gain of a gate, or where the output in the
+middle comes from. Nothing was trained, and each has a scale of its own, on the mechanism's page.
+Bars are the gains of some channels, of a gate that treats all positions alike; words say what is
+taken that is more than one map. Parameters and multiplications are of a map 256 × 28 × 28, or of
+784 tokens of width 256."""
 SORTS = {
     "name": "name", "parameters": "parameters", "multiplications": "multiplications",
     "year": "year, newest first",
@@ -38,13 +44,7 @@ def page(drawings: Mapping[str, Drawing], registry: Registry) -> str:
     """The page as Markdown."""
     specs = [registry.attentions[name] for name in sorted(drawings)]
     cards = "".join(_card(spec, drawings[spec.name], registry) for spec in specs)
-    note = (
-        '<p class="fine">The small pictures show one photograph of a cat: the gain of a gate, or '
-        "where the output in the middle comes from. Nothing was trained, and each has a scale of "
-        "its own, on the mechanism's page. A card without a picture takes more than one map, or "
-        "treats all positions alike. Parameters and multiplications are of a map 256 × 28 × 28, or "
-        "of 784 tokens of width 256.</p>"
-    )
+    note = f'<p class="fine">{NOTE}</p>'
     return (
         f"{HEAD.format(total=len(specs))}\n{_controls(specs)}\n"
         f'<ul class="cards" id="cards">{cards}</ul>\n{note}\n'
@@ -53,8 +53,8 @@ def page(drawings: Mapping[str, Drawing], registry: Registry) -> str:
 
 def exportable() -> frozenset[str]:
     """Mechanisms of which a record says that they were exported; none without a record."""
-    rows = records.read("export.json").get("mechanisms", {})
-    return frozenset(name for name, row in rows.items() if row.get("exported"))
+    backbones = records.read("exportable.json").get("rows", {}).values()
+    return frozenset(n for rows in backbones for n, row in rows.items() if row.get("onnx") == "")
 
 
 def _controls(specs: Iterable[AttentionSpec]) -> str:
@@ -64,7 +64,7 @@ def _controls(specs: Iterable[AttentionSpec]) -> str:
     roles = sorted({s.insertion.role for s in specs})
     boxes = [("exact", "starts exactly as the identity"), ("weights", "has trained weights")]
     if exportable():
-        boxes.append(("exportable", "exported to ONNX"))
+        boxes.append(("exportable", "exports to ONNX"))
     return (
         '<form class="filters" id="filters" role="search">'
         '<label>Search <input type="search" name="text" placeholder="name, paper, words"></label>'
@@ -96,8 +96,8 @@ def _card(spec: AttentionSpec, drawing: Drawing, registry: Registry) -> str:
         else "cost not counted"
     )
     return (
-        f'<li class="card" {attributes}><a href="{spec.name}/">{_picture(drawing)}'
-        f'<span class="name">{spec.name}</span></a><p>{plain(summary)}</p>'
+        f'<li class="card" {attributes}><a href="{spec.name}/">{_picture(spec, drawing)}'
+        f'<span class="name">{spec.name.replace("_", "_<wbr>")}</span></a><p>{plain(summary)}</p>'
         f'<p class="fine">{words(spec.family)} · {ROLES[spec.insertion.role]}<br>{figures}</p></li>'
     )
 
@@ -126,10 +126,24 @@ def picture(drawing: Drawing) -> bool:
     return bool(effect) and effect["constant"] is None and not effect["flat"]
 
 
-def _picture(drawing: Drawing) -> str:
+def _picture(spec: AttentionSpec, drawing: Drawing) -> str:
     if not picture(drawing):
-        return '<span class="blank" aria-hidden="true"></span>'
+        return f'<span class="blank" aria-hidden="true">{_sign(spec, drawing)}</span>'
     return (
         f'<img class="pixels" src="../effects/{drawing.name}-cat.png" alt="" width="112" '
         'height="112" loading="lazy">'
     )
+
+
+def _sign(spec: AttentionSpec, drawing: Drawing) -> str:
+    """What stands in the place of a picture: the gains of channels, or what it takes."""
+    effect = drawing.effect
+    if effect is None:
+        return words(spec.contract)
+    if effect["constant"] is not None:
+        return f"× {effect['constant']:.3g}"
+    gains = effect["channels"][0]
+    bars = "".join(
+        f'<i style="height:{100 * max(v, 0) / max(map(abs, gains)):.0f}%"></i>' for v in gains[::4]
+    )
+    return f'<span class="small-bars">{bars}</span>'

@@ -10,8 +10,10 @@ from .html import words
 
 # Chosen for how unlike each other they are; what is absent is left out.
 SHOWN = (
-    "simam", "criss_cross", "coordinate", "window", "efficient_multi_scale", "triplet",
-    "picanet_global", "gated_positional", "cbam_spatial", "bat", "light_cbam",
+    "simam", "criss_cross", "window", "efficient_multi_scale", "triplet", "picanet_global",
+    "light_cbam", "attention_branch", "bat", "strip_pooling", "residual_mask_mixed", "cbam_spatial",
+    "spatial_channel_synergistic", "large_separable_kernel", "concurrent_se", "gated_positional",
+    "multi_head",
 )  # fmt: skip
 BUTTONS = """\
 <p class="buttons">
@@ -22,9 +24,9 @@ BUTTONS = """\
 
 
 def page(readme: str, drawings: Mapping[str, Drawing]) -> str:
-    """The README with a strip of pictures and links after its first picture."""
+    """The README with links and a strip of pictures in front of its first picture."""
     strip = _strip([drawings[n] for n in SHOWN if n in drawings and picture(drawings[n])])
-    before, mark, after = readme.partition("## Install")
+    before, mark, after = readme.partition("![")
     return f"---\ntitle: zoo\nhide: [navigation]\n---\n\n{before}{strip}\n\n{mark}{after}"
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from .equations import plain
 
+SCROLLS = 'class="wide" tabindex="0" role="region" aria-label="table"'
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """A table of cells that are HTML already; the last `numbers` columns are right-aligned."""
@@ -18,10 +20,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) 
         "<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>"
         for row in rows
     )
-    return (
-        '<div class="wide" tabindex="0" role="region" aria-label="table"><table><thead><tr>'
-        f"{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    parts = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div {SCROLLS}><table class="plain">{parts}</table></div>'
 
 
 def chips(items: Iterable[tuple[str, str]]) -> str:

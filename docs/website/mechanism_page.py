@@ -43,7 +43,7 @@ def page(spec: AttentionSpec, drawing: Drawing, cases: Cases, registry: Registry
         f"## What it does to a picture\n\n{effect_section.section(spec, drawing)}",
         f"## Using it\n\n{_use(spec, registry)}",
         f"## Cost and speed\n\n{_cost(spec, registry)}",
-        f"## What was checked\n\n{_checked(spec, cases)}",
+        f"## What was checked\n\n{_checked(spec, cases)}{_exports(spec)}",
         _notes(spec),
         f"## Paper, names and relatives\n\n{_origins(spec, registry)}",
     ]
@@ -60,7 +60,7 @@ def _top(spec: AttentionSpec, registry: Registry) -> str:
         ("kind", "hard: it samples" if spec.kind == "hard" else ""),
         ("weights", "yes" if trained(spec, registry) else ""),
     ])  # fmt: skip
-    meta = f"---\ntitle: {spec.name}\ndescription: {_quoted(summary)}\n---\n\n"
+    meta = f"---\ntitle: {spec.name}\ndescription: {_quoted(summary)}\nhide: [navigation]\n---\n\n"
     back = '<p class="crumb"><a href="../">All mechanisms</a></p>'
     return f'{meta}{back}\n\n# {spec.name}\n\n<p class="lead">{words(summary)}.</p>\n{facts}'
 
@@ -244,6 +244,17 @@ def _error(value: float | None) -> str:
     if value is None:
         return "–"
     return "0" if value == 0 else f"{value:.1e}"
+
+
+def _exports(spec: AttentionSpec) -> str:
+    """Which ways out of PyTorch were tried, where a record says so."""
+    backbones = records.read("exportable.json").get("rows", {})
+    rows = [
+        (code(backbone), way, plain(refused) or "works")
+        for backbone, found in backbones.items()
+        for way, refused in found.get(spec.name, {}).items()
+    ]
+    return f"\n\n{table(('in', 'way', 'result'), rows)}" if rows else ""
 
 
 def _notes(spec: AttentionSpec) -> str:

@@ -23,6 +23,7 @@ HEAD = """\
 ---
 title: Networks
 description: Every named model of the zoo, with its weights.
+hide: [navigation]
 ---
 
 # Networks
@@ -78,7 +79,7 @@ def _top(spec: ModelSpec, registry: Registry) -> str:
         ("multiplications", f"{count(cost['multiplications'])} an image {size}" if cost else ""),
         ("kind", "hard: it samples" if spec.kind == "hard" else ""),
     ])  # fmt: skip
-    meta = f"---\ntitle: {spec.name}\n---\n\n"
+    meta = f"---\ntitle: {spec.name}\nhide: [navigation]\n---\n\n"
     return f'{meta}<p class="crumb"><a href="../">All networks</a></p>\n\n# {spec.name}\n\n{facts}'
 
 

@@ -18,6 +18,7 @@ from . import (
     mechanism_page,
     network_pages,
     records,
+    studies,
     troubleshooting,
 )
 from .pictures.colours import css
@@ -49,7 +50,7 @@ def everything(out: Path, kept: Path, only: Sequence[str] = (), say: Say = print
     for name, model in registry.models.items():
         _write(out / "networks" / f"{name}.md", network_pages.page(model, registry))
     _write(out / "networks" / "index.md", network_pages.index(registry))
-    _write(out / "atlas.md", atlas.page(registry))
+    _write(out / "atlas.md", atlas.page(registry, studies.sections()))
     _write(out / "troubleshooting.md", troubleshooting.page())
     for name, text in api.pages().items():
         _write(out / name, text)

@@ -41,7 +41,7 @@ class Trace:
 
     def __init__(self, module: nn.Module, depth: int | None = None) -> None:
         self.paths = {child: path for path, child in module.named_modules()}
-        self.depth, self.level, self.silent = depth, 0, 0
+        self.depth, self.level, self.silent, self.inside = depth, 0, 0, False
         self.made: dict[int, Node] = {}
         self.alive: list[Any] = []
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
@@ -86,7 +86,7 @@ class Trace:
         own = not type(module).__module__.startswith(LEAVES)
         is_list = isinstance(module, nn.Sequential)
         deep = self.depth is not None and self.level >= self.depth
-        return self.level > 0 and (deep or not (own or is_list))
+        return self.inside and (deep or not (own or is_list))
 
     def knows(self, result: Any) -> bool:
         """Whether it is known who made every tensor of a result."""
@@ -130,7 +130,8 @@ class Trace:
             yield
 
     def _called(self, original: Callable[..., Any], module: nn.Module, args: Any, kw: Any) -> Any:
-        leaf = self.is_leaf(module)
+        leaf, outermost = self.is_leaf(module), not self.inside
+        self.inside = True
         self.level += not isinstance(module, nn.Sequential | nn.ModuleList)
         self.silent += leaf
         try:
@@ -138,6 +139,7 @@ class Trace:
         finally:
             self.level -= not isinstance(module, nn.Sequential | nn.ModuleList)
             self.silent -= leaf
+            self.inside = not outermost
         if not self.silent and (leaf or not self.knows(result)):
             self.layer(module, args, kw, result)
         return result
