@@ -98,7 +98,8 @@ def _constant(spec: AttentionSpec) -> float | None:
     if spec.insertion.identity != "exact" or spec.insertion.role != "refine":
         return None
     try:
-        value: Any = trial.build(spec).init_identity()
+        module: Any = trial.build(spec)
+        value = module.init_identity()
     except (ZooError, AttributeError):
         return None
     return None if value is None else float(value)
