@@ -201,7 +201,7 @@ def _speed(spec: AttentionSpec) -> str:
         )
         for size, row in sizes.items()
     ]  # fmt: skip
-    where = f"{setting.get('threads', 1)} thread of a {setting.get('machine', '')} CPU"
+    where = f"an {setting.get('machine', '')} CPU, {setting.get('threads', 1)} thread"
     return (
         f"Measured on {where}, torch {setting.get('torch', '')}, {setting.get('dtype', '')}; times "
         "are medians for the whole batch. The last columns compare forward passes with the "

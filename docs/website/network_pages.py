@@ -106,7 +106,7 @@ def _weights(spec: ModelSpec, found: list[WeightsSpec]) -> str:
 
 
 def _weight(w: WeightsSpec) -> str:
-    metrics = "; ".join(f"{spaced(k)} {v}" for k, v in w.metrics.items() if k != "source")
+    metrics = "; ".join(_figure(k, v) for k, v in w.metrics.items() if k != "source")
     facts: list[tuple[str, Any]] = [
         ("where", KINDS[w.kind]),
         ("licence", w.license),
@@ -125,6 +125,11 @@ def _weight(w: WeightsSpec) -> str:
     )
     default = ", the default" if w.default else ""
     return f"### `{w.tag}`{default}\n\n<dl>{items}</dl>"
+
+
+def _figure(name: str, value: Any) -> str:
+    unit = " %" if name.startswith("top") or "error" in name else ""
+    return f"{spaced(name)} {value}{unit}"
 
 
 def _notes(spec: ModelSpec) -> str:

@@ -33,6 +33,8 @@ class Browser:
         self.address = address
         made = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{made['sessionId']}"
+        patient = {"script": 300_000, "pageLoad": 300_000}  # of a machine with much else to do
+        self._send("POST", f"{self.session}/timeouts", patient)
 
     def open(self, url: str) -> None:
         """Load a page, to the end of its scripts."""
@@ -82,7 +84,7 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=120) as response:
+            with urllib.request.urlopen(request, timeout=320) as response:
                 return json.load(response)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from None

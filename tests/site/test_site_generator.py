@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from html import unescape
@@ -13,7 +14,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from website import copied, docstrings, drawings, equations, hooks, mechanism_page, troubleshooting
+from website import (
+    copied,
+    docstrings,
+    drawings,
+    equations,
+    gallery,
+    hooks,
+    mechanism_page,
+    records,
+    studies,
+    troubleshooting,
+)
 from website import write as writing
 from website.flow.layout import placed
 from website.flow.trace import trace
@@ -219,3 +231,45 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
     for file in (writing.HERE / "assets").iterdir():
         addresses = set(re.findall(r"https?://[^\"'\s)]+", file.read_text("utf-8")))
         assert addresses <= {"http://www.w3.org/2000/svg"}, file.name
+
+
+STUDY = {
+    "arms": {"plain": {"attention": None}, "se": {"attention": "se"}, "eca": {"attention": "eca"}},
+    "results": [
+        {"label": "se", "seeds": [0, 1], "accuracy": 61.0, "plain": 60.0, "verdict": "better",
+         "difference": {"mean": 1.0, "low": 0.5, "high": 1.5}},
+        {"label": "eca", "seeds": [0], "accuracy": 59.0, "plain": 60.0, "verdict": "one seed",
+         "difference": {"mean": -1.0, "low": None, "high": None}},
+    ],
+    "costs": {"plain": {"latency_ms": 2.0}, "se": {"latency_ms": 3.0}, "eca": {"latency_ms": 2.5}},
+    "runs": [{"arm": "plain", "seed": 0, "accuracy": 60.0}, {"arm": "plain", "seed": 1,
+             "accuracy": 60.0}, {"arm": "se", "seed": 0, "accuracy": 60.8},
+             {"arm": "se", "seed": 1, "accuracy": 61.2}, {"arm": "eca", "seed": 0, "accuracy": 59}],
+    "conclusion": "se was more accurate.",
+}  # fmt: skip
+
+
+def test_a_recorded_comparison_is_a_section_of_the_atlas(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "results.json").write_text(json.dumps(STUDY))
+    (tmp_path / "other.json").write_text("{}")
+    (section,) = studies.sections(tmp_path)
+    assert section.startswith("## First") and "se was more accurate." in section
+    plots = [json.loads(text) for text in re.findall(r"json\">(.*?)</script>", section)]
+    forest, pareto = plots
+    assert forest["rows"][0]["values"] == [pytest.approx(0.8), pytest.approx(1.2)]
+    assert forest["rows"][1]["low"] == forest["rows"][1]["high"] == -1.0
+    assert forest["rows"][0]["href"] == "../mechanisms/se/"
+    assert pareto["front"] == [{"x": 2.0, "y": 0.0}, {"x": 3.0, "y": 1.0}]  # the plain one, then se
+    assert studies.sections(tmp_path / "nowhere") == []
+
+
+def test_the_gallery_offers_what_a_record_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    eca = drawings.Drawing("eca", "", "", None, None)
+    monkeypatch.setattr(records, "read", lambda name: {})
+    assert 'data-exportable="0"' in gallery.page({"eca": eca}, REGISTRY)
+    rows = {"resnet18": {"eca": {"onnx": "", "script": "no"}, "se": {"onnx": "it is refused"}}}
+    monkeypatch.setattr(records, "read", lambda name: {"rows": rows})
+    page = gallery.page({"eca": eca}, REGISTRY)
+    assert 'data-exportable="1"' in page and 'name="exportable"' in page
+    assert gallery.exportable() == {"eca"}

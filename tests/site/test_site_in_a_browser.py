@@ -27,6 +27,10 @@ SHOWN = ("", "mechanisms/", "mechanisms/cbam/", "mechanisms/multi_head/", "mecha
          "mechanisms/region/", "networks/", "networks/ram_mnist/", "atlas/", "troubleshooting/",
          "table/", "api/models/", "your-model/")  # fmt: skip
 BEYOND = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+LINKS = """
+    const own = [...document.querySelectorAll("a[href]")].filter((a) => a.host === location.host);
+    return own.map((a) => a.pathname);
+"""
 FAULTS = """
     const serious = (fault) => ["serious", "critical"].includes(fault.impact);
     const places = (fault) => fault.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ");
@@ -63,13 +67,18 @@ def test_every_page_opens_without_an_error(site: Path, served: Any, page: Browse
     registry = default_registry()
     assert {f"mechanisms/{n}" for n in registry.attentions} <= set(names)
     assert {f"networks/{n}" for n in registry.models} <= set(names)
+    linked: set[str] = set()
     for name in names:
         page.open(f"{address}/{name}/")
+        linked |= set(page.run(LINKS))
         assert page.console() == [], name
         assert missing == [], name
         broken = page.run("return [...document.images].filter(i => i.complete && !i.naturalWidth)"
                           ".map(i => i.src)")  # fmt: skip
         assert broken == [], name
+    files = {path: site / path.strip("/") for path in linked}
+    lost = [p for p, f in files.items() if not (f / "index.html").is_file() and not f.is_file()]
+    assert lost == []
 
 
 def test_search_finds_a_mechanism(served: Any, page: Browser) -> None:
