@@ -1,12 +1,13 @@
 # make demo     measure the bundled RAM on the whole MNIST test set, and draw its glimpses
 # make test     lint, types, tests
 # make tables   write the tables of README.md and docs/
+# make docs     build the site into build/site/html
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test tables
+.PHONY: demo test tables docs
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/zoo eval ram_mnist --progress --picture demo/glimpses.png
@@ -19,6 +20,10 @@ test: $(READY)
 
 tables: $(READY)
 	$(BIN)/python docs/generate.py
+
+docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/build_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Made when absent, brought up to date when what it is made from has changed, else reused.
 $(READY): pyproject.toml $(CONSTRAINTS)

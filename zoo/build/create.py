@@ -80,8 +80,8 @@ def create_model(
             weights are (source, revision, sha256), and which of its parts they left `untrained`.
 
     Raises:
-        UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError, WeightsError,
-            HubError: all are a `ZooError`.
+        ZooError: an UnknownNameError, AmbiguousNameError, OptionError, IncompatibleBackboneError,
+            WeightsError or HubError.
     """
     check_arguments(num_classes, in_chans, options.get("img_size"))
     registry = registry or default_registry()

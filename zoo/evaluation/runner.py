@@ -68,9 +68,10 @@ def evaluate(
 
     Raises:
         DataError: the data set is empty, its classes are not the model's, it has sequences and
-        the model one class or the reverse, a sequence does not fit, no image can be read, or
-        (strict) one cannot. UsageError: the device, or what is no model or no
-        data set. OptionError: a number below its least.
+            the model one class or the reverse, a sequence does not fit, no image can be read, or
+            (strict) one cannot.
+        UsageError: the device, or what is no model or no data set.
+        OptionError: a number below its least.
     """
     _check_numbers(batch_size=batch_size, limit=limit, workers=workers)
     _check_kinds(model, dataset)

@@ -62,8 +62,8 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         path: a `.safetensors` file, written whole or not at all.
 
     Raises:
-        UsageError: nothing was added, or the file cannot be written. OptionError: an option of a
-        mechanism is not plain data.
+        UsageError: nothing was added, or the file cannot be written.
+        OptionError: an option of a mechanism is not plain data.
     """
     target = Path(path).expanduser()
     if target.suffix != ".safetensors":

@@ -79,10 +79,12 @@ def add_attention(
         The same model.
 
     Raises:
-        UnknownNameError: of the attention. UsageError: a path that names nothing (with the closest
-        ones), a second attention at one place. OptionError: an option that the mechanism does not
-        have. IncompatibleBackboneError: a module that gives no map, other channels, a compiled or
-        wrapped model.
+        UnknownNameError: of the attention.
+        UsageError: a path that names nothing (with the closest ones), a second attention at one
+            place.
+        OptionError: an option that the mechanism does not have.
+        IncompatibleBackboneError: a module that gives no map, other channels, a compiled or wrapped
+            model.
     """
     check_host(model)
     _check_arguments(train, eval_norms, name)
