@@ -55,10 +55,20 @@ def open_data(
     )
 
 
-def open_named(name: str, split: str | None, root: Path) -> ImageData:
-    """The data set of a plugin, by its name, whose files are in the folder `root`."""
+def open_in(name: str, root: Path | None, split: str | None) -> ImageData:
+    """A data set by its name whose files are in the folder `root`, or what that folder holds.
+
+    Args:
+        root: the folder. None is where the name leads, as for `open_data`.
+    """
     registry = default_registry()
-    return _open_spec(registry.datasets[name], split, registry, root)
+    if root is None:
+        return open_data(name, split)
+    if not root.exists():
+        raise DataError("there is no such folder", where=str(root), remedy="--data DIR")
+    if name in registry.datasets and root.name != name:
+        return _open_spec(registry.datasets[name], split, registry, root)
+    return open_data(root, split)
 
 
 def open_folder(
