@@ -52,3 +52,9 @@ class Subset:
         """All labels, if the data set has them at hand."""
         labels = known_labels(self.items)
         return None if labels is None else labels[self.places]
+
+    @property
+    def blocks(self) -> NDArray[np.int64] | None:
+        """Which images are read together, if that matters."""
+        blocks = getattr(self.items, "blocks", None)
+        return None if blocks is None else blocks[self.places]
