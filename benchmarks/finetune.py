@@ -5,7 +5,9 @@
 The loop follows timm's `train.py`: `create_loader`, `create_optimizer_v2`, `create_scheduler_v2`,
 label smoothing, clipping. Both sides train the same backbone from the same weights on the same
 files, as often as there are seeds, one after the other; then come the accuracy on the same
-validation files and the images a second, from the first step to the last with the reading of files.
+validation files and the images a second, from the first step to the last with the reading of files;
+and the CPU time of the whole run, workers, measuring and saving included, which other programs on
+the machine hardly change.
 What is drawn at random differs, so accuracies agree within noise only.
 """
 
@@ -49,7 +51,10 @@ def main() -> None:
                 size=options.size, weights=str(options.weights), keep="last",
             )  # fmt: skip
             for side, run in (("zoo", by_zoo), ("timm", by_timm)):
-                rows.append({"side": side, "seed": seed, **run(recipe, data, options)})
+                before = sum(os.times()[:4])  # of this process and of the workers that ended
+                found = run(recipe, data, options)
+                cpu = sum(os.times()[:4]) - before
+                rows.append({"side": side, "seed": seed, **found, "cpu_seconds": cpu})
                 print(json.dumps(rows[-1]), flush=True)
                 write(options, rows)
 
@@ -126,7 +131,7 @@ def by_timm(recipe: Recipe, data: Path, options: argparse.Namespace) -> dict[str
         min_lr=recipe.schedule.min_lr, step_on_epochs=False, updates_per_epoch=len(loader),
     )  # fmt: skip
     loss_of = LabelSmoothingCrossEntropy(recipe.objective["label_smoothing"])
-    step, seconds = 0, 0.0
+    step, seconds, top1 = 0, 0.0, 0.0
     for _ in range(recipe.epochs):
         model.train()
         start = time.perf_counter()
@@ -140,8 +145,8 @@ def by_timm(recipe: Recipe, data: Path, options: argparse.Namespace) -> dict[str
             step += 1
             schedule.step_update(step)
         seconds += time.perf_counter() - start
-    return {"top1": accuracy(model, measured), "images_per_second":
-            step * recipe.batch_size / seconds}  # fmt: skip
+        top1 = accuracy(model, measured)
+    return {"top1": top1, "images_per_second": step * recipe.batch_size / seconds}
 
 
 def accuracy(model: torch.nn.Module, loader: Any) -> float:
@@ -173,6 +178,7 @@ def summary(rows: list[dict[str, Any]], side: str) -> dict[str, float]:
         "top1": statistics.mean(top1),
         "top1_deviation": statistics.stdev(top1) if len(own) > 1 else 0.0,
         "images_per_second": statistics.median(row["images_per_second"] for row in own),
+        "cpu_seconds": statistics.median(row["cpu_seconds"] for row in own),
     }
 
 
