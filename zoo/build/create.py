@@ -100,7 +100,8 @@ def create_model(
         if weights is not None or backbone_weights is not None:
             raise UsageError("the path names the weights already", where=str(file))
         pretrained, chosen = False, file
-    if name.startswith("hf-hub:"):
+    assert not isinstance(name, os.PathLike)  # paths are of saved models
+    if isinstance(name, str) and name.startswith("hf-hub:"):
         reference = name
         name, stated, published, size = open_hub_model(reference)
         bound = Bounded(Budget.of_size(reference, size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,18 @@ from numpy.typing import NDArray
 from zoo.data.base import ImageData, describe, known_labels
 
 
-@dataclass(frozen=True, slots=True)
 class Subset:
-    """The images of a data set at some `places`, int64 (N,), in that order."""
+    """The images of a data set at some `places`, int64 (N,), in that order, as `ImageData`."""
 
-    items: ImageData
-    places: NDArray[np.int64] = field(repr=False)
+    def __init__(self, items: ImageData, places: NDArray[np.int64]) -> None:
+        self.items, self.places = items, places
+        self.name, self.split, self.num_classes = items.name, items.split, items.num_classes
+        self.class_names: Any = getattr(items, "class_names", {})
+        self.numbered = bool(getattr(items, "numbered", True))
+        self.in_memory = bool(getattr(items, "in_memory", False))
+        labels, blocks = known_labels(items), getattr(items, "blocks", None)
+        self.labels: NDArray[Any] | None = None if labels is None else labels[places]
+        self.blocks: NDArray[np.int64] | None = None if blocks is None else blocks[places]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -26,35 +31,3 @@ class Subset:
 
     def describe(self, index: int) -> str:
         return describe(self.items, int(self.places[index]))
-
-    @property
-    def name(self) -> str:
-        return self.items.name
-
-    @property
-    def split(self) -> str:
-        return self.items.split
-
-    @property
-    def num_classes(self) -> int | None:
-        return self.items.num_classes
-
-    @property
-    def class_names(self) -> Any:
-        return getattr(self.items, "class_names", {})
-
-    @property
-    def numbered(self) -> bool:
-        return bool(getattr(self.items, "numbered", True))
-
-    @property
-    def labels(self) -> NDArray[Any] | None:
-        """All labels, if the data set has them at hand."""
-        labels = known_labels(self.items)
-        return None if labels is None else labels[self.places]
-
-    @property
-    def blocks(self) -> NDArray[np.int64] | None:
-        """Which images are read together, if that matters."""
-        blocks = getattr(self.items, "blocks", None)
-        return None if blocks is None else blocks[self.places]

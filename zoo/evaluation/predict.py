@@ -83,8 +83,9 @@ def predict(
         `top` is less than 1.
     """
     single = isinstance(images, str | os.PathLike | Image.Image) or hasattr(images, "ndim")
+    given: Any = [images] if single else images
     found: list[Prediction] = []
-    for prediction in predictions(model, [images] if single else images, top, **options):
+    for prediction in predictions(model, given, top, **options):
         if prediction.error:
             raise DataError(f"cannot read the image: {prediction.error}", where=prediction.image)
         found.append(prediction)
