@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
+    from zoo.evaluation.predict import predict
     from zoo.explain.explaining import explain
     from zoo.export.door import export
     from zoo.hosts.adapter_file import load_attention, save_attention
@@ -65,6 +66,7 @@ _HOMES = {
     "save_attention": "zoo.hosts.adapter_file",
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
+    "predict": "zoo.evaluation.predict",
     "hookimpl": "zoo.registry.hookspecs",
     "save_model": "zoo.weights.model_file",
     "Registry": "zoo.registry",
@@ -117,6 +119,7 @@ __all__ = [
     "load_attention",
     "model_info",
     "parameter_groups",
+    "predict",
     "remove_attention",
     "save_attention",
     "save_model",

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "export": {"runtime", "hosts", "data"},
     "explain": {"registry", "runtime", "data", "insertion", "hosts"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
-    "training": {"registry", "runtime", "weights", "build", "data"},
+    "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
     "testing": {"registry", "runtime", "build", "insertion"},
@@ -46,6 +46,7 @@ LATE = {
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
     "zoo/explain/__init__.py": "plugins import zoo.explain.glimpses alone, without all the rest",
     "zoo/explain/record.py": "an explanation draws itself, and what draws knows explanations",
+    "zoo/training/board.py": "TensorBoard is an extra, imported where it is asked for",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",
 }
 
