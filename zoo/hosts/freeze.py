@@ -42,7 +42,8 @@ def freeze(model: nn.Module, *, norms: bool, attention: bool = False) -> None:
 
     With `attention`, what was inserted stands still as well.
     """
-    own = set[int]() if attention else {id(p) for p in inserted_parameters(model)}
+    inserted = [] if attention else _inserted(model)
+    own = {id(p) for module in inserted for p in module.parameters()}
     names = [n for n, p in model.named_parameters() if id(p) not in own and p.requires_grad]
     for name in names:
         model.get_parameter(name).requires_grad_(False)
