@@ -72,7 +72,8 @@ class Aggregated(nn.Module):
         super().__init__()
         heads, width = self.num_heads, _ = heads_and_width(NAME, dim, num_heads, head_dim)
         self.size, self.window_size = as_pair(feat_size), window_size
-        self.pooled = as_pair(pool_size or tuple(max(1, n // reduction) for n in self.size))
+        rows, columns = (max(1, n // reduction) for n in self.size)
+        self.pooled = (rows, columns) if pool_size is None else as_pair(pool_size)
         if any(p > n for p, n in zip(self.pooled, self.size, strict=True)):
             refuse(NAME, f"pool_size={self.pooled} is more than feat_size={self.size}")
         self.pretrain_size = self.size if pretrain_size is None else as_pair(pretrain_size)

@@ -95,8 +95,8 @@ class BiLevelRouting(nn.Module):
         if self.variant == "legacy":
             x = _padded(x, region)
         q, k, v = self.qkv(x).split(self.widths, 3)
-        regions = [_regions(_padded(t, region), region) for t in (q, k, v)]
-        y = self._attend(*regions, self._routes(*regions[:2], size, region))
+        q, k, cells = (_regions(_padded(t, region), region) for t in (q, k, v))
+        y = self._attend(q, k, cells, self._routes(q, k, size, region))
         y = _whole(y, region, -(-size[1] // region[1]))[:, : size[0], : size[1]]
         if self.lepe is not None:
             local = self.lepe(v.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -195,6 +195,6 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def reference_call(module: BiLevelRouting, x: Tensor) -> Tensor:
+def reference_call(module: Any, x: Tensor) -> Tensor:
     """A reference case records maps (B, H, W, C), or (B, C, H, W) of the later class."""
     return module(x) if module.variant == "nchw" else module.on_map(x)

@@ -60,6 +60,7 @@ class FocalModulation(TimmFocalModulation):
         if any(kernel % 2 == 0 for kernel in kernels):
             what = f"focal_window={focal_window} and focal_factor={focal_factor} make the kernels"
             refuse(NAME, f"{what} {kernels}, of which an even one does not keep the size")
+        norm: Any = partial(LayerNorm2d, eps=1e-5)  # as the authors, and timm's networks
         super().__init__(
             dim,
             focal_window,
@@ -69,7 +70,7 @@ class FocalModulation(TimmFocalModulation):
             use_post_norm,
             normalize_modulator,
             proj_drop,
-            partial(LayerNorm2d, eps=1e-5),  # as the authors, and timm's networks
+            norm,
             device=device,
             dtype=dtype,
         )
@@ -83,7 +84,8 @@ class FocalModulation(TimmFocalModulation):
             contexts.append(context)
         contexts.append(self.act(context.mean((2, 3), keepdim=True)))
         levels = zip(contexts, gates.split(1, 1), strict=True)
-        gathered = sum(widened(context) * widened(gate) for context, gate in levels)
+        terms = [widened(context) * widened(gate) for context, gate in levels]
+        gathered = sum(terms[:-1], terms[-1])
         if self.normalize_modulator:
             gathered = gathered / (self.focal_level + 1)
         y = widened(q) * widened(self.h(saturated(gathered.to(q.dtype))))

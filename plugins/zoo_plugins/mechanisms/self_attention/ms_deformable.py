@@ -151,11 +151,12 @@ class MSDeformable(nn.Module):
         levels = v.split([height * width for height, width in shapes], 1)
         at = (2 * places - 1).transpose(1, 2).flatten(0, 1).unbind(2)  # B heads, N, P, 2
         weights = weights.transpose(1, 2).flatten(0, 1).unflatten(2, (self.num_levels, -1))
-        y = 0
+        terms = []
         for level, size, grid, weight in zip(levels, shapes, at, weights.unbind(2), strict=True):
             maps = level.mT.unflatten(1, (self.num_heads, -1)).flatten(0, 1).unflatten(2, size)
             found = F.grid_sample(maps.to(grid.dtype), grid, align_corners=False)
-            y = y + torch.einsum("bdnp,bnp->bdn", found.to(v.dtype), weight.to(v.dtype))
+            terms.append(torch.einsum("bdnp,bnp->bdn", found.to(v.dtype), weight.to(v.dtype)))
+        y = sum(terms[1:], terms[0])
         return y.unflatten(0, (-1, self.num_heads)).flatten(1, 2).mT
 
     def _shapes(self, given: Shapes | None, value: Tensor) -> Shapes:
