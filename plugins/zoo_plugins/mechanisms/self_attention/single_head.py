@@ -20,8 +20,8 @@ from timm.models.shvit import Conv2dNorm
 from torch import Tensor, nn
 
 from zoo.sdk import PositiveInt, refuse
-from zoo.sdk.attend import attend
 from zoo.sdk.inputs import check_shape
+from zoo_plugins.mechanisms.self_attention.non_local import attend
 
 NAME = "single_head"
 
@@ -57,6 +57,6 @@ class SingleHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_shape(NAME, "x", x, ("B", self.dim, "H", "W"))
         first, rest = x.split([self.pdim, self.dim - self.pdim], 1)
-        q, k, v = self.qkv(self.pre_norm(first)).flatten(2).mT[:, None].split(self.parts, 3)
-        first = attend(q, k, v)[:, 0].mT.unflatten(2, x.shape[2:])
+        q, k, v = self.qkv(self.pre_norm(first)).flatten(2).mT.split(self.parts, 2)
+        first = attend(q, k, v, q.shape[2] ** -0.5).mT.unflatten(2, x.shape[2:])
         return self.proj(torch.cat([first, rest], 1))
