@@ -59,7 +59,7 @@ def command(
 
 def _built(
     name: str, *, weights: str | None, backbone_weights: str | None, pretrained: bool, **how: Any
-) -> nn.Module:
+) -> nn.Module:  # pyright: ignore[reportReturnType]  # timm's contexts swallow no error
     """The model with its weights, of layers that can be exported."""
     from timm.layers import set_exportable, set_scriptable
 
