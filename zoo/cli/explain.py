@@ -10,9 +10,6 @@ import click
 
 from zoo.cli import BACKBONE_WEIGHTS, complete
 from zoo.cli.output import echo_json, json_option
-from zoo.errors import UsageError
-
-BUILDING = ("weights", "backbone_weights", "attention", "num_classes", "pretrained")
 
 
 @click.command()
@@ -54,8 +51,8 @@ def command(
     """Draw what MODEL sees in each IMAGE: its classes, where the evidence for one of them lies
     (Grad-CAM), and what its attention did.
 
-    MODEL is a name, the folder of a run of zoo train, or `module:factory`, a function of yours that
-    gives a torch.nn.Module. An image may have any size.
+    MODEL is a name, the folder of a run of zoo train or a file that zoo.save_model wrote, or
+    `module:factory`, a function of yours that gives a torch.nn.Module. An image may have any size.
 
     Of a glimpse model the picture shows where it looked (a .gif, one glimpse after the other), of a
     spatial transformer what it resampled, of an attention in a backbone how much each position grew
@@ -139,8 +136,6 @@ def _model(
     from zoo.runtime.model_record import record_of
 
     chosen = {k: v for k, v in _given(weights, backbone_weights).items() if v}
-    if Path(model).is_dir():
-        model, chosen = _of_run(model, chosen)
     if ":" in model and not model.startswith("hf-hub:"):
         from zoo.cli.sites import own_model
 
@@ -159,33 +154,20 @@ def _given(weights: str | None, backbone_weights: str | None) -> dict[str, str |
     return {"weights": weights, "backbone_weights": backbone_weights}
 
 
-def _of_run(folder: str, chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The model of a run's folder, and its averaged weights."""
-    from zoo.training.run_folder import WEIGHTS
-    from zoo.weights.model_file import read_statement
-
-    file = Path(folder) / WEIGHTS
-    stated = read_statement(file) if file.is_file() else None
-    if stated is None:
-        raise UsageError(
-            f"the folder {folder} holds no {WEIGHTS} that states its model",
-            remedy="the folder of a run of zoo train; or NAME --weights FILE",
-        )
-    return stated.name, {"weights": str(file), **chosen}
-
-
 def _built(
     model: str, chosen: dict[str, Any], num_classes: int | None, pretrained: bool | None
 ) -> tuple[Any, bool]:
     """A model of the zoo; with random weights where there are no others, which is said."""
     from zoo.build.create import create_model
+    from zoo.build.saved import is_saved
     from zoo.errors import WeightsNotFoundError
+    from zoo.registry import default_registry
 
     try:
         wanted = pretrained is not False and not chosen
         return create_model(model, wanted, num_classes=num_classes, **chosen), pretrained is False
     except WeightsNotFoundError as error:
-        if chosen or pretrained:
+        if chosen or pretrained or is_saved(model, default_registry()):
             raise
         click.echo(f"warning: {error.what}: drawn with random weights", err=True)
         return create_model(model, num_classes=num_classes), True
