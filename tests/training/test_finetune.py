@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -282,3 +284,35 @@ def test_a_recipe_is_written_as_it_is_read(settings, tmp_path):
     (tmp_path / "r.toml").write_text(to_toml(recipe), encoding="utf-8")
     read = read_recipe(tmp_path / "r.toml")
     assert read == recipe and read.digest == recipe.digest
+
+
+def test_the_curve_is_written_for_tensorboard_where_asked(folder, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    words = ["train", MODEL, "--data", str(folder), "--out", str(tmp_path / "out"), "--size", "32"]
+    words += ["--batch-size", "4", "--epochs", "1", "--workers", "0", "--tensorboard"]
+    told = CliRunner().invoke(cli, words)
+    assert told.exit_code == 0, told.output
+    found = events.EventAccumulator(str(tmp_path / "out" / "tensorboard"))
+    found.Reload()
+    row = read_curve(tmp_path / "out")[0]
+    assert {"loss", "val_error", "train_error", "lr"} <= set(found.Tags()["scalars"])
+    assert found.Scalars("loss")[0].value == pytest.approx(float(row["loss"]), rel=1e-4)
+    assert found.Scalars("loss")[0].step == 3
+
+
+@pytest.mark.slow
+def test_two_processes_stream_their_parts_of_each_batch(folder, tmp_path):
+    """Each image of a step is in one process's part, and so the loss is that of the whole batch."""
+    recipe = tmp_path / "r.toml"
+    settings = {**SMALL, "scale": [], "hflip": 0.0, "model_options": {"num_classes": 3}}
+    recipe.write_text(to_toml(finetune_recipe("test_vit3", folder, **{**settings, "size": 160})))
+    losses = []
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+        call += [str(count), "-m", "zoo", "train", str(recipe), "--data", str(folder)]
+        call += ["--out", str(out), "--workers", "1"]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(call, env=env, check=True, capture_output=True)
+        losses.append([float(row["loss"]) for row in read_curve(out)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -83,8 +83,10 @@ class Relabelled:
         return image, label if np.ndim(label) else self._numbers.get(int(label), -1)
 
     @property
-    def labels(self) -> list[int]:
-        return [self._numbers[int(label)] for label in getattr(self.items, "labels", ())]
+    def labels(self) -> list[int] | None:
+        """All class indices, if the data set has them at hand."""
+        known = known_labels(self.items)
+        return None if known is None else [self._numbers[int(label)] for label in known]
 
     def describe(self, index: int) -> str:
         return describe(self.items, index)
