@@ -15,7 +15,6 @@ from zoo_plugins.mechanisms.multimodal.fourier import interleaved_features, stac
 from zoo_plugins.mechanisms.multimodal.perceiver_block import NAME, Block
 
 
-@register_notrace_module  # it checks its input and runs a schedule
 class Perceiver(nn.Module):
     """(B, N, C), or (B, H, W, C) and the like, -> latents (B, K, D); `logits` of the latents.
 
@@ -80,6 +79,9 @@ class Perceiver(nn.Module):
             code = self.features(x.shape[1:-1], x)
             x = torch.cat((x, code.expand(x.shape[0], *code.shape)), -1)
         return x.flatten(1, -2)
+
+
+register_notrace_module(Perceiver)  # it checks its input and runs a schedule
 
 
 class Fourier:

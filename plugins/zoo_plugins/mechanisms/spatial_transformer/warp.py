@@ -40,7 +40,6 @@ SIDE = 8  # points on each side of the outline of a curved map
 Points = NDArray[np.float64]
 
 
-@register_notrace_module  # what it does depends on the device
 class Warp(Tables):
     """x (B, C, H, W) and parameters (B, P) -> x resampled, of the same shape.
 
@@ -135,6 +134,9 @@ class Warp(Tables):
             return basis[:, :2] * p[:, None, :1] + p[:, None, 1:]
         x = basis @ F.pad(p, (0, 1), value=1.0).unflatten(1, (3, 3)).mT
         return x[..., :2] / x[..., 2:].clamp_min(self.SMALLEST_DEPTH)
+
+
+register_notrace_module(Warp)  # what it does depends on the device
 
 
 def _pixels(height: int, width: int, align_corners: bool) -> Points:
