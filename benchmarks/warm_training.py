@@ -18,7 +18,7 @@ import argparse
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from zoo.registry import default_registry
 from zoo.registry.specs import AttentionSpec
 from zoo.runtime.files import write_atomically
 
-OPTIMISERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, float]]] = {
+OPTIMISERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, float]]] = {
     "AdamW 1e-3": (torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.0}),
     "AdamW 1e-4": (torch.optim.AdamW, {"lr": 1e-4, "weight_decay": 0.0}),
     "SGD 0.01": (torch.optim.SGD, {"lr": 0.01}),
@@ -168,8 +168,9 @@ def _dead(name: str) -> tuple[str, ...]:
 
 def forms(spec: AttentionSpec, wanted: list[str]) -> list[str]:
     """Of the wanted forms those that the mechanism has beside its default."""
+    default = spec.insertion.warm_form
     can = {"default", "residual"} | ({"exact"} if spec.insertion.identity == "exact" else set())
-    return [form for form in wanted if form in can]
+    return [form for form in wanted if form in can - {default}]
 
 
 def work(backbone: Backbone, only: list[str], wanted: list[str]) -> Iterator[tuple[str, str]]:
