@@ -1,0 +1,60 @@
+"""Train what the atlas lacks, one run after the other; stopped at any moment, it goes on.
+
+    python benchmarks/atlas/run.py --data DIR --out FOLDER [--study NAME ...]
+
+`DIR` holds CIFAR-10, and `FOLDER` receives a folder for each study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from studies import studies  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+from zoo.compare.folder import Folder  # noqa: E402
+from zoo.compare.unit import Loaded, run  # noqa: E402
+from zoo.training.data import Images, training_data  # noqa: E402
+from zoo.training.recipe import Recipe  # noqa: E402
+
+HELD_OUT = 5000  # of the training images that no run trains on, so many are measured
+CIFAR10 = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+
+
+def load(recipe: Recipe, root: Path) -> Loaded:
+    test = replace(recipe.data, splits=["test"], holdout=0)
+    images = training_data(replace(recipe, data=test), root).train
+    assert isinstance(images, Images)
+    found = training_data(recipe, root)
+    return Loaded(replace(found, held_out=found.held_out[:HELD_OUT]), images, CIFAR10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--study", nargs="*")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen = {n: s for n, s in studies().items() if given.study is None or n in given.study}
+    data = load(next(iter(chosen.values())).recipe, given.data)
+    for name, study in chosen.items():
+        folder = Folder(given.out / name)
+        folder.claim(study)
+        for arm, seed in study.runs():
+            if folder.done(arm, seed):
+                continue
+            found = run(study.recipe, arm, seed, data, folder.checkpoint(arm, seed))
+            folder.add(arm, seed, found)
+            print(time.strftime("%F %T"), name, found, flush=True)
+
+
+if __name__ == "__main__":
+    main()
