@@ -23,15 +23,15 @@ PLACES = {
 
 
 def _recipe(depth: int) -> Recipe:
-    """One pass over 25,600 training images, in 400 steps."""
+    """One pass over 25,600 training images, in 800 steps."""
     return Recipe(
         model="cifar_resnet",
         model_options={"depth": depth, "num_classes": 10},
         epochs=1,
-        batch_size=64,
+        batch_size=32,
         channels_last=True,
         data=Data(name="cifar10", holdout=50_000 - 25_600),
-        optimizer=Optimizer(name="sgd", lr=0.1, weight_decay=5e-4, warmup=0.25),
+        optimizer=Optimizer(name="adamw", lr=0.01, weight_decay=0.05, warmup=0.25),
     )
 
 
