@@ -13,6 +13,8 @@ ATTENTIONS = {
     "style_recalibration": {}, "sge": {}, "shuffle_attention": {}, "concurrent_se": {},
     "triplet": {}, "efficient_local": {}, "non_local": {},
 }  # fmt: skip
+# Its cost grows with the square of the number of positions: the last stage alone, 8 x 8.
+SITES = {"non_local": ("layer3",)}
 PLACED = ("se", "eca", "cbam", "simam")
 PLACES = {
     "branch": None,  # the end of every block's residual branch, before the addition
@@ -26,7 +28,7 @@ def _recipe(depth: int) -> Recipe:
     """One pass over 25,600 training images, in 800 steps."""
     return Recipe(
         model="cifar_resnet",
-        model_options={"depth": depth, "num_classes": 10},
+        model_options={"depth": depth, "num_classes": 10, "img_size": 32},
         epochs=1,
         batch_size=32,
         channels_last=True,
@@ -42,7 +44,10 @@ def _placed(name: str, place: str) -> Arm:
 
 def studies() -> dict[str, Comparison]:
     """In the order in which they are run."""
-    arms = tuple(Arm(label=n, attention=n, options=o) for n, o in ATTENTIONS.items())
+    arms = tuple(
+        Arm(label=name, attention=name, options=options, sites=SITES.get(name))
+        for name, options in ATTENTIONS.items()
+    )
     placed = tuple(_placed(name, place) for name in PLACED for place in PLACES)
     first = {
         "attentions": Comparison(recipe=_recipe(8), arms=arms, seeds=5),
