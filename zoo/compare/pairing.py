@@ -1,46 +1,75 @@
-"""Networks that differ by their attention alone: the same start for what they share."""
+"""Networks that differ by their attention alone: the same start, the same images in one order."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from zoo.build.create import create_model
 from zoo.compare.design import Arm
+from zoo.training.data import Images
+from zoo.training.feed import Feed
+from zoo.training.order import Order
+from zoo.training.prepare import Prepared, build_model
 from zoo.training.recipe import Recipe
 
 
-def paired_model(recipe: Recipe, arm: Arm, seed: int) -> nn.Module:
-    """The network of an arm, whose backbone starts with the plain backbone's weights.
-
-    With a seed, the backbone and its classifier have the same initial weights in every arm. The
-    attention's own parameters are drawn from the same seed. Where the attention takes a
-    convolution's place, that convolution's weights have no counterpart.
-    """
-    plain = _created(recipe, Arm(label=arm.label), seed)
-    if not arm.attention:
-        return plain
-    model = _created(recipe, arm, seed)
-    _take_over(model, plain)
-    return model
-
-
-def _created(recipe: Recipe, arm: Arm, seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    attention: dict[str, Any] = {}
+def arm_recipe(recipe: Recipe, arm: Arm, seed: int) -> Recipe:
+    """The recipe of one run: that of the comparison, with the arm's attention and the seed."""
+    options = dict(recipe.model_options)
     if arm.attention:
         sites = list(arm.sites) if isinstance(arm.sites, tuple) else arm.sites
-        attention = {"attention": arm.attention, "sites": sites}
-        attention["attention_options"] = dict(arm.options)
-    return create_model(recipe.model, **recipe.model_options, **attention)
+        options |= {"attention": arm.attention, "attention_options": dict(arm.options)}
+        options |= {} if sites is None else {"sites": sites}
+    return replace(recipe, seed=seed, model_options=options)
 
 
-def _take_over(model: nn.Module, plain: nn.Module) -> None:
+def pair(prepared: Prepared, recipe: Recipe, seed: int) -> None:
+    """Let a run start as the plain backbone's run of this seed does, and draw as it draws.
+
+    Weights that both have under one name and in one shape get the plain backbone's values: the
+    backbone and its classifier. The attention's own are drawn from the same seed. Where it takes a
+    convolution's place, that convolution's weights have no counterpart.
+    """
+    torch.manual_seed(seed)
+    classes = len(prepared.data.classes) if prepared.data else None
+    plain, _ = build_model(replace(recipe, seed=seed), classes)
+    trainer = prepared.trainer
+    take_over(trainer.model, plain)
+    if trainer.ema:
+        take_over(trainer.ema.module, plain)
+    trainer.feed = Seeded(trainer.feed, seed)
+
+
+def take_over(model: nn.Module, plain: nn.Module) -> None:
     """Copy every tensor that both have under one name, in one shape."""
-    own, known = model.state_dict(), plain.state_dict()
+    known = plain.state_dict()
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in model.state_dict().items():
             if name in known and known[name].shape == tensor.shape:
                 tensor.copy_(known[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """A feed before each step of which the random state follows from the seed and the step.
+
+    An attention that draws random numbers then does not change what later steps draw: distortions
+    of images, dropped paths.
+    """
+
+    feed: Feed
+    seed: int
+
+    @property
+    def order(self) -> Order:
+        return self.feed.order
+
+    def batches(self, start: int, stop: int) -> Iterator[Images]:
+        with closing(self.feed.batches(start, stop)) as batches:  # pyright: ignore[reportArgumentType]
+            for step, batch in enumerate(batches, start):
+                torch.manual_seed(self.seed * 1_000_003 + step)
+                yield batch

@@ -1,102 +1,68 @@
-"""One run of a comparison: an arm with a seed is trained, then measured once on the test set."""
+"""One run of a comparison: an arm with a seed is trained, then measured once."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from safetensors.torch import load_file
 
 from zoo.compare.design import Arm
-from zoo.compare.pairing import paired_model
-from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.data import Images, TrainingData
-from zoo.training.loop import VALIDATION_BATCH, Trainer
-from zoo.training.objective import CrossEntropy
+from zoo.compare.measuring import Nothing, measured_on
+from zoo.compare.pairing import arm_recipe, pair
+from zoo.training.feed import HeldOut
+from zoo.training.loop import Trainer
+from zoo.training.prepare import Prepared
 from zoo.training.recipe import Recipe
-
-SAVE_EVERY = 60.0  # seconds
-HELD_OUT = 1000  # so many of the held-out images are measured, for the curve: nothing is chosen
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The images of a comparison, read once for all its runs.
-
-    Attributes:
-        training: what is trained on, and the part of the training images that is held out.
-        test: what each run is measured on, once, at its end.
-        normalise: the mean and the standard deviation of each channel.
-    """
-
-    training: TrainingData
-    test: Images
-    normalise: tuple[tuple[float, ...], ...]
+from zoo.training.run import Report, train
+from zoo.training.run_folder import WEIGHTS
 
 
 def run(
-    recipe: Recipe, arm: Arm, seed: int, data: Loaded, checkpoint: Path, device: str = "cpu"
+    recipe: Recipe,
+    arm: Arm,
+    seed: int,
+    out: Path,
+    *,
+    data: Path | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train and measure one arm with one seed, going on from the checkpoint if there is one.
+    """Train an arm with a seed, going on from the checkpoint in `out` if there is one; measure it.
 
-    Every step draws its random numbers from the seed and its own number, so that the order and the
-    distortions of images are the same in each arm, and a resumed run ends as any other.
+    Raises:
+        KeyboardInterrupt: the run was told to stop. The step was finished and saved.
     """
-    recipe = replace(recipe, seed=seed)
-    model = paired_model(recipe, arm, seed)
-    trainer = Trainer(
-        recipe, model, CrossEntropy(model, **recipe.objective), data.training.train,
-        data.training.held_out[:HELD_OUT], normalise=data.normalise, device=device,
+    chosen: list[tuple[str, HeldOut]] = []
+
+    def adjust(prepared: Prepared) -> None:
+        pair(prepared, recipe, seed)
+        chosen.append(measured_on(prepared, recipe, data))
+        if recipe.keep == "last":  # nothing is chosen while it trains
+            prepared.trainer.held_out = Nothing()
+
+    trainer = train(
+        arm_recipe(recipe, arm, seed), out, data=data, device=device, workers=workers,
+        report=report, adjust=adjust,
     )  # fmt: skip
-    cpu = _train(trainer, checkpoint, f"{recipe.digest} {arm!r}")
-    errors = measured(trainer, data.test)
-    last = trainer.curve[-1]
+    (split, images), last = chosen[0], trainer.curve[-1]
     return {
-        "arm": arm.label, "seed": seed, "accuracy": round(100 - errors, 4),
-        "held_out": round(100 - last["val_error"], 4) if "val_error" in last else None,
-        "train_loss": round(last["loss"], 5), "steps": trainer.step,
-        "seconds": round(trainer.seconds, 1), "cpu_seconds": round(cpu, 1),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "sites": list(model.zoo.sites),  # pyright: ignore[reportAttributeAccessIssue]
-    }  # fmt: skip
+        "arm": arm.label,
+        "seed": seed,
+        "accuracy": round(100 - _error(trainer, images, out), 4),
+        "split": split,
+        "images": len(images),
+        "train_loss": round(last["loss"], 5),
+        "steps": trainer.step,
+        "seconds": round(trainer.seconds, 1),
+        "sites": list(trainer.model.zoo.sites),  # pyright: ignore[reportAttributeAccessIssue]
+    }
 
 
-def _train(trainer: Trainer, checkpoint: Path, digest: str) -> float:
-    """Train to the end; the processor's seconds that this took, earlier calls included."""
-    cpu = 0.0
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint, digest)
-        trainer.load_state_dict(state["trainer"])
-        cpu = state["cpu"]
-    start, saved = time.process_time() - cpu, time.monotonic()
-    for _ in _steps(trainer):
-        if time.monotonic() - saved > SAVE_EVERY:
-            spent = time.process_time() - start
-            save_checkpoint(checkpoint, digest, {"trainer": trainer.state_dict(), "cpu": spent})
-            saved = time.monotonic()
-    return time.process_time() - start
-
-
-def _steps(trainer: Trainer) -> Iterator[int]:
-    steps = trainer.run()
-    while trainer.step < trainer.total_steps:
-        torch.manual_seed(trainer.recipe.seed * 1_000_003 + trainer.step)
-        next(steps)
-        yield trainer.step
-
-
-@torch.inference_mode()
-def measured(trainer: Trainer, images: Images) -> float:
-    """The share of images that the trained (or averaged) weights get wrong, in per cent."""
-    model: nn.Module = trainer.averaged.eval()
-    wrong = 0.0
-    for chosen in torch.arange(len(images)).split(VALIDATION_BATCH):
-        batch = images[chosen].to(trainer.device)
-        pixels = (batch.images.float() / 255 - trainer.mean) / trainer.std
-        pixels = pixels.contiguous(memory_format=trainer.format)
-        wrong += float(trainer.objective.wrong(model, pixels, batch.labels)["val_error"])
-    return 100 * wrong / len(images)
+def _error(trainer: Trainer, images: HeldOut, out: Path) -> float:
+    """The share of images that the run's weights get wrong, in per cent."""
+    if trainer.recipe.keep == "best":
+        trainer.averaged.load_state_dict(load_file(out / WEIGHTS))
+    trainer.held_out = images
+    return trainer.validate()["val_error"]
