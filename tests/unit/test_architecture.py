@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "data": {"registry", "runtime"},
     "explain": {"registry", "runtime", "data", "insertion"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
-    "training": {"registry", "runtime", "weights", "build", "data"},
+    "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "training"},
     "testing": {"registry", "runtime", "build"},
@@ -42,6 +42,7 @@ LATE = {
     "zoo/publish/package.py": "a package that is ready is sent without torch",
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
+    "zoo/training/board.py": "TensorBoard is an extra, imported where it is asked for",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",
 }
 

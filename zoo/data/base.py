@@ -47,6 +47,7 @@ class Adapted:
         self.split = split or str(getattr(items, "split", ""))
         self.num_classes = num_classes or _count(items)
         self.class_names, self.numbered = _names(items), True
+        self.labels = _labels(items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -113,6 +114,12 @@ def _names(items: Items) -> dict[int, str]:
         return {}
     joined = [", ".join(map(str, c)) if isinstance(c, tuple) else c for c in classes]
     return {i: c for i, c in enumerate(joined) if isinstance(c, str)}
+
+
+def _labels(items: Items) -> Any:
+    """All class indices, by any of the names that torchvision's data sets give them."""
+    return next((found for name in ("labels", "targets", "_labels")
+                 if (found := getattr(items, name, None)) is not None), None)  # fmt: skip
 
 
 def _count(items: Items) -> int | None:

@@ -55,6 +55,12 @@ def open_data(
     )
 
 
+def open_named(name: str, split: str | None, root: Path) -> ImageData:
+    """The data set of a plugin, by its name, whose files are in the folder `root`."""
+    registry = default_registry()
+    return _open_spec(registry.datasets[name], split, registry, root)
+
+
 def open_folder(
     folder: Path, split: str | None, num_classes: int | None, registry: Registry
 ) -> ImageData:
