@@ -22,6 +22,7 @@ COMMANDS = {
     "sites": "List the places for attention in a model, your own too.",
     "eval": "Measure a model on a data set.",
     "verify": "Run reference cases against the zoo's mechanisms.",
+    "compare": "Compare a backbone with each of several attentions, by paired runs.",
     "train": "Train a model from a recipe.",
     "viz": "Draw what a model attends to in images.",
     "plugins": "Show plugins, where they come from, and what is wrong with them.",

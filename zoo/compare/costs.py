@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -28,8 +30,8 @@ def costs(
     - `macs`: multiply-accumulates of convolutions and matrix products for one image.
     - `latency_ms`: of one image without gradients, the median over 60 rounds. In each round all
       models are timed one after the other, each round in another order, so that what else the
-      machine does meets them alike. With one thread of a CPU, it is the time that the thread
-      computed, so that waiting for other programs does not count.
+      machine does meets them alike. On a CPU it is the time that one thread computes, so that
+      other programs do not count.
     - `memory_mb`: the most that one training step on a batch allocates beyond what the model holds,
       in 2^20 bytes.
 
@@ -45,15 +47,26 @@ def costs(
             "macs": _macs(model, size, device),
             "memory_mb": round(_memory(model, (batch_size, *size), device) / 2**20, 2),
         }
-    for name, seconds in _latencies(models, torch.rand(1, *size, device=device)).items():
-        found[name]["latency_ms"] = round(1000 * seconds, 4)
+    with _one_thread():
+        for name, seconds in _latencies(models, torch.rand(1, *size, device=device)).items():
+            found[name]["latency_ms"] = round(1000 * seconds, 4)
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def machine(device: torch.device, batch_size: int) -> dict[str, Any]:
     """What the costs were measured on."""
     return {
-        "device": device_name(device), "threads": torch.get_num_threads(),
+        "device": device_name(device), "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__, "batch_size": batch_size,
     }  # fmt: skip
 
@@ -122,9 +135,7 @@ def _calls(model: nn.Module, image: Tensor) -> int:
 
 
 def _timed(model: nn.Module, image: Tensor, calls: int) -> float:
-    clock = time.perf_counter
-    if image.device.type == "cpu" and torch.get_num_threads() == 1:
-        clock = time.thread_time
+    clock = time.thread_time if image.device.type == "cpu" else time.perf_counter
     _wait(image)
     start = clock()
     for _ in range(calls):

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,29 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def claim(self, comparison: Comparison) -> None:
-        """Make it the folder of this comparison. More arms or more seeds than before are welcome.
+    def grown(self, comparison: Comparison) -> Comparison:
+        """The comparison together with what the folder holds: more arms and more seeds than before
+        are welcome.
 
         Raises:
-            CheckpointError: it belongs to a comparison with another recipe or data, or an arm of
-                the same label was another one.
+            CheckpointError: the folder belongs to a comparison with another recipe or data, or an
+                arm of the same label was another one, or it is no such folder.
         """
         file = self.path / DESIGN
-        design = described(comparison)
-        if file.exists():
-            design = _joined(_read(file), design, str(file))
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            raise CheckpointError(
-                "the folder has other files, and is not that of a comparison",
-                where=str(self.path),
-                remedy="a new folder: --out DIR",
-            )
-        write_atomically(file, _json(design))
+        if not file.exists():
+            self._check_empty()
+            return comparison
+        before, now = _read(file), described(comparison)
+        _check_same(before, now, str(file))
+        own = {arm.label for arm in comparison.everything}
+        others = (_arm(known) for label, known in before["arms"].items() if label not in own)
+        seeds = max(before["seeds"], comparison.seeds)
+        return replace(comparison, arms=(*others, *comparison.arms), seeds=seeds)
 
-    def check(self, comparison: Comparison) -> None:
-        """Refuse what `claim` refuses, and write nothing."""
-        file = self.path / DESIGN
-        if file.exists():
-            _joined(_read(file), described(comparison), str(file))
+    def claim(self, comparison: Comparison) -> None:
+        """Make it the folder of this comparison. It raises as `grown` does."""
+        grown = self.grown(comparison)
+        write_atomically(self.path / DESIGN, _json(described(grown)))
 
     def done(self, arm: Arm, seed: int) -> bool:
         return self._run_file(arm, seed).exists()
@@ -83,6 +82,14 @@ class Folder:
         """Take away what only unfinished runs need."""
         shutil.rmtree(self.path / "unfinished", ignore_errors=True)
 
+    def _check_empty(self) -> None:
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise CheckpointError(
+                "the folder has other files, and is not that of a comparison",
+                where=str(self.path),
+                remedy="a new folder: --out DIR",
+            )
+
     def _run_file(self, arm: Arm, seed: int) -> Path:
         return self.path / "runs" / f"{arm.file}.{seed}.json"
 
@@ -98,8 +105,7 @@ def described(comparison: Comparison) -> dict[str, Any]:
     return json.loads(json.dumps(content))
 
 
-def _joined(before: dict[str, Any], now: dict[str, Any], where: str) -> dict[str, Any]:
-    """What was compared before and what is now, together."""
+def _check_same(before: dict[str, Any], now: dict[str, Any], where: str) -> None:
     if before["digest"] != now["digest"]:
         raise CheckpointError(
             "the folder holds a comparison with another recipe, backbone or data",
@@ -113,8 +119,11 @@ def _joined(before: dict[str, Any], now: dict[str, Any], where: str) -> dict[str
                 where=where,
                 remedy="another --out",
             )
-    arms = {**before["arms"], **now["arms"]}
-    return {**now, "arms": arms, "seeds": max(before["seeds"], now["seeds"])}
+
+
+def _arm(known: dict[str, Any]) -> Arm:
+    sites = known["sites"]
+    return Arm(**{**known, "sites": tuple(sites) if isinstance(sites, list) else sites})
 
 
 def _read(file: Path) -> dict[str, Any]:

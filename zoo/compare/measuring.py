@@ -66,6 +66,8 @@ def _test_split(prepared: Prepared, recipe: Recipe, root: Path | None) -> HeldOu
         opened = open_for_training(test, root)
     except DataError:
         return None
+    if split_kind(opened.train.items.split) != "test":  # a folder without splits
+        return None
     _check_classes(opened, prepared)
     held: Any = prepared.trainer.held_out
     return StreamedHeldOut(Plain(opened.train, held.dataset.to_pixels), held.workers)

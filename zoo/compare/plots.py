@@ -27,7 +27,7 @@ def forest(found: Sequence[Result], runs: Sequence[Run], title: str) -> Any:
     axes.axvline(0, color="black", linewidth=0.8)
     for place, result in enumerate(reversed(found)):
         pairs = [accuracy[result.label, s] - accuracy[PLAIN, s] for s in result.seeds]
-        axes.plot(pairs, [place] * len(pairs), ".", color="#bbbbbb", markersize=4, zorder=1)
+        axes.plot(pairs, [place - 0.25] * len(pairs), ".", color="#999999", markersize=3)
         mean, colour = result.difference.mean, COLOURS[result.verdict]
         if result.difference.low is not None and result.difference.high is not None:
             ends = [[mean - result.difference.low], [result.difference.high - mean]]
@@ -36,7 +36,7 @@ def forest(found: Sequence[Result], runs: Sequence[Run], title: str) -> Any:
     axes.set_yticks(range(len(found)), [_named(result) for result in reversed(found)])
     axes.set_xlabel("difference from the plain backbone in accuracy (percentage points)")
     axes.set_title(title, fontsize=9, loc="left")
-    _legend(axes, {result.verdict for result in found})
+    _legend(figure, axes, {result.verdict for result in found})
     return figure
 
 
@@ -48,8 +48,8 @@ def pareto(found: Sequence[Result], costs: Mapping[str, Cost], title: str) -> An
     verdicts = {PLAIN: "not told apart", **{r.label: r.verdict for r in found}}
     axes.axhline(0, color="black", linewidth=0.8, zorder=0)
     best = front(places)
-    axes.step([places[n][0] for n in best], [places[n][1] for n in best], where="post",
-              color="#009e73", linewidth=1, zorder=1)  # fmt: skip
+    line = {"color": "#009e73", "linewidth": 1, "label": "none is faster and as accurate"}
+    axes.step(*zip(*(places[n] for n in best), strict=True), where="post", zorder=1, **line)
     for result in found:
         low, high = result.difference.low, result.difference.high
         if low is not None and high is not None:
@@ -57,11 +57,12 @@ def pareto(found: Sequence[Result], costs: Mapping[str, Cost], title: str) -> An
             axes.plot([x, x], [low, high], color="#cccccc", linewidth=1, zorder=0)
     for name, (x, y) in places.items():
         axes.plot(x, y, "s" if name == PLAIN else "o", color=COLOURS[verdicts[name]], markersize=5)
-    _write_names(figure, axes, places)
     axes.set_xlabel("latency of one image (ms, median)")
-    axes.set_ylabel("difference in accuracy (points)")
+    axes.set_ylabel("difference in accuracy (percentage points)")
+    axes.margins(x=0.12)
     axes.set_title(title, fontsize=9, loc="left")
-    _legend(axes, set(verdicts.values()))
+    _legend(figure, axes, {result.verdict for result in found})
+    _write_names(figure, axes, places)
     return figure
 
 
@@ -88,13 +89,15 @@ def save(figure: Any, path: Path) -> None:
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     try:
         from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError(
             "plots need matplotlib", remedy='pip install "attention-zoo[viz]"'
         ) from error
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
         return figure, figure.add_subplot()
 
 
@@ -102,21 +105,22 @@ def _named(result: Result) -> str:
     return f"{result.label}  ({result.accuracy:.1f} %, n = {len(result.seeds)})"
 
 
-def _legend(axes: Any, verdicts: set[str]) -> None:
+def _legend(figure: Any, axes: Any, verdicts: set[str]) -> None:
     for name in (name for name in COLOURS if name in verdicts):
         axes.plot([], [], "o", color=COLOURS[name], label=name, markersize=4.5)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
 
 
 def _write_names(figure: Any, axes: Any, places: Mapping[str, tuple[float, float]]) -> None:
     """Names beside their points, each moved up or down until it covers no other."""
+    figure.canvas.draw()  # the places of points on the page are known from here on
     taken: list[Any] = []
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
     for name, place in sorted(places.items(), key=lambda item: item[1]):
         text = axes.annotate(name, place, xytext=(5, 3), textcoords="offset points", fontsize=7)
+        text.set_in_layout(False)
         for shift in (3, -9, 12, -18, 21, -27, 30):
             text.set_position((5, shift))
-            box = text.get_window_extent(renderer)
+            box = text.get_window_extent()
             if not any(box.overlaps(other) for other in taken):
                 break
-        taken.append(text.get_window_extent(renderer))
+        taken.append(text.get_window_extent())

@@ -97,33 +97,21 @@ def conclusion(found: Sequence[Result], what: str) -> str:
             f"Of {what} there is one seed an arm: a single difference has no interval, and nothing "
             "may be concluded from it. Give two seeds or more, better five."
         )
-    better = [r.label for r in told if r.verdict == "better"]
-    worse = [r.label for r in told if r.verdict == "worse"]
-    rest = len(told) - len(better) - len(worse)
-    parts = [f"{_named(better)} more accurate than" if better else ""]
-    parts += [f"{_named(worse)} less accurate than" if worse else ""]
-    said = "; ".join(part for part in parts if part)
-    first = f"With {what}: {said} the plain backbone (Holm-corrected p < 0.05)." if said else (
-        f"With {what}, no attention was told apart from the plain backbone."
-    )  # fmt: skip
-    return " ".join(part for part in (first, _rest(rest, said), _limit(told), _SCOPE) if part)
+    better, worse, rest = ([r.label for r in told if r.verdict == v] for v in VERDICTS)
+    if not better and not worse:
+        first = f"With {what}, no attention was told apart from the plain backbone."
+    else:
+        parts = [("more accurate", better), ("less accurate", worse), ("not told apart", rest)]
+        listed = "; ".join(f"{word}: {', '.join(them)}" for word, them in parts if them)
+        first = f"With {what}, beside the plain backbone (Holm-corrected p < 0.05): {listed}."
+    return " ".join(part for part in (first, _limit(told), SCOPE) if part)
 
 
-_SCOPE = (
-    "Nothing follows for another backbone, data set, recipe or length of training, nor for the "
-    "order of attentions among each other: only their differences from the plain backbone are tested."
+VERDICTS = ("better", "worse", "not told apart")
+SCOPE = (
+    "Nothing follows for another backbone, data set, recipe or length of training. Nor does the "
+    "order of the attentions: only their differences from the plain backbone are tested."
 )
-
-
-def _named(labels: Sequence[str]) -> str:
-    verb = "was" if len(labels) == 1 else "were"
-    return f"{', '.join(labels)} {verb}"
-
-
-def _rest(rest: int, said: str) -> str:
-    if not rest or not said:
-        return ""
-    return f"The other {rest} {'was' if rest == 1 else 'were'} not told apart from it."
 
 
 def _limit(told: Sequence[Result]) -> str:

@@ -11,8 +11,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from zoo.compare.design import Arm, Comparison
 from zoo.compare.folder import Folder
 from zoo.compare.unit import run
@@ -55,6 +53,9 @@ def run_all(
         work(comparison, where, devices[0], finished)
     else:
         _share(comparison, where, devices, finished)
+    folder = Folder(where.folder)
+    if all(folder.done(arm, seed) for arm, seed in comparison.runs()):
+        folder.clear()
 
 
 def work(comparison: Comparison, where: Where, device: str, finished: Finished) -> None:
@@ -109,7 +110,6 @@ def _work_in_process(
     comparison: Comparison, where: Where, device: str, finished: Finished, problems: Any
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process passes Ctrl-C on, once
-    torch.set_num_threads(max(1, torch.get_num_threads()))
     try:
         work(comparison, where, device, finished)
     except KeyboardInterrupt:
