@@ -27,8 +27,12 @@ OF_RECIPE = ("pretrained", "weights", "backbone_weights", "epochs", "batch_size"
 @click.command()
 @click.option("--backbone", shell_complete=complete.models, help="The network without attention.")
 @click.option("--attentions", required=True, metavar="A,B,...", help="What is compared with it.")
-@click.option("--data", metavar="NAME|DIR", shell_complete=complete.datasets,
-              help="A folder of images, or a data set. With --recipe: where its files are.")  # fmt: skip
+@click.option(
+    "--data",
+    metavar="NAME|DIR",
+    shell_complete=complete.datasets,
+    help="A folder of images, or a data set. With --recipe: where its files are.",
+)
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True,
               help="How many pairs of runs each attention has.")  # fmt: skip
 @click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE",
@@ -42,8 +46,13 @@ OF_RECIPE = ("pretrained", "weights", "backbone_weights", "epochs", "batch_size"
 @click.option("--size", type=click.IntRange(1), help="Side of the images; default the model's.")
 @click.option("--sites", metavar="PLACE,...", help="Where every attention goes: block, stage, "
               "between_stages, or paths; default where each belongs.")  # fmt: skip
-@click.option("--option", "options", multiple=True, metavar="KEY=VALUE",
-              help="Of the mechanisms: reduction=4 for all that have it, or se.reduction=4.")  # fmt: skip
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of the mechanisms: reduction=4 for all that have it, or se.reduction=4.",
+)
 @click.option("--skip", is_flag=True, help="Leave out what does not go into the backbone.")
 @click.option("--plan", "only_plan", is_flag=True,
               help="Only say what so many seeds can find, and how long it takes.")  # fmt: skip

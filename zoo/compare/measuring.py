@@ -9,12 +9,12 @@ from typing import Any
 
 from zoo.data.splits import split_kind
 from zoo.errors import DataError
-from zoo.training.data import Images, training_data
+from zoo.training.data import Images, TrainingData, training_data
 from zoo.training.feed import HeldOut
 from zoo.training.opened import OpenedData, open_for_training
 from zoo.training.photographs import Plain, StreamedHeldOut
 from zoo.training.prepare import Prepared
-from zoo.training.recipe import Recipe
+from zoo.training.recipe import Data, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,30 @@ class Nothing:
         return iter(())
 
 
-def measured_on(prepared: Prepared, recipe: Recipe, root: Path | None) -> tuple[str, HeldOut]:
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Images that are held in memory, read once for all runs of a process.
+
+    Attributes:
+        training: those that are trained on, and those that are held out.
+        test: those of the test split, if there is one.
+    """
+
+    training: TrainingData
+    test: Images | None
+
+
+def read_once(recipe: Recipe, root: Path | None) -> Memory | None:
+    """The images of all runs, if they are the same with every seed and are held in memory."""
+    if recipe.images is not None or recipe.data.label_noise:
+        return None
+    found = training_data(recipe, root)
+    return Memory(found, _test_images(recipe, root)) if isinstance(found.train, Images) else None
+
+
+def measured_on(
+    prepared: Prepared, recipe: Recipe, root: Path | None, memory: Memory | None = None
+) -> tuple[str, HeldOut]:
     """Which images a run is measured on, once, at its end: their name, and they.
 
     Those are the test split if there is one. Else they are the validation split, or the part of the
@@ -37,7 +60,7 @@ def measured_on(prepared: Prepared, recipe: Recipe, root: Path | None) -> tuple[
     Raises:
         DataError: there are no such images, or the recipe chooses its weights by them.
     """
-    found = _test_split(prepared, recipe, root)
+    found = memory.test if memory else _test_split(prepared, recipe, root)
     if found is not None:
         return "test", found
     held_out = prepared.trainer.held_out
@@ -56,14 +79,10 @@ def measured_on(prepared: Prepared, recipe: Recipe, root: Path | None) -> tuple[
 
 
 def _test_split(prepared: Prepared, recipe: Recipe, root: Path | None) -> HeldOut | None:
-    test = replace(
-        recipe.data, splits=["test"], holdout=0, holdout_share=0.0, label_noise=0.0
-    )  # all of it
+    if recipe.images is None:
+        return _test_images(recipe, root)
     try:
-        if recipe.images is None:
-            found = training_data(replace(recipe, data=test), root).train
-            return found.to(prepared.trainer.device) if isinstance(found, Images) else None
-        opened = open_for_training(test, root)
+        opened = open_for_training(_all_of_test(recipe), root)
     except DataError:
         return None
     if split_kind(opened.train.items.split) != "test":  # a folder without splits
@@ -71,6 +90,18 @@ def _test_split(prepared: Prepared, recipe: Recipe, root: Path | None) -> HeldOu
     _check_classes(opened, prepared)
     held: Any = prepared.trainer.held_out
     return StreamedHeldOut(Plain(opened.train, held.dataset.to_pixels), held.workers)
+
+
+def _test_images(recipe: Recipe, root: Path | None) -> Images | None:
+    try:
+        found = training_data(replace(recipe, data=_all_of_test(recipe)), root).train
+    except DataError:
+        return None
+    return found if isinstance(found, Images) else None
+
+
+def _all_of_test(recipe: Recipe) -> Data:
+    return replace(recipe.data, splits=["test"], holdout=0, holdout_share=0.0, label_noise=0.0)
 
 
 def _check_classes(test: OpenedData, prepared: Prepared) -> None:

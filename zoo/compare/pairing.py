@@ -41,7 +41,7 @@ def pair(prepared: Prepared, recipe: Recipe, seed: int) -> None:
     take_over(trainer.model, plain)
     if trainer.ema:
         take_over(trainer.ema.module, plain)
-    trainer.feed = Seeded(trainer.feed, seed)
+    trainer.feed = Seeded(trainer.feed, trainer.feed.order, seed)
 
 
 def take_over(model: nn.Module, plain: nn.Module) -> None:
@@ -62,11 +62,8 @@ class Seeded:
     """
 
     feed: Feed
+    order: Order
     seed: int
-
-    @property
-    def order(self) -> Order:
-        return self.feed.order
 
     def batches(self, start: int, stop: int) -> Iterator[Images]:
         with closing(self.feed.batches(start, stop)) as batches:  # pyright: ignore[reportArgumentType]

@@ -16,7 +16,7 @@ from zoo.runtime.files import write_atomically
 COLOURS = {
     "better": "#0072b2", "worse": "#d55e00", "not told apart": "#555555", "one seed": "#aaaaaa",
 }  # fmt: skip
-SETTINGS = {"font.size": 9, "svg.hashsalt": "zoo", "axes.spines.top": False,
+SETTINGS: dict[Any, Any] = {"font.size": 9, "svg.hashsalt": "zoo", "axes.spines.top": False,
             "axes.spines.right": False}  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from zoo.compare.design import Arm, Comparison
 from zoo.compare.folder import Folder
+from zoo.compare.measuring import read_once
 from zoo.compare.unit import run
 from zoo.errors import ZooError
 from zoo.training.run import Report
@@ -61,14 +62,14 @@ def run_all(
 def work(comparison: Comparison, where: Where, device: str, finished: Finished) -> None:
     """Do every run that is neither done nor another process's."""
     folder = Folder(where.folder)
-    for arm, seed in comparison.runs():
-        if folder.done(arm, seed):
-            continue
+    left = [(arm, seed) for arm, seed in comparison.runs() if not folder.done(arm, seed)]
+    memory = read_once(comparison.recipe, where.data) if left else None
+    for arm, seed in left:
         with folder.reserved(arm, seed) as mine:
             if mine and not folder.done(arm, seed):
                 found = run(
                     comparison.recipe, arm, seed, folder.unfinished(arm, seed),
-                    data=where.data, device=device, workers=where.workers,
+                    data=where.data, memory=memory, device=device, workers=where.workers,
                 )  # fmt: skip
                 folder.add(arm, seed, found)
                 finished(found)

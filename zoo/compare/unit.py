@@ -8,8 +8,9 @@ from typing import Any
 from safetensors.torch import load_file
 
 from zoo.compare.design import Arm
-from zoo.compare.measuring import Nothing, measured_on
+from zoo.compare.measuring import Memory, Nothing, measured_on
 from zoo.compare.pairing import arm_recipe, pair
+from zoo.runtime.model_record import record_of
 from zoo.training.feed import HeldOut
 from zoo.training.loop import Trainer
 from zoo.training.prepare import Prepared
@@ -25,11 +26,16 @@ def run(
     out: Path,
     *,
     data: Path | None = None,
+    memory: Memory | None = None,
     device: str = "cpu",
     workers: int | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train an arm with a seed, going on from the checkpoint in `out` if there is one; measure it.
+
+    Args:
+        data: the folder with the images. None is where the data set looks by itself.
+        memory: the images in memory, if they were read before.
 
     Raises:
         KeyboardInterrupt: the run was told to stop. The step was finished and saved.
@@ -38,13 +44,13 @@ def run(
 
     def adjust(prepared: Prepared) -> None:
         pair(prepared, recipe, seed)
-        chosen.append(measured_on(prepared, recipe, data))
+        chosen.append(measured_on(prepared, recipe, data, memory))
         if recipe.keep == "last":  # nothing is chosen while it trains
             prepared.trainer.held_out = Nothing()
 
     trainer = train(
         arm_recipe(recipe, arm, seed), out, data=data, device=device, workers=workers,
-        report=report, adjust=adjust,
+        report=report, found=memory.training if memory else None, adjust=adjust,
     )  # fmt: skip
     (split, images), last = chosen[0], trainer.curve[-1]
     return {
@@ -56,7 +62,7 @@ def run(
         "train_loss": round(last["loss"], 5),
         "steps": trainer.step,
         "seconds": round(trainer.seconds, 1),
-        "sites": list(trainer.model.zoo.sites),  # pyright: ignore[reportAttributeAccessIssue]
+        "sites": list(record_of(trainer.model).sites),  # pyright: ignore[reportOptionalMemberAccess]
     }
 
 
