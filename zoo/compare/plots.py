@@ -41,7 +41,11 @@ def forest(found: Sequence[Result], runs: Sequence[Run], title: str) -> Any:
 
 
 def pareto(found: Sequence[Result], costs: Mapping[str, Cost], title: str) -> Any:
-    """A figure: difference against measured latency, and a line along the arms that none beats."""
+    """A figure: difference against measured latency, and a line along the arms that none beats.
+
+    Arms that were not measured are left out.
+    """
+    found = [result for result in found if result.label in costs]
     figure, axes = _axes(6.8, 4.4)
     places = {r.label: (costs[r.label]["latency_ms"], r.difference.mean) for r in found}
     places = {PLAIN: (costs[PLAIN]["latency_ms"], 0.0), **places}
