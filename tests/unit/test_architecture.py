@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "explain": {"registry", "runtime", "data", "insertion"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
     "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
+    "compare": {"registry", "runtime", "data", "training"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "training"},
     "testing": {"registry", "runtime", "build"},
