@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mechanism_tables import table
 
@@ -45,11 +47,11 @@ PICTURES = {
 }
 
 
-def _machine(record: dict) -> str:
+def _machine(record: Mapping[str, Any]) -> str:
     machine, runs = record["machine"], record["runs"]
     hours = sum(run["seconds"] for run in runs) / 3600
     return (
-        f"{len(runs)} runs, {hours:.1f} hours of training on one thread of a {machine['processor']} "
-        f"CPU that had other work to do; PyTorch {machine['torch']}. Memory is that of a training "
-        f"step on {machine['batch_size']} images."
+        f"{len(runs)} runs, {hours:.1f} hours of training on one thread of an "
+        f"{machine['processor']} CPU that had other work to do; PyTorch {machine['torch']}. Memory "
+        f"is that of a training step on {machine['batch_size']} images."
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
+    from zoo.evaluation.predict import predict
     from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
@@ -61,6 +62,7 @@ _HOMES = {
     "save_attention": "zoo.hosts.adapter_file",
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
+    "predict": "zoo.evaluation.predict",
     "hookimpl": "zoo.registry.hookspecs",
     "save_model": "zoo.weights.model_file",
     "Registry": "zoo.registry",
@@ -110,6 +112,7 @@ __all__ = [
     "list_sites",
     "load_attention",
     "model_info",
+    "predict",
     "remove_attention",
     "save_attention",
     "save_model",

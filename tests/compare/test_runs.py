@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import torch
 from conftest import COLOURS, write_images
 
+import zoo
 from zoo.compare.design import PLAIN, Arm, Comparison
 from zoo.compare.folder import Folder
 from zoo.compare.look import look
@@ -20,10 +23,12 @@ from zoo.compare.measuring import measured_on, read_once
 from zoo.compare.pairing import arm_recipe, pair
 from zoo.compare.runner import Where, run_all
 from zoo.compare.unit import run
+from zoo.data.resolve import open_data
 from zoo.errors import CheckpointError, DataError
+from zoo.evaluation.runner import evaluate
 from zoo.runtime.processes import join
 from zoo.training.loop import Trainer
-from zoo.training.prepare import prepare
+from zoo.training.prepare import build_model, prepare
 from zoo.training.recipe import Augment, Data, Optimizer, Recipe
 
 
@@ -50,22 +55,32 @@ def whole(images, tmp_path_factory) -> Any:
 
 
 def weights(recipe: Recipe, arm: Arm, seed: int, data: Path) -> dict[str, torch.Tensor]:
-    prepared = prepare(arm_recipe(recipe, arm, seed), data, join("cpu"), 0)
+    """What an arm starts from, whatever it was built with."""
+    prepared = prepare(arm_recipe(recipe, arm, seed + 100), data, join("cpu"), 0)
     pair(prepared, recipe, seed)
     return prepared.trainer.model.state_dict()
 
 
-def test_arms_start_from_the_same_backbone(comparison, images) -> None:
-    plain = weights(comparison.recipe, Arm(label=PLAIN), 3, images)
+def plain_weights(recipe: Recipe, seed: int) -> dict[str, torch.Tensor]:
+    """What the plain backbone is, built with a seed and nothing else."""
+    torch.manual_seed(seed)
+    return build_model(recipe, 3)[0].state_dict()
+
+
+def test_arms_start_from_the_plain_backbone_of_their_seed(comparison, images) -> None:
+    plain = plain_weights(comparison.recipe, 3)
     own = weights(comparison.recipe, comparison.arms[0], 3, images)
     assert plain.keys() < own.keys()
     assert all(torch.equal(own[name], tensor) for name, tensor in plain.items())
-    other = weights(comparison.recipe, Arm(label=PLAIN), 4, images)
-    assert not torch.equal(plain["conv1.weight"], other["conv1.weight"])
+    itself = weights(comparison.recipe, Arm(label=PLAIN), 3, images)
+    assert all(torch.equal(itself[name], tensor) for name, tensor in plain.items())
+    assert not torch.equal(
+        plain["conv1.weight"], plain_weights(comparison.recipe, 4)["conv1.weight"]
+    )
 
 
 def test_a_convolution_that_was_replaced_has_no_counterpart(comparison, images) -> None:
-    plain = weights(comparison.recipe, Arm(label=PLAIN), 0, images)
+    plain = plain_weights(comparison.recipe, 0)
     own = weights(comparison.recipe, Arm(label="cot", attention="cot"), 0, images)
     missing = {name for name in plain if name not in own}
     assert missing  # the convolutions in whose place it stands
@@ -103,9 +118,6 @@ def in_memory(images: Path) -> Recipe:
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
     """46 training and 20 test images of MNIST's form."""
-    import gzip
-    import struct
-
     folder = tmp_path_factory.mktemp("mnist")
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", 46), ("t10k", 20)):
@@ -114,8 +126,8 @@ def digits(tmp_path_factory) -> Path:
         pieces = {"images-idx3": (0x803, images), "labels-idx1": (0x801, labels)}
         for name, (magic, values) in pieces.items():
             header = struct.pack(f">{1 + values.ndim}I", magic, *values.shape)
-            with gzip.open(folder / f"{part}-{name}-ubyte.gz", "wb") as file:
-                file.write(header + values.numpy().tobytes())
+            content = gzip.compress(header + values.numpy().tobytes())
+            (folder / f"{part}-{name}-ubyte.gz").write_bytes(content)
     return folder
 
 
@@ -256,10 +268,6 @@ def test_weights_of_the_best_epoch_are_measured_on_the_test_split(
     best = replace(comparison.recipe, keep="best")
     found = run(best, comparison.arms[0], 0, tmp_path, data=images, workers=0)
     assert found["split"] == "test"
-    import zoo
-    from zoo.data.resolve import open_data
-    from zoo.evaluation.runner import evaluate
-
     model = zoo.create_model("se_cifar_resnet", weights=tmp_path / "model.safetensors")
     measured = evaluate(model, open_data(images, "test"), device="cpu", workers=0)
     assert found["accuracy"] == pytest.approx(measured.top1, abs=0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -10,8 +9,7 @@ import torch
 from torch import nn
 
 from zoo.compare.design import Arm
-from zoo.training.data import Images
-from zoo.training.feed import Feed
+from zoo.training.feed import Batches, Feed
 from zoo.training.order import Order
 from zoo.training.prepare import Prepared, build_model
 from zoo.training.recipe import Recipe
@@ -41,7 +39,7 @@ def pair(prepared: Prepared, recipe: Recipe, seed: int) -> None:
     take_over(trainer.model, plain)
     if trainer.ema:
         take_over(trainer.ema.module, plain)
-    trainer.feed = Seeded(trainer.feed, trainer.feed.order, seed)
+    trainer.feed = Seeded(trainer.feed, seed)
 
 
 def take_over(model: nn.Module, plain: nn.Module) -> None:
@@ -62,11 +60,14 @@ class Seeded:
     """
 
     feed: Feed
-    order: Order
     seed: int
 
-    def batches(self, start: int, stop: int) -> Iterator[Images]:
-        with closing(self.feed.batches(start, stop)) as batches:  # pyright: ignore[reportArgumentType]
+    @property
+    def order(self) -> Order:
+        return self.feed.order
+
+    def batches(self, start: int, stop: int) -> Batches:
+        with closing(self.feed.batches(start, stop)) as batches:
             for step, batch in enumerate(batches, start):
                 torch.manual_seed(self.seed * 1_000_003 + step)
                 yield batch

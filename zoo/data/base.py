@@ -28,6 +28,8 @@ class ImageData(Items, Protocol):
     - `numbered`: false if the indices are no more than an order of the names.
     - `describe(i)`: what messages call an item.
     - `left_out`: files that are no images.
+    - `blocks`: int64 (N,), the number of the block of each item, if the items of a block are read
+      together and random access costs much.
     - `in_memory`: true if items cost too little for worker processes.
     """
 
@@ -71,6 +73,7 @@ class Relabelled:
         self.num_classes: int | None = num_classes
         self.in_memory = bool(getattr(items, "in_memory", False))
         self.left_out: Sequence[str] = getattr(items, "left_out", ())
+        self.blocks: NDArray[np.int64] | None = getattr(items, "blocks", None)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -23,6 +23,7 @@ def about(recipe: Recipe, model: nn.Module, data: OpenedData, folder: Path | Non
         "trained_on": len(data.train),
         "images_of_each_class": list(data.counts),
         "measured_on": len(data.held_out),
+        "training_split": data.trained,
         "validation_split": data.split,
         "held_out_seed": recipe.data.holdout_seed,
         "held_out": list(data.drawn),

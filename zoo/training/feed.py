@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +11,18 @@ from zoo.training.data import Images, Source
 from zoo.training.order import Order
 from zoo.training.shared import part
 
+Batches = Generator[Images, None, None]  # closing it ends what reads ahead
+
 
 class Feed(Protocol):
     """The batches of a run."""
 
-    order: Order
+    @property
+    def order(self) -> Order:
+        """Which images each step takes."""
+        ...
 
-    def batches(self, start: int, stop: int) -> Iterator[Images]:
+    def batches(self, start: int, stop: int) -> Batches:
         """This process's part of the batch of each step from `start` to before `stop`."""
         ...
 
@@ -40,6 +45,6 @@ class InMemory:
     order: Order
     processes: Processes
 
-    def batches(self, start: int, stop: int) -> Iterator[Images]:
+    def batches(self, start: int, stop: int) -> Batches:
         for epoch, index in self.order.batches(start, stop):
             yield self.source.batch(part(index, self.processes), epoch)

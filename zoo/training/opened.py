@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.data.base import ImageData, Relabelled, describe, known_labels
-from zoo.data.resolve import open_data, open_named
+from zoo.data.resolve import open_in
 from zoo.data.splits import split_kind
+from zoo.data.subset import Subset
 from zoo.data.vocabulary import by_index
 from zoo.errors import DataError, RecipeError
-from zoo.registry import default_registry
 from zoo.training.tables import Data
 
 MOST_CHECKED = 20_000  # files whose headers are read before the first step: some seconds
@@ -35,6 +35,7 @@ class OpenedData:
         classes: the names of the K classes.
         drawn: the names of the held-out images, if the split was drawn.
         split: the name of the validation split, if there is one.
+        trained: the name of the split that is trained on; empty if there are no splits.
         counts: how many images of each class are trained on; empty if that is not known.
     """
 
@@ -43,43 +44,22 @@ class OpenedData:
     classes: tuple[str, ...]
     drawn: tuple[str, ...] = ()
     split: str = ""
+    trained: str = ""
     counts: tuple[int, ...] = ()
 
     @property
     def digest(self) -> str:
         """Of all that a resumed run must find as it was: the images, their order and classes."""
         content: list[Any] = [self.classes, len(self.train), len(self.held_out), self.drawn]
-        content += [self.train.digest, self.held_out.digest]
+        content += [_digest(self.train), _digest(self.held_out)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """Some images of a data set, by their places."""
-
-    items: ImageData
-    places: NDArray[np.int64] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.items[int(self.places[index])]
-
-    def describe(self, index: int) -> str:
-        return describe(self.items, int(self.places[index]))
-
-    @property
-    def labels(self) -> NDArray[Any] | None:
-        labels = known_labels(self.items)
-        return None if labels is None else labels[self.places]
-
-    @property
-    def digest(self) -> str:
-        """Of the places, and of the labels if they are known."""
-        labels = self.labels
-        content = self.places.tobytes() + (b"" if labels is None else labels.tobytes())
-        return hashlib.sha256(content).hexdigest()
+def _digest(part: Subset) -> str:
+    """Of the places of the images, and of their labels if they are known."""
+    labels = part.labels
+    content = part.places.tobytes() + (b"" if labels is None else labels.tobytes())
+    return hashlib.sha256(content).hexdigest()
 
 
 def open_for_training(settings: Data, root: Path | None) -> OpenedData:
@@ -93,7 +73,7 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
             class that training lacks; files are no images.
         RecipeError: too many images are held out.
     """
-    parts = [_open(settings.name, root, split) for split in settings.splits]
+    parts = [open_in(settings.name, root, split) for split in settings.splits]
     if len(parts) > 1:
         raise RecipeError("with [images], data.splits names one split", where="data.splits")
     whole = parts[0] if parts else _training_split(settings.name, root)
@@ -118,27 +98,17 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
     names = () if validation is not None else [held_out.describe(i) for i in range(len(held_out))]
     return OpenedData(
         train=train_part, held_out=held_out, classes=tuple(classes.values()), drawn=tuple(names),
-        split=validation.split if validation is not None else "", counts=counts,
+        split=validation.split if validation is not None else "", trained=whole.split,
+        counts=counts,
     )  # fmt: skip
-
-
-def _open(name: str, root: Path | None, split: str | None) -> ImageData:
-    """A data set by its name, in a folder if one is given; or the folder that a name leads to."""
-    if root is None:
-        return open_data(name, split)
-    if not root.exists():
-        raise DataError("there is no such folder", where=str(root), remedy="--data DIR")
-    if name in default_registry().datasets:
-        return open_named(name, split, root)
-    return open_data(root, split)
 
 
 def _training_split(name: str, root: Path | None) -> ImageData:
     """The split `train`, or all images if there are no splits."""
     try:
-        return _open(name, root, "train")
+        return open_in(name, root, "train")
     except DataError:
-        whole = _open(name, root, None)
+        whole = open_in(name, root, None)
         if whole.split:
             raise
         return whole
@@ -147,7 +117,7 @@ def _training_split(name: str, root: Path | None) -> ImageData:
 def _validation_split(name: str, root: Path | None) -> ImageData | None:
     """The validation split, if there is one. What some sets give in its place is a test set."""
     try:
-        found = _open(name, root, "validation")
+        found = open_in(name, root, "validation")
     except DataError:
         return None
     return found if split_kind(found.split) == "validation" else None

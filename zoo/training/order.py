@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+TOGETHER = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -19,12 +21,15 @@ class Order:
         seed: of the run.
         repeats: how often an image is in an epoch, one time after the other. The epoch has as many
             steps as without repeats, and so only a part of the images.
+        blocks: int64 (N,), the block of each image, where those of a block are read together. The
+            blocks are shuffled, and the images among `TOGETHER` blocks at a time.
     """
 
     count: int
     batch_size: int
     seed: int
     repeats: int = 1
+    blocks: Tensor | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -42,4 +47,7 @@ class Order:
     def _of_epoch(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = torch.randperm(self.count, generator=generator)
+        if self.blocks is not None:
+            place = torch.randperm(int(self.blocks.max()) + 1, generator=generator)
+            order = order[(place[self.blocks[order]] // TOGETHER).argsort(stable=True)]
         return order.repeat_interleave(self.repeats)[: self.count] if self.repeats > 1 else order

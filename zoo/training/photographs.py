@@ -18,6 +18,7 @@ from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import DataError, ZooWarning
 from zoo.runtime.processes import Processes
 from zoo.training.data import Images
+from zoo.training.feed import Batches
 from zoo.training.order import Order
 from zoo.training.seeding import seeded
 from zoo.training.shared import part
@@ -127,7 +128,7 @@ class Streamed:
     workers: int
     failures: dict[str, str] = field(default_factory=dict[str, str])
 
-    def batches(self, start: int, stop: int) -> Iterator[Images]:
+    def batches(self, start: int, stop: int) -> Batches:
         """Raises a `DataError` if an image and all `TRIES` that follow it cannot be read."""
         wanted = self.order.batch_size // self.processes.count
         loader = _loader(

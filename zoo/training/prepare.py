@@ -12,7 +12,7 @@ from torch import nn
 
 from zoo.build.create import create_model
 from zoo.data.preprocessing import Preprocessing, ToPixels
-from zoo.errors import DataError, OptionError, RecipeError, WeightsNotFoundError
+from zoo.errors import DataError, HubError, OptionError, RecipeError, WeightsNotFoundError
 from zoo.registry import default_registry
 from zoo.registry.targets import resolve
 from zoo.runtime.processes import Processes, cores
@@ -72,7 +72,11 @@ def prepare(
     settings = _own_settings(model, recipe.images, opened.classes)
     objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
     count = max(1, min(MOST_WORKERS, cores() // processes.count)) if workers is None else workers
-    order = Order(len(opened.train), recipe.batch_size, recipe.seed, recipe.images.repeats)
+    blocks = opened.train.blocks
+    order = Order(
+        len(opened.train), recipe.batch_size, recipe.seed, recipe.images.repeats,
+        None if blocks is None else torch.from_numpy(blocks),
+    )  # fmt: skip
     dataset = Augmented(opened.train, augmented(recipe.images, settings), recipe.seed)
     trainer = Trainer(
         recipe, model, objective,
@@ -144,15 +148,16 @@ def _started(recipe: Recipe, options: Mapping[str, Any]) -> nn.Module:
     chosen: dict[str, Any] = {key: value for key, value in start.items() if value}
     try:
         return create_model(recipe.model, recipe.pretrained, **chosen, **options)
-    except WeightsNotFoundError as error:
+    except (WeightsNotFoundError, HubError) as error:
         if not recipe.pretrained:
             raise
-        raise WeightsNotFoundError(
-            error.what,
-            where=error.where,
-            remedy="leave out --pretrained to train from scratch, or start from a file: "
-            "--weights FILE, or --backbone-weights FILE for one of the plain backbone",
-        ) from error
+        instead = (
+            "leave out --pretrained to train from scratch, or start from a file: --weights FILE, "
+            "or --backbone-weights FILE for one of the plain backbone"
+        )
+        if isinstance(error, HubError) and error.remedy:
+            instead = f"{error.remedy}; or {instead}"
+        raise type(error)(error.what, where=error.where, remedy=instead) from error
 
 
 def _checkpoint_activations(model: Any) -> None:
