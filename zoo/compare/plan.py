@@ -156,7 +156,7 @@ def text(plan: Plan, comparison: Comparison) -> str:
         f"{duration(plan.total)}.",
         f"Each run is measured once, on {plan.images:,} images ({plan.split}).",
         "",
-        "The true difference from the plain backbone that is found four times in five, at the 5 % "
+        "The true difference from the plain backbone that is found four times in five, at the 5 %",
         f"level, in {_unit(plan)}:",
         f"  {'seeds':>5}  {'one attention':>14}  {f'one of {plan.tests}':>14}",
     ]
@@ -171,8 +171,8 @@ def text(plan: Plan, comparison: Comparison) -> str:
 def _unit(plan: Plan) -> str:
     if plan.sd is None:
         return (
-            "standard deviations of a paired difference (these are not known yet: --sd POINTS, or "
-            "call this again when two seeds are finished)"
+            "standard deviations of a paired difference\n(not known yet: give --sd POINTS, or call "
+            "this again when two seeds are finished)"
         )
     return f"percentage points, for a standard deviation of {plan.sd:.2f}"
 
