@@ -1,18 +1,16 @@
-"""Small coloured images in folders, and a comparison that trains on them in seconds."""
+"""Small images in folders, and a comparison that trains on them in seconds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_images import write_digits, write_images
 
 from zoo.compare.design import Arm, Comparison
 from zoo.training.finetune import finetune_recipe
 
-COLOURS = ("blue", "green", "red")
 NETWORK = {"depth": 8, "widths": [8, 16, 32], "img_size": 12}
 
 
@@ -22,17 +20,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def write_images(folder: Path, count: int, seed: int, classes: tuple[str, ...] = COLOURS) -> None:
-    """Noise in which the colour of the class is a little stronger."""
-    generator = np.random.default_rng(seed)
-    for name in classes:
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            pixels = generator.integers(0, 200, (12, 12, 3))
-            pixels[..., 2 - COLOURS.index(name)] += 50
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +40,11 @@ def comparison(images) -> Comparison:
     )  # fmt: skip
     arms = Arm(label="se", attention="se"), Arm(label="eca", attention="eca")
     return Comparison(recipe=recipe, arms=arms, seeds=2)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> Path:
+    """A folder with digits as `write_digits` writes them."""
+    folder = tmp_path_factory.mktemp("mnist")
+    write_digits(folder)
+    return folder

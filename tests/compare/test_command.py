@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import write_images
+from small_images import in_memory, write_digits, write_images
 from torch import nn
 
 from zoo.cli.compare import command
@@ -21,6 +21,7 @@ from zoo.errors import (
     UnknownNameError,
     UsageError,
 )
+from zoo.training.toml_text import to_toml
 
 
 def call(images: Path, out: Path, *more: str, attentions: str = "se,eca") -> None:
@@ -163,3 +164,25 @@ def test_costs_are_counted_as_they_are_by_hand_and_leave_the_model_as_it_was() -
     assert 3 * output <= found["memory_mb"] <= 6 * output
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_recipe_of_images_in_memory_is_compared(digits, tmp_path, capsys) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(to_toml(in_memory()))
+    options = ["--attentions", "eca", "--data", str(digits), "--device", "cpu", "--json"]
+    where = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), "--seeds", "2"]
+    command.main([*where, *options], standalone_mode=False)
+    content = json.loads(capsys.readouterr().out)
+    assert content["recipe"]["model"] == "cifar_resnet"
+    assert {(run["split"], run["images"]) for run in content["runs"]} == {("test", 20)}
+
+
+def test_images_in_memory_of_one_class_are_refused(tmp_path) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(to_toml(in_memory()))
+    write_digits(tmp_path / "ones", classes=1)
+    options = ["--attentions", "eca", "--data", str(tmp_path / "ones"), "--device", "cpu"]
+    with pytest.raises(DataError, match="has the same class"):
+        command.main(["--recipe", str(recipe), *options, "--out", str(tmp_path / "out")],
+                     standalone_mode=False)  # fmt: skip
+    assert not (tmp_path / "out").exists()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import signal
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import COLOURS, write_images
+from small_images import COLOURS, in_memory, write_images
 
 import zoo
 from zoo.compare.design import PLAIN, Arm, Comparison
@@ -29,7 +27,7 @@ from zoo.evaluation.runner import evaluate
 from zoo.runtime.processes import join
 from zoo.training.loop import Trainer
 from zoo.training.prepare import build_model, prepare
-from zoo.training.recipe import Augment, Data, Optimizer, Recipe
+from zoo.training.recipe import Recipe
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
@@ -104,37 +102,10 @@ def seen_by(recipe: Recipe, arm: Arm, data: Path, out: Path, monkeypatch) -> lis
     return shown
 
 
-def in_memory(images: Path) -> Recipe:
-    """A recipe for the same images in memory, with distortions drawn from the global state."""
-    return Recipe(
-        model="cifar_resnet", epochs=1, batch_size=6, model_options={
-            "depth": 8, "widths": [4, 8, 16], "img_size": 28, "num_classes": 10, "in_chans": 1,
-        },
-        data=Data(name="mnist", holdout=10), optimizer=Optimizer(lr=0.01),
-        augment=Augment(crop=2, flip=True),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Path:
-    """46 training and 20 test images of MNIST's form."""
-    folder = tmp_path_factory.mktemp("mnist")
-    generator = torch.Generator().manual_seed(0)
-    for part, count in (("train", 46), ("t10k", 20)):
-        images = torch.randint(0, 256, (count, 28, 28), generator=generator, dtype=torch.uint8)
-        labels = torch.arange(count, dtype=torch.uint8) % 10
-        pieces = {"images-idx3": (0x803, images), "labels-idx1": (0x801, labels)}
-        for name, (magic, values) in pieces.items():
-            header = struct.pack(f">{1 + values.ndim}I", magic, *values.shape)
-            content = gzip.compress(header + values.numpy().tobytes())
-            (folder / f"{part}-{name}-ubyte.gz").write_bytes(content)
-    return folder
-
-
 def test_an_attention_that_draws_random_numbers_does_not_change_the_images(
     images, digits, tmp_path, monkeypatch
 ) -> None:
-    recipe = in_memory(images)
+    recipe = in_memory()
     plain = seen_by(recipe, Arm(label=PLAIN), digits, tmp_path / "plain", monkeypatch)
     drawing = Arm(label="adl", attention="adl")  # which drops at random while it trains
     own = seen_by(recipe, drawing, digits, tmp_path / "adl", monkeypatch)
@@ -143,7 +114,7 @@ def test_an_attention_that_draws_random_numbers_does_not_change_the_images(
 
 
 def test_images_in_memory_that_are_read_once_give_the_same_run(images, digits, tmp_path) -> None:
-    recipe, arm = in_memory(images), Arm(label="se", attention="se")
+    recipe, arm = in_memory(), Arm(label="se", attention="se")
     memory = read_once(recipe, digits)
     assert memory is not None
     one = run(recipe, arm, 0, tmp_path / "one", data=digits, memory=memory)
