@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import atlas_tables
 import export_table
 import mechanism_tables
 import result_tables
@@ -95,6 +96,8 @@ def contents(registry: Registry) -> str:
 
 
 BLOCKS: dict[str, Callable[[Registry], str]] = {
+    "atlas-attentions": atlas_tables.attentions,
+    "atlas-placements": atlas_tables.placements,
     "claim": claim,
     "contents": contents,
     "families": families,

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "explain": {"registry", "runtime", "data", "insertion", "hosts"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
     "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
+    "compare": {"registry", "runtime", "data", "training"},
     "reference": {"registry", "runtime", "weights", "build"},
     "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
     "testing": {"registry", "runtime", "build", "insertion"},

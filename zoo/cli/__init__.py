@@ -22,6 +22,7 @@ COMMANDS = {
     "sites": "List the places for attention in a model, your own too.",
     "eval": "Measure a model on a data set.",
     "verify": "Run reference cases against the zoo's mechanisms.",
+    "compare": "Compare a backbone with each of several attentions, by paired runs.",
     "predict": "Name what is in images.",
     "train": "Fine-tune a model on images, or train it from a recipe.",
     "explain": "Draw what a model sees in images, and what it attends to.",

@@ -46,13 +46,18 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe, data: Path | None, processes: Processes, workers: int | None = None
+    recipe: Recipe,
+    data: Path | None,
+    processes: Processes,
+    workers: int | None = None,
+    found: TrainingData | None = None,
 ) -> Prepared:
     """Build all that a run needs, and check that it fits together.
 
     Args:
         data: the folder with the training files. None is where the data set looks by itself.
         workers: how many processes decode images of any size; by default one for each core.
+        found: the images in memory, if they were read before.
 
     Raises:
         DataError: the data cannot be read, or are not what the model takes.
@@ -60,7 +65,7 @@ def prepare(
     """
     torch.manual_seed(recipe.seed)
     if recipe.images is None:
-        return Prepared(_from_memory(recipe, data, processes))
+        return Prepared(_from_memory(recipe, data, processes, found))
     opened = open_for_training(recipe.data, data)
     _check_batch(recipe, len(opened.train))
     model, spec = build_model(recipe, len(opened.classes))
@@ -84,10 +89,12 @@ def prepare(
     return Prepared(trainer, opened)
 
 
-def _from_memory(recipe: Recipe, data: Path | None, processes: Processes) -> Trainer:
+def _from_memory(
+    recipe: Recipe, data: Path | None, processes: Processes, found: TrainingData | None
+) -> Trainer:
     model, spec = build_model(recipe)
     objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
-    found = training_data(recipe, data)
+    found = found or training_data(recipe, data)
     _check_batch(recipe, len(found.train))
     _check_fit(recipe.data.name, found, model)
     order = Order(len(found.train), recipe.batch_size, recipe.seed)

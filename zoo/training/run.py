@@ -18,6 +18,7 @@ from zoo.runtime.files import write_atomically
 from zoo.runtime.processes import join
 from zoo.training.about import about
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
+from zoo.training.data import TrainingData
 from zoo.training.loop import Trainer
 from zoo.training.prepare import Prepared, prepare
 from zoo.training.recipe import Recipe
@@ -30,6 +31,7 @@ from zoo.weights.model_file import metadata_of
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
 
 Report = Callable[[Trainer, dict[str, float]], None]
+Adjust = Callable[[Prepared], object]
 
 
 def train(
@@ -42,6 +44,8 @@ def train(
     limit_steps: int | None = None,
     report: Report | None = None,
     text: bytes | None = None,
+    found: TrainingData | None = None,
+    adjust: Adjust | None = None,
 ) -> Trainer:
     """Train `recipe` into the folder `out`, going on from the checkpoint there if there is one.
 
@@ -57,6 +61,9 @@ def train(
         limit_steps: stop after so many steps of this call; the run can be resumed.
         report: called after each step with the trainer and what is known.
         text: the recipe as its file has it; by default it is written anew.
+        found: the images in memory, if they were read before.
+        adjust: called with what was prepared, before a checkpoint is loaded and the first step is
+            taken.
 
     Raises:
         KeyboardInterrupt: the run was told to stop (Ctrl-C, SIGTERM). The step was finished and
@@ -66,7 +73,9 @@ def train(
     processes = join(_device(device))
     path = out / CHECKPOINT
     state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
-    prepared = prepare(recipe, data, processes, workers)
+    prepared = prepare(recipe, data, processes, workers, found)
+    if adjust:
+        adjust(prepared)
     trainer = prepared.trainer
     metadata_of(trainer.model)  # what cannot be stated of a file is refused before the work
     if state:
