@@ -1,4 +1,6 @@
-"""Every map-to-map mechanism against its authors' formula and timm's layer: time and memory.
+"""Every mechanism on maps against its authors' formula and timm's layer: time and memory.
+
+Token mixers that there is something to compare with get the places of the map as tokens.
 
     OMP_NUM_THREADS=1 python benchmarks/mechanisms.py [NAME...] [--again]
 
@@ -41,6 +43,7 @@ from zoo.runtime.files import write_atomically
 Run = Callable[[Tensor], Tensor]
 REGISTRY = default_registry()
 MAPS = ("map", "map_channels", "regulariser")
+TOKENS = "tokens"  # of the places of the map; those that there is something to compare with
 SHAPES = ((256, 56, 56), (512, 28, 28))
 ROUNDS = (3, 15)
 SLOW, VERY_SLOW = 0.12, 0.4  # seconds for one image, forward: then the batch is 2, then 1
@@ -139,13 +142,14 @@ def measure(
 ) -> dict[str, Any]:
     channels, *size = shape
     found = contenders(spec, channels, (size[0], size[1]))
-    one = torch.randn(1, *shape)
+    x_shape = (size[0] * size[1], channels) if spec.contract == TOKENS else shape
+    one = torch.randn(1, *x_shape)
     check_same(found, one)
     each = min(seconds(forward(*found["ours"]), one) for _ in range(2))
     batch = min(
         most, 1 if each > VERY_SLOW else 2 if each > SLOW or spec.insertion.quadratic else 8
     )
-    x = torch.randn(batch, *shape)
+    x = torch.randn(batch, *x_shape)
     row: dict[str, Any] = {"batch": batch}
     for name, direction in (("forward", forward), ("backward", backward)):
         runs = {"clone": torch.clone} if name == "forward" else {}
@@ -178,8 +182,12 @@ def main() -> None:
         "threads": torch.get_num_threads(), "machine": platform.machine(),
         "torch": torch.__version__, "dtype": "float32",
     }  # fmt: skip
+    compared = FORMULAS.keys() | TIMM.keys()
     specs = [
-        s for s in REGISTRY.attentions.values() if s.contract in MAPS and s.insertion.role != "none"
+        s
+        for s in REGISTRY.attentions.values()
+        if (s.contract in MAPS and s.insertion.role != "none")
+        or (s.contract == TOKENS and s.name in compared)
     ]
     for spec in sorted(specs, key=lambda s: s.name):
         for shape in SHAPES if not args.names or spec.name in args.names else ():

@@ -15,14 +15,19 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import export_table
 import mechanism_tables
 import result_tables
+import warm_tables
 
 from zoo.registry import Registry, catalogue, default_registry
 from zoo.runtime.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
-WHOLE = {"docs/mechanisms.md": mechanism_tables.mechanisms}
+WHOLE = {
+    "docs/mechanisms.md": mechanism_tables.mechanisms,
+    "docs/exportable.md": export_table.exportable,
+}
 CLAIM = """\
 - **{all} attention mechanisms** stand behind one interface, each with its paper.
 - **{inserted}** of them go by name into a pretrained timm backbone **without moving a logit**.
@@ -96,6 +101,9 @@ BLOCKS: dict[str, Callable[[Registry], str]] = {
     "results": result_tables.short,
     "results-by-rollouts": result_tables.by_rollouts,
     "results-in-one-pass": result_tables.in_one_pass,
+    "one-pass": result_tables.one_pass,
+    "warm-starts": warm_tables.measured,
+    "warm-starts-in-numbers": warm_tables.summary,
 }
 
 

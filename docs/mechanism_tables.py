@@ -21,10 +21,11 @@ Every mechanism of the zoo has a row here, by the families of the survey
 - *name*: what `zoo.create_attention` takes, and its aliases.
 - *contract*: what goes in and what comes out; see the list below.
 - *role*: how it goes into a backbone. A mechanism that stands on its own does not go into one.
-- *start*: how it starts in a pretrained backbone so that no logit moves. `exact` means that the
-  mechanism itself can start as c x, or, of a token mixer, as the attention that it replaces.
+- *start*: how it starts in a pretrained backbone, by default, so that no logit moves. `exact` means
+  that the mechanism itself starts as c x, or, of a token mixer, as the attention that it replaces.
   `residual` means that it starts through x + α (f(x) − x), or beside what stands there with α f(x),
-  where α = 0. `-` means that it does not go into backbones.
+  where α = 0: it cannot start as c x, or what a network knows would not survive the first steps
+  from there ([warm-starts.md](warm-starts.md)). `-` means that it does not go into backbones.
 - *parameters*, *MACs*, *bytes*: the cost with default options on a map (1, 256, 28, 28) in
   float32, or on 784 tokens of width 256; `-` where a mechanism takes neither. MACs are
   multiply-accumulates: half of what `torch.utils.flop_counter` counts in one forward pass, which is
@@ -113,7 +114,7 @@ def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
 def _start(spec: AttentionSpec) -> str:
     if spec.insertion.role == "none":
         return "-"
-    return "residual" if spec.insertion.role == "replace_conv" else spec.insertion.identity
+    return spec.insertion.warm_form
 
 
 def checked_against(spec: AttentionSpec | ModelSpec) -> str:

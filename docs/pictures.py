@@ -46,9 +46,11 @@ def ram() -> None:
 
 
 def stn() -> None:
-    """What a spatial transformer samples of turned digits."""
+    """What a spatial transformer samples of turned digits, and what that becomes."""
     model, pixels, x, captions = _first("stn_mnist.zoo_mnist_r", "mnist_distorted_r", range(6))
-    save(outlines.draw(pixels, model.outlines(x), captions), FOLDER / "stn_mnist_r.png")
+    made = outlines.resampled(model, x, Preprocessing.of(model))
+    picture = outlines.draw(pixels, model.outlines(x), captions, resampled=made)
+    save(picture, FOLDER / "stn_mnist_r.png")
 
 
 def _first(name: str, data: str, indices: Sequence[int]) -> tuple[Any, Any, Any, list[str]]:

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from zoo import errors, testing
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
+    from zoo.evaluation.predict import predict
+    from zoo.explain.explaining import explain
+    from zoo.export.door import export
     from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
+    from zoo.hosts.rates import parameter_groups
     from zoo.hosts.sites import list_sites
     from zoo.registry import Registry
     from zoo.registry.catalogue import (
@@ -56,11 +60,13 @@ _HOMES = {
     "add_attention": "zoo.hosts.add",
     "remove_attention": "zoo.hosts.add",
     "attention_parameters": "zoo.hosts.freeze",
+    "parameter_groups": "zoo.hosts.rates",
     "list_sites": "zoo.hosts.sites",
     "load_attention": "zoo.hosts.adapter_file",
     "save_attention": "zoo.hosts.adapter_file",
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
+    "predict": "zoo.evaluation.predict",
     "hookimpl": "zoo.registry.hookspecs",
     "save_model": "zoo.weights.model_file",
     "Registry": "zoo.registry",
@@ -77,7 +83,7 @@ _HOMES = {
     "WeightsSpec": "zoo.registry.specs",
 }
 
-_MODULES = ("errors", "testing")
+_MODULES = ("errors", "explain", "export", "testing")  # `explain` and `export` can be called too
 
 find_moved(OLD_NAMES)
 
@@ -103,6 +109,8 @@ __all__ = [
     "create_attention",
     "create_model",
     "errors",
+    "export",
+    "explain",
     "hookimpl",
     "list_attentions",
     "list_backbones",
@@ -110,6 +118,8 @@ __all__ = [
     "list_sites",
     "load_attention",
     "model_info",
+    "parameter_groups",
+    "predict",
     "remove_attention",
     "save_attention",
     "save_model",

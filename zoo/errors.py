@@ -117,6 +117,10 @@ class CheckpointError(ZooError):
     """A training checkpoint is damaged, or belongs to another recipe."""
 
 
+class ExportError(ZooError):
+    """A model has no form in a format, or what was made of it computes something else."""
+
+
 class ReferenceCaseError(ZooError):
     """A file of a reference case cannot be read as one."""
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
-from formulas import channel, mixed, self_attention, spatial
+from formulas import channel, mixed, newer, self_attention, spatial, tokens, windows
 
 Formula = Callable[[nn.Module, Tensor], Tensor]
 
@@ -24,6 +24,6 @@ def _functions(module: ModuleType) -> dict[str, Formula]:
 
 FORMULAS: dict[str, Formula] = {
     name: function
-    for module in (channel, spatial, mixed, self_attention)
+    for module in (channel, spatial, mixed, self_attention, newer, tokens, windows)
     for name, function in _functions(module).items()
 }

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import timm.layers as layers
 from timm.layers import bottleneck_attn, cbam, coord_attn, halo_attn, lambda_layer
+from timm.models.efficientvit_msra import LocalWindowAttention
+from timm.models.focalnet import FocalModulation
+from timm.models.shvit import SHSA
 from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from timm.models.volo import OutlookAttention
 from torch import Tensor, nn
@@ -59,5 +62,13 @@ TIMM: dict[str, Callable[[int, Size], nn.Module | None]] = {  # None: it refuses
     "halo": lambda c, size: None if size[0] % 8 or size[1] % 8 else halo_attn.HaloAttn(c),
     "lambda_layer": lambda c, _: lambda_layer.LambdaLayer(c),
     "window": lambda c, _: ChannelsLast(Windows(c)),
+    "focal_modulation": lambda c, _: FocalModulation(c, focal_window=3, focal_level=2),
+    "eca_mlp": lambda c, _: layers.EcaModule(c, use_mlp=True),
+    "simple_coordinate": lambda c, _: coord_attn.SimpleCoordAttn(c),
+    "light_cbam": lambda c, _: cbam.LightCbamModule(c),
+    "single_head": lambda c, _: SHSA(c, 16, round(c / 4.67)),
+    "cascaded_group": lambda c, size: LocalWindowAttention(
+        c, 16, num_heads=4, attn_ratio=c // 64, resolution=size[0]
+    ),
     "outlook": lambda c, _: ChannelsLast(OutlookAttention(c, c // 32)),
 }

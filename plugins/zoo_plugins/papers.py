@@ -16,12 +16,26 @@ ACF = Paper(
     year=2019,
     arxiv="1909.09408",
 )
+ACMIX = Paper(
+    title="On the Integration of Self-Attention and Convolution",
+    authors="Xuran Pan et al.",
+    venue="CVPR",
+    year=2022,
+    arxiv="2111.14556",
+)
 ADL = Paper(
     title="Attention-based Dropout Layer for Weakly Supervised Object Localization",
     authors="Junsuk Choe, Hyunjung Shim",
     venue="CVPR",
     year=2019,
     arxiv="1908.10028",
+)
+AGENT = Paper(
+    title="Agent Attention: On the Integration of Softmax and Linear Attention",
+    authors="Dongchen Han et al.",
+    venue="ECCV",
+    year=2024,
+    arxiv="2312.08874",
 )
 ATTENTION_BRANCH = Paper(
     title=("Attention Branch Network: Learning of Attention Mechanism for Visual Explanation"),
@@ -79,6 +93,13 @@ BELIEF_NETWORK = Paper(
     year=2021,
     arxiv="2106.05251",
 )
+BIFORMER = Paper(
+    title="BiFormer: Vision Transformer with Bi-Level Routing Attention",
+    authors="Lei Zhu, Xinjiang Wang, Zhanghan Ke, Wayne Zhang, Rynson Lau",
+    venue="CVPR",
+    year=2023,
+    arxiv="2303.08810",
+)
 BOOSTED = Paper(
     title="Boosted Attention: Leveraging Human Attention for Image Captioning",
     authors="Shi Chen, Qi Zhao",
@@ -99,6 +120,13 @@ CAIT = Paper(
     venue="ICCV",
     year=2021,
     arxiv="2103.17239",
+)
+CASCADED_GROUP = Paper(
+    title="EfficientViT: Memory Efficient Vision Transformer with Cascaded Group Attention",
+    authors="Xinyu Liu et al.",
+    venue="CVPR",
+    year=2023,
+    arxiv="2305.07027",
 )
 CBAM = Paper(
     title="CBAM: Convolutional Block Attention Module",
@@ -205,6 +233,20 @@ DASNET = Paper(
     year=2014,
     arxiv="1407.3068",
 )
+DAT = Paper(
+    title="Vision Transformer with Deformable Attention",
+    authors="Zhuofan Xia, Xuran Pan, Shiji Song, Li Erran Li, Gao Huang",
+    venue="CVPR",
+    year=2022,
+    arxiv="2201.00520",
+)
+DEFORMABLE_DETR = Paper(
+    title="Deformable DETR: Deformable Transformers for End-to-End Object Detection",
+    authors="Xizhou Zhu, Weijie Su, Lewei Lu, Bin Li, Xiaogang Wang, Jifeng Dai",
+    venue="ICLR",
+    year=2021,
+    arxiv="2010.04159",
+)
 DEFORMABLE_LARGE_KERNEL = Paper(
     title=(
         "Beyond Self-Attention: Deformable Large Kernel Attention for Medical Image Segmentation"
@@ -297,6 +339,20 @@ FCA = Paper(
     venue="ICCV",
     year=2021,
     arxiv="2012.11879",
+)
+FOCAL_MODULATION = Paper(
+    title="Focal Modulation Networks",
+    authors="Jianwei Yang, Chunyuan Li, Xiyang Dai, Lu Yuan, Jianfeng Gao",
+    venue="NeurIPS",
+    year=2022,
+    arxiv="2203.11926",
+)
+FOCUSED_LINEAR = Paper(
+    title="FLatten Transformer: Vision Transformer using Focused Linear Attention",
+    authors="Dongchen Han, Xuran Pan, Yizeng Han, Shiji Song, Gao Huang",
+    venue="ICCV",
+    year=2023,
+    arxiv="2308.00442",
 )
 GAIN = Paper(
     title="Tell Me Where to Look: Guided Attention Inference Network",
@@ -425,6 +481,13 @@ LINEAR_CONTEXT = Paper(
     year=2020,
     arxiv="1909.03834",
 )
+MAXVIT = Paper(
+    title="MaxViT: Multi-Axis Vision Transformer",
+    authors="Zhengzhong Tu et al.",
+    venue="ECCV",
+    year=2022,
+    arxiv="2204.01697",
+)
 MIRROR = Paper(
     title=("Semantic Line Detection Using Mirror Attention and Comparative Ranking and Matching"),
     authors="Dongkwon Jin, Jun-Tae Lee, Chang-Su Kim",
@@ -487,6 +550,13 @@ MULTIDIMENSIONAL_COLLABORATIVE = Paper(
     year=2023,
     doi="10.1016/j.engappai.2023.107079",
 )
+NEIGHBORHOOD = Paper(
+    title="Neighborhood Attention Transformer",
+    authors="Ali Hassani, Steven Walton, Jiachen Li, Shen Li, Humphrey Shi",
+    venue="CVPR",
+    year=2023,
+    arxiv="2204.07143",
+)
 NON_LOCAL = Paper(
     title="Non-local Neural Networks",
     authors="Xiaolong Wang, Ross Girshick, Abhinav Gupta, Kaiming He",
@@ -535,6 +605,13 @@ PICANET = Paper(
     venue="CVPR",
     year=2018,
     arxiv="1708.06433",
+)
+POLARITY_LINEAR = Paper(
+    title="PolaFormer: Polarity-aware Linear Attention for Vision Transformers",
+    authors="Weikang Meng et al.",
+    venue="ICLR",
+    year=2025,
+    arxiv="2501.15061",
 )
 POLARIZED = Paper(
     title="Polarized Self-Attention: Towards High-quality Pixel-wise Regression",
@@ -741,6 +818,13 @@ SHUFFLE_ATTENTION = Paper(
     year=2021,
     arxiv="2102.00240",
 )
+SHVIT = Paper(
+    title="SHViT: Single-Head Vision Transformer with Memory Efficient Macro Design",
+    authors="Seokju Yun, Youngmin Ro",
+    venue="CVPR",
+    year=2024,
+    arxiv="2401.16456",
+)
 SIMAM = Paper(
     title=("SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural Networks"),
     authors="Lingxiao Yang, Ru-Yuan Zhang, Lida Li, Xiaohua Xie",
@@ -842,6 +926,13 @@ TALKING_HEADS = Paper(
     authors="Noam Shazeer, Zhenzhong Lan, Youlong Cheng, Nan Ding, Le Hou",
     year=2020,
     arxiv="2003.02436",
+)
+TRANSNEXT = Paper(
+    title="TransNeXt: Robust Foveal Visual Perception for Vision Transformers",
+    authors="Dai Shi",
+    venue="CVPR",
+    year=2024,
+    arxiv="2311.17132",
 )
 TRIPLET = Paper(
     title="Rotate to Attend: Convolutional Triplet Attention Module",

@@ -156,3 +156,33 @@ class IgnoresGenerator(Sound):
 class DrawsInEval(Sound):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * torch.rand(())
+
+
+class Steep(Sound):
+    """x, and of what it learns five thousand times as much."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + 5000 * (x * self.weight).mean((1, 2, 3), keepdim=True))
+
+    def init_identity(self) -> float:
+        super().init_identity()
+        return 1.0
+
+
+class Forgets(Sound):
+    """Hides where a map is high, in training alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, at = super().forward(x), x.detach().mean(1, keepdim=True)
+        return y * (at < 0.5 * at.amax((2, 3), keepdim=True)) if self.training else y
+
+
+class NeverMoves(Sound):
+    """Built as the identity without saying so: its residual has no gradient, and neither has it."""
+
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x * self.weight.tanh()

@@ -10,6 +10,8 @@ from zoo.registry.specs import AttentionSpec
 from zoo.testing import trial
 
 ATTENTIONS = list(default_registry().attentions.values())
+# the check that trains takes a second; the others are slow tests
+TUNED = ("cbam", "dasnet", "emsa", "se", "spatial_transformer")
 
 
 def applies(spec: AttentionSpec, check: testing.Check) -> bool:
@@ -17,13 +19,20 @@ def applies(spec: AttentionSpec, check: testing.Check) -> bool:
         return spec.contract in testing.MAPS
     if check is testing.check_identity_start:
         return spec.insertion.identity == "exact"
+    if check is testing.check_warm_start:
+        return spec.insertion.role != "none"
     return check is not testing.check_mask or spec.masked
+
+
+def marks(spec: AttentionSpec, check: testing.Check) -> tuple[pytest.MarkDecorator, ...]:
+    trains = check is testing.check_warm_start
+    return (pytest.mark.slow,) if trains and spec.name not in TUNED else ()
 
 
 @pytest.mark.parametrize(
     ("spec", "check"),
     [
-        pytest.param(spec, check, id=f"{spec.name}-{check.__name__}")
+        pytest.param(spec, check, id=f"{spec.name}-{check.__name__}", marks=marks(spec, check))
         for spec in ATTENTIONS
         for check in testing.CHECKS
         if applies(spec, check)

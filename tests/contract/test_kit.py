@@ -33,6 +33,9 @@ FAULTS = {
     "TakesAnything": (testing.check_unknown_option, "silently"),
     "NoIdentity": (testing.check_identity_start, "is not 0.5"),
     "StuckIdentity": (testing.check_identity_start, "cannot learn"),
+    "Steep": (testing.check_warm_start, "times the plain network's"),
+    "Forgets": (testing.check_warm_start, "points of accuracy"),
+    "NeverMoves": (testing.check_warm_start, "do not move"),
 }
 
 
@@ -40,7 +43,7 @@ def spec(name: str) -> zoo.AttentionSpec:
     masked = name == "IgnoresMask"
     return zoo.AttentionSpec(
         name=name.lower(), target=f"faulty_attentions:{name}",
-        insertion=zoo.Insertion(identity="exact"),
+        insertion=zoo.Insertion(identity="residual" if name == "NeverMoves" else "exact"),
         contract="tokens" if masked else "map", masked=masked,
     )  # fmt: skip
 
@@ -88,6 +91,13 @@ def test_a_plugin_that_imports_torch_is_found() -> None:
         testing.check_plugin("zoo_plugins.mechanisms.channel.se")
 
 
-@pytest.mark.parametrize("name", ["zoo_plugins.mechanisms.channel", "zoo_plugins.mechanisms.mixed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "zoo_plugins.mechanisms.multimodal",
+        "zoo_plugins.mechanisms.spatial_transformer",
+        pytest.param("zoo_plugins.mechanisms.mixed", marks=pytest.mark.slow),
+    ],
+)
 def test_first_party_plugins_conform(name: str) -> None:
     testing.check_plugin(name)

@@ -15,6 +15,7 @@ import zoo
 from zoo.build.attention import build_attention
 from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import Target, insert
+from zoo.insertion.mixers import on_tokens
 from zoo.registry import default_registry
 from zoo.registry.catalogue import goes_into_backbones
 from zoo.registry.constructor import option_names
@@ -26,14 +27,16 @@ MIXERS = [
     for s in default_registry().attentions.values()
     if s.insertion.role == "replace_mixer" and goes_into_backbones(s)
 ]
+ON_PATCHES = [s for s in default_registry().attentions.values() if s.insertion.folds_tokens]
 SMALL = {"img_size": 64, "depth": 2, "num_classes": 5}
 GRID = {"class_token": False, "global_pool": "avg"}
-by_name = pytest.mark.parametrize("spec", MIXERS, ids=lambda spec: spec.name)
+by_name = pytest.mark.parametrize("spec", [*MIXERS, *ON_PATCHES], ids=lambda spec: spec.name)
 
 
 def options(spec: AttentionSpec) -> dict[str, object]:
     """A mixer that needs a grid of tokens cannot have a class token beside it."""
-    return {**SMALL, **(GRID if spec.insertion.needs_size else {})}
+    tied = spec.insertion.needs_size or spec.insertion.folds_tokens
+    return {**SMALL, **(GRID if tied else {})}
 
 
 @by_name
@@ -71,6 +74,8 @@ def test_a_warm_start_moves_no_logit_and_learns(spec: AttentionSpec) -> None:
 
 
 def _insert(model: nn.Module, spec: AttentionSpec) -> list[str]:
+    spec = on_tokens(spec, resolve(spec.target, "tests"), model)
+
     def build(channels: int, **more: Any) -> nn.Module:
         accepted = option_names(resolve(spec.target, "tests"))
         given = {k: v for k, v in more.items() if k in accepted}
@@ -78,6 +83,17 @@ def _insert(model: nn.Module, spec: AttentionSpec) -> list[str]:
 
     target = Target(model=model, name="vit_tiny_patch16_224", img_size=(64, 64), in_chans=3)
     return insert(target, spec, build, insertion=spec.insertion.identity)
+
+
+def test_patches_are_the_map_and_other_grids_are_refused() -> None:
+    model: Any = zoo.create_model("neighborhood_vit_tiny_patch16_224", **SMALL, **GRID).eval()
+    x, mixer = torch.randn(2, 16, 192), model.blocks[0].attn
+    on_map = mixer.attn.attn(x.transpose(1, 2).unflatten(2, (4, 4)))
+    torch.testing.assert_close(mixer(x), on_map.flatten(2).transpose(1, 2))
+    with pytest.raises(IncompatibleBackboneError, match="4 x 4"):
+        model.set_input_size((96, 96))
+    with pytest.raises(IncompatibleBackboneError, match="class_token=False"):
+        zoo.create_model("neighborhood_vit_tiny_patch16_224", **SMALL)
 
 
 def test_where_there_is_no_such_attention() -> None:

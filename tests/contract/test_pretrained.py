@@ -46,7 +46,7 @@ def files() -> dict[str, bytes]:
 
 
 WARM = {
-    "cbam_resnet18": ("exact", "resnet18"),
+    "cbam_resnet18": ("residual", "resnet18"),
     "simam_resnet18": ("residual", "resnet18"),
     "sk_resnet18": ("residual", "resnet18"),
     "eca_convnext_atto": ("exact", "convnext_atto"),
@@ -165,6 +165,21 @@ def test_wrong_files_are_refused(good: Path, tmp_path: Path) -> None:
         zoo.create_model("resnet18", weights=good, block_reduce_first=2)
     with pytest.raises(WeightsNotFoundError, match="cannot be opened"):
         zoo.create_model("resnet18", weights=tmp_path / "absent.safetensors")
+
+
+def test_a_classifier_that_is_absent_is_never_taken_for_a_trained_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the model asks for as many classes as the architecture has by itself."""
+    state = timm.create_model("resnet18").state_dict()
+    bare = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    save_file(bare, tmp_path / "headless.safetensors")
+    model = zoo.create_model("resnet18", weights=tmp_path / "headless.safetensors")
+    assert model.num_classes == 0 and "no classifier" in caplog.text
+    model = zoo.create_model(
+        "resnet18", weights=tmp_path / "headless.safetensors", num_classes=1000
+    )
+    assert model.zoo.untrained == ("classifier",) and "untrained" in caplog.text
 
 
 def test_a_file_full_of_nan_is_refused(tmp_path: Path) -> None:

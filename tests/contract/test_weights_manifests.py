@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import timm
 import torch
 
 import zoo
-from zoo.errors import WeightsNotFoundError
+from zoo.errors import CorruptWeightsError, WeightsNotFoundError
 from zoo.registry import default_registry, timm_index
 from zoo.registry.names import parse
 from zoo.registry.specs import WeightsSpec
 from zoo.training.recipe import read_recipe
 from zoo.weights import manifests
+from zoo.weights.verified_file import bundled_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "weights" / "zoo_weights"
 PATHS = sorted(FOLDER.glob("*.toml"))
@@ -67,6 +69,15 @@ def test_bundled_weights_bring_the_options_they_were_trained_with(spec: WeightsS
 def test_weights_are_measured_on_the_data_of_their_recipe(spec: WeightsSpec) -> None:
     assert spec.dataset == read_recipe(FOLDER.parents[1] / spec.recipe).data.name
     assert spec.dataset in default_registry().datasets
+
+
+def test_a_bundled_file_that_was_changed_is_refused() -> None:
+    """The manifest's digest is compared with the file's own content."""
+    spec = next(spec for spec in BUNDLED if spec.model == "ram_mnist")
+    bundled_file(spec).close()
+    with pytest.raises(CorruptWeightsError, match="have been changed") as caught:
+        bundled_file(replace(spec, sha256="0" * 64))
+    assert spec.sha256 in str(caught.value)
 
 
 def test_options_of_the_call_win_over_those_of_the_weights() -> None:

@@ -40,7 +40,7 @@ def host(seed: int = 0) -> nn.Module:
 def saved(tmp_path: Path) -> Path:
     """Of a host with three kinds of attention, none of which is where it started."""
     model = host()
-    zoo.add_attention(model, "cbam", at="stage1.*", example=X, reduction=4)
+    zoo.add_attention(model, "cbam", at="stage1.*", example=X, reduction=4, insertion="exact")
     zoo.add_attention(model, "gather_excite", at="stage2", example=X, insertion="plain")
     zoo.add_attention(model, "stand_alone", at="stage2.1.conv1", example=X, insertion="plain")
     with torch.no_grad():

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "your-model.md").read_text("utf-8")
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     exec(compile("".join(blocks), "docs/your-model.md", "exec"), {})
     assert (tmp_path / "cbam.safetensors").stat().st_size < 2**20
 

@@ -22,6 +22,7 @@ from zoo.errors import RecipeError
 from zoo.runtime.processes import Processes
 from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint
+from zoo.training.prepare import build_model
 from zoo.training.recipe import read_recipe
 from zoo.training.shared import check_parts, part
 from zoo.training.stop import stop_requests
@@ -177,7 +178,7 @@ def test_two_processes_train_one_model_and_resume(recipe, data, tmp_path):
 
 def test_batches_that_cannot_be_shared_are_refused():
     with pytest.raises(RecipeError, match="3 processes"):
-        check_parts(32, Processes(0, 3, torch.device("cpu")))
+        check_parts(32, 1, Processes(0, 3, torch.device("cpu")))
     index = torch.arange(6)
     assert part(index, Processes(1, 2, torch.device("cpu"))).tolist() == [1, 3, 5]
 
@@ -198,6 +199,6 @@ def test_a_run_from_other_weights_keeps_the_classes_of_its_model(tmp_path):
     file = zoo.save_model(model, tmp_path / "pairs.safetensors")
     text = RECIPE.replace("ram_mnist", "dram_mnist_addition").partition("[model_options]")[0]
     (tmp_path / "r.toml").write_text(f'weights = "{file}"\n{text}')
-    built, _ = training._build(read_recipe(tmp_path / "r.toml"))
+    built, _ = build_model(read_recipe(tmp_path / "r.toml"))
     assert built.num_classes == zoo.create_model("dram_mnist_addition").num_classes
     assert built.zoo.untrained == ("classifier",)

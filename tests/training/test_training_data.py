@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from zoo_plugins.datasets.canvases import sets
 
 from zoo.training import run as training
 from zoo.training.augment import augment
-from zoo.training.data import Drawn, training_data
+from zoo.training.data import Drawn, Images, training_data
+from zoo.training.loop import Trainer
 from zoo.training.recipe import Augment, Data, read_recipe
 
 
@@ -63,6 +65,74 @@ class TestDrawnData:
         assert found.held_out.labels.shape == (7, 2) and found.num_classes == 10
         batch = found.train.batch(torch.tensor([1, 5]), 3)
         assert batch.images.shape == (2, 1, 100, 100) and batch.labels.shape == (2, 2)
+
+
+class TestImagesInMemory:
+    def test_each_image_is_either_held_out_or_trained_on(self, data, recipe):
+        """Of images that all differ, so that an image in both parts would be seen."""
+        found = training_data(read_recipe(recipe), data)
+        assert isinstance(found.train, Images)
+        parts = [p.images.flatten(1).tolist() for p in (found.train, found.held_out)]
+        train, held_out = ({tuple(image) for image in part} for part in parts)
+        assert (len(train), len(held_out)) == (320, 40)
+        assert not train & held_out
+        assert len(found.train) + len(found.held_out) == len(train | held_out) == 360
+
+
+class Recorder:
+    """An objective that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.trained: list[torch.Tensor] = []
+        self.measured: list[tuple[torch.nn.Module, torch.Tensor]] = []
+
+    def __call__(self, images, targets, progress):
+        self.trained.append(images)
+        return self.model(images).square().mean(), {}
+
+    def wrong(self, model, images, targets):
+        self.measured.append((model, images))
+        return {"val_error": torch.zeros(())}
+
+
+def recorded(ema_decay: float = 0.5) -> tuple[Trainer, Recorder]:
+    """A run of two steps on images whose bytes are all 51, that is 0.2."""
+    text = 'model = "m"\nepochs = 1\nbatch_size = 2\n[data]\nname = "d"\n[optimizer]\nlr = 1.0\n'
+    settings = replace(recipe_of(text), ema_decay=ema_decay)
+    model, objective = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1)), Recorder()
+    objective.model = model
+    images = Images(torch.full((4, 3, 2, 2), 51, dtype=torch.uint8), torch.zeros(4).long())
+    normalise = ((0.1, 0.2, 0.4), (0.5, 0.25, 2.0))
+    trainer = Trainer(settings, model, objective, images, images, normalise=normalise)
+    list(trainer.run())
+    return trainer, objective
+
+
+def recipe_of(text: str):
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        return read_recipe(file.name)
+
+
+def test_the_mean_is_subtracted_and_the_deviation_divides_in_training_and_measuring():
+    _, seen = recorded()
+    wanted = torch.tensor([(0.2 - 0.1) / 0.5, 0.0, (0.2 - 0.4) / 2.0]).view(1, 3, 1, 1)
+    for images in (*seen.trained, *(images for _, images in seen.measured)):
+        torch.testing.assert_close(images, wanted.expand_as(images))
+
+
+def test_the_averaged_weights_are_measured_not_the_live_ones():
+    trainer, seen = recorded()
+    assert trainer.ema is not None
+    assert [model for model, _ in seen.measured] == [trainer.ema.module]
+    live, averaged = (m.state_dict()["1.weight"] for m in (trainer.model, trainer.averaged))
+    assert not torch.equal(live, averaged)
+
+
+def test_without_an_average_the_model_itself_is_measured():
+    trainer, seen = recorded(ema_decay=0.0)
+    assert [model for model, _ in seen.measured] == [trainer.model]
 
 
 def test_no_augmentation_is_the_identity_and_any_moves_pixels_a_little():

@@ -24,14 +24,15 @@ MAY_IMPORT = {
     "hub": {"registry", "runtime", "weights"},
     "insertion": {"registry", "runtime", "sdk"},
     "build": {"registry", "runtime", "weights", "hub", "insertion"},
-    "hosts": {"registry", "runtime", "weights", "insertion", "build"},
+    "hosts": {"registry", "runtime", "weights", "hub", "insertion", "build"},
     "data": {"registry", "runtime"},
-    "explain": {"registry", "runtime", "data", "insertion"},
+    "export": {"runtime", "hosts", "data"},
+    "explain": {"registry", "runtime", "data", "insertion", "hosts"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
-    "training": {"registry", "runtime", "weights", "build", "data"},
+    "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
     "reference": {"registry", "runtime", "weights", "build"},
-    "publish": {"registry", "runtime", "weights", "hub", "build", "training"},
-    "testing": {"registry", "runtime", "build"},
+    "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
+    "testing": {"registry", "runtime", "build", "insertion"},
 }
 
 # Imports within functions, each with its reason. Commands may do so, to answer quickly.
@@ -41,7 +42,11 @@ LATE = {
     "zoo/weights/safetensors_file.py": "a file is looked at (zoo pull, zoo cache) without torch",
     "zoo/publish/package.py": "a package that is ready is sent without torch",
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
+    "zoo/hosts/adapter_file.py": "a file on the disk needs no client of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
+    "zoo/explain/__init__.py": "plugins import zoo.explain.glimpses alone, without all the rest",
+    "zoo/explain/record.py": "an explanation draws itself, and what draws knows explanations",
+    "zoo/training/board.py": "TensorBoard is an extra, imported where it is asked for",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",
 }
 

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import torch
 from timm.models.resnet import ResNet
+from timm.models.senet import SEBottleneck, SENet
 
 import zoo
 from zoo.errors import OptionError, UsageError
+from zoo.registry import default_registry
+from zoo.weights.keymaps import carry_over, map_keys
 
 SETTINGS: tuple[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]], ...] = (
     ("fca_resnet50", {"depth": 18, "frequencies": "low8"}, (3, 50, 70), (1000,)),
@@ -88,3 +91,23 @@ def test_heat_maps_can_be_of_other_joints() -> None:
 def test_the_resnets_are_timm_s() -> None:
     for name in ("axial_resnet26_s", "sasa_resnet26", "fca_resnet18"):
         assert isinstance(zoo.create_model(name), ResNet)
+
+
+@torch.no_grad()
+def test_senet_154_is_the_port_of_the_authors_network() -> None:
+    """timm's copy of a port that published the authors' weights; one block a stage."""
+    theirs = SENet(
+        SEBottleneck, (1, 1, 1, 1), groups=64, reduction=16, downsample_kernel_size=3,
+        downsample_padding=1, inplanes=128, input_3x3=True, num_classes=7,
+    ).eval()  # fmt: skip
+    for tensor in theirs.state_dict().values():
+        if tensor.ndim == 1:
+            torch.nn.init.uniform_(tensor, 0.5, 1.5)
+    options: dict[str, Any] = {"layers": (1, 1, 1, 1), "num_classes": 7}
+    ours = zoo.create_model("SENet-154", **options).eval()
+    spec = default_registry().models["senet_154"]
+    carry_over(map_keys(spec.provenance.key_map, theirs.state_dict(), ours, "tests"), ours)
+    x = torch.randn(2, 3, 75, 98)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+    whole = zoo.create_model("senet_154", device="meta")
+    assert sum(p.numel() for p in whole.parameters()) == 115_088_984

@@ -32,6 +32,13 @@ PUBLISHED = {
     "mnist_cluttered60": "44e0aec97bbe9d1f01903d13886b836b02333deb0e59f1926e84a356aab37596",
     "mnist_cluttered100": "d2cd59cc96bac4fee0702aa8af03722c12f4685c6044fdda043ef7d619272b0d",
     "mnist_clutter_seed100": "bef81f3650ed1b60bf051d78e4b4a128ff14039fe156096d02fa4b50b66315ee",
+    "mnist_addition": "4ecb07bcf40cbb244e3ec8c7c7ee056f71af685541b7a7cd70c7b229f0c6119f",
+    "mnist_pairs_cluttered": "00c9dcf366f768375866b16da608f3b3dd39659f395dbc030b637d0631815e52",
+    "mnist_addition_uniform": "fc2c8b73003f1f9d2601405881bdffd4818fc71c51e9343194cc171e15c90c93",
+    "mnist_distorted_r": "823c09fdccaad3c41cebb3325e37cc84c91e942a2cedea3315b5eb24900f6cff",
+    "mnist_distorted_rts": "5ff73448f84c2c09e738e971663200445e6491fae9a29bab9cf0863feb74ef36",
+    "mnist_distorted_p": "0b8997bf960143976752191055433ca775d59ddef7f5d41e2a4d07456c639731",
+    "mnist_distorted_e": "db65f342bae5ead1a14cea9f524156123c57dfcfc652c4c6ea2ae256ba3f2c75",
     "mnist_pairs": "6e49b26f02e47f563e4f25aa53eb08baa38ab8f8ae9de733da5276d226369634",
 }
 

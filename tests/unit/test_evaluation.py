@@ -24,7 +24,7 @@ from zoo.evaluation.loader import share
 from zoo.evaluation.metrics import Tally, rank_of
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.predictor import Predictor, agrees
-from zoo.explain.canvas import GAP, SIDE
+from zoo.explain.canvas import CAPTION, GAP, SIDE
 from zoo.explain.glimpses import GlimpsePath, draw
 from zoo.runtime import device as devices
 
@@ -374,7 +374,8 @@ class TestPicture:
         assert (tmp_path / name).read_bytes().startswith(head)
         assert [path.name for path in tmp_path.iterdir()] == [name]
 
-    def test_a_patch_is_what_is_at_its_place(self):
+    @pytest.mark.parametrize("scale", [0, 1])
+    def test_a_patch_is_what_is_at_its_place_at_every_scale(self, scale):
         """A white image whose lower right quarter is red, seen at its corners and centre."""
         pixels = np.full((1, 32, 32, 3), 255, np.uint8)
         pixels[:, 16:, 16:] = (255, 0, 0)
@@ -382,7 +383,8 @@ class TestPicture:
         assert path.sides == [8, 16]
         sheet = np.array(draw(pixels, path))
         tops = [GAP + SIDE + GAP + t * (SIDE // 2 + GAP) for t in range(5)]
-        patches = [sheet[GAP : GAP + SIDE // 2, x : x + SIDE // 2] for x in tops]
+        top = GAP + CAPTION + scale * (SIDE // 2 + GAP)
+        patches = [sheet[top : top + SIDE // 2, x : x + SIDE // 2] for x in tops]
         red = [float((p == (255, 0, 0)).all(-1).mean()) for p in patches]
         black = [float((p == 0).all(-1).mean()) for p in patches]
         assert red == pytest.approx([0, 0, 0.25, 0, 0.25], abs=0.03)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timm.layers.create_attn import get_attn
 
 import zoo
 from zoo.errors import AmbiguousNameError, UnknownNameError, UsageError
@@ -172,3 +175,26 @@ def test_every_composition_is_read_back(data: st.DataObject) -> None:
         assert (read.attention.name, read.backbone) == (attention, backbone)
     else:  # the name is a model's of its own, timm's or the zoo's
         assert read.spec is not None or read.backbone == f"{attention}_{backbone}"
+
+
+@pytest.mark.parametrize(
+    ("name", "mechanisms"),
+    [
+        ("EMA", ("efficient_multi_scale", "ema_unit")),
+        ("mca", ("multidimensional_collaborative", "multi_context")),
+        ("SCA", ("simple_coordinate", "stacked_cross")),
+    ],
+)
+def test_a_name_of_two_papers_names_both(name: str, mechanisms: tuple[str, ...]) -> None:
+    for ask in (
+        lambda: names.attention(name, default_registry()),
+        lambda: names.parse(f"{name}_resnet18", default_registry()),
+    ):
+        with pytest.raises(AmbiguousNameError) as error:
+            ask()
+        assert all(mechanism in str(error.value) for mechanism in mechanisms)
+
+
+def test_every_name_of_timms_create_attn_is_here() -> None:
+    for name in re.findall(r"attn_type == '(\w+)'", inspect.getsource(get_attn)):
+        assert names.attention(name, default_registry())

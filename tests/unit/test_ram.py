@@ -130,6 +130,25 @@ def test_training_learns_where_to_look(reward):
     assert int(objective.wrong(model, images, targets)["val_error_one_pass"]) == 0
 
 
+@pytest.mark.parametrize("discount", [0.0, 0.3, 1.0])
+def test_a_location_earns_the_gains_that_follow_it_each_one_discounted(discount):
+    """Two images, three glimpses; gains in log p(label) are written out by hand."""
+    known = torch.tensor([[0.1, 0.5], [0.2, 0.4], [0.8, 0.6]])  # p(label): glimpse, image
+    logits = torch.stack((known, 1 - known), -1).log()
+    objective = Reinforce(small(num_glimpses=3, num_classes=2), reward="gain", discount=discount)
+    earned = objective._rewards(logits, torch.zeros(2).long())
+    first, second = (known[1] / known[0]).log(), (known[2] / known[1]).log()
+    torch.testing.assert_close(earned, torch.stack((first + discount * second, second)))
+
+
+def test_a_start_anywhere_covers_the_image_whatever_the_spread():
+    model = small(num_glimpses=2, first_spread=0.1)
+    start = model.from_anywhere(torch.rand(400, 1, 28, 28), torch.Generator().manual_seed(0))
+    x, y = start.path[0].unbind(-1)
+    for axis in (x, y):
+        assert axis.min() < -0.95 and axis.max() > 0.95 and abs(float(axis.mean())) < 0.1
+
+
 def test_checkpointed_gradients_are_the_same():
     grads = []
     for enable in (False, True):

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from zoo_plugins.networks.residual_attention.authors import from_authors
 from zoo_plugins.networks.residual_attention.mask import AttentionModule
 from zoo_plugins.networks.residual_attention.network import ResidualAttentionNetwork
 from zoo_plugins.networks.residual_attention.options import ModuleSettings
@@ -220,6 +222,32 @@ def test_a_checkpoint_of_the_port_is_converted(tmp_path: Path) -> None:
     )
     theirs = state["module.attention_module2_2.conv1_1_blocks.5.weight"]
     assert torch.equal(model.get_parameter("stages.1.2.mask.conv2.weight"), theirs)
+
+
+def test_names_of_pytorchcv() -> None:
+    """Each has one of ours, of the same shape."""
+    with torch.device("meta"):
+        model = zoo.create_model("resattnet56", num_classes=10)
+        state = {k: torch.empty(shape) for k, shape in ENTRIES["resattnet56"]["keys"].items()}
+    mapped = from_authors(state, model)
+    own = model.state_dict()
+    assert mapped.keys() == own.keys() and len(mapped) == len(state)
+    assert all(mapped[key].shape == own[key].shape for key in own)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_under_the_names_of_pytorchcv_is_converted(tmp_path: Path) -> None:
+    """As the published weights of Attention-56 have them: in a wrapper, of several processes."""
+    state = {f"module.{k}": v for k, v in released("resattnet56").items()}
+    torch.save({"epoch": 1, "arch": "resattnet56", "state_dict": state}, tmp_path / "model.pth")
+    done = convert("resattnet56", tmp_path / "model.pth", tmp_path / "out.safetensors")
+    assert (done.name, done.dropped) == ("residual_attention_56_tengshaofeng", ())
+    assert done.parameters == ENTRIES["resattnet56"]["num_params"]
+    tensors = load_file(tmp_path / "out.safetensors")
+    unit = "module.features.stage1.unit2.hg.{}_seq.{}3.res_blocks.blocks.block1.body.conv2.conv"
+    for i, way in enumerate(("down", "up")):  # the units at the bottom of the mask
+        theirs = state[f"{unit.format(way, way)}.weight"]
+        assert torch.equal(tensors[f"stages.0.1.mask.bottom.{i}.conv2.weight"], theirs)
 
 
 def test_a_checkpoint_of_the_port_is_not_the_paper_s(tmp_path: Path) -> None:

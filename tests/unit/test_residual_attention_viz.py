@@ -10,10 +10,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from torch import Tensor, nn
 
+import zoo
 from zoo.cli import cli
-from zoo.errors import DataError, OptionError, UsageError
-from zoo.explain.maps import GAP, SIDE, draw
+from zoo.errors import DataError, PluginError, UsageError
 
 NETWORK = "residual_attention_56_cifar"
 
@@ -30,54 +31,62 @@ def viz(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["viz", *map(str, arguments)])
 
 
-def redness(picture: Image.Image, column: int) -> tuple[float, float]:
-    """Red minus blue of the left and the right half of a column's first cell."""
-    left = GAP + column * (SIDE + GAP)
-    cell = np.asarray(picture.crop((left, GAP, left + SIDE, GAP + SIDE)), np.float64)
-    halves = cell[:, : SIDE // 2], cell[:, SIDE // 2 :]
-    one, other = (float((half[..., 0] - half[..., 2]).mean()) for half in halves)
-    return one, other
+class Masks(nn.Module):
+    """A model that gives the masks it was told to give."""
+
+    def __init__(self, **masks: Tensor) -> None:
+        super().__init__()
+        self.masks = masks
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    def attention_maps(self, _images: Tensor) -> dict[str, Tensor]:
+        return self.masks
 
 
-def test_a_mask_is_drawn_where_it_attends_and_coarse_ones_come_first() -> None:
-    grey = np.full((1, 32, 32, 3), 128, np.uint8)
-    fine, coarse = torch.zeros(1, 4, 16, 16), torch.zeros(1, 1, 4, 4)
+def test_a_mask_lies_where_it_attends_and_coarse_ones_come_first() -> None:
+    fine, coarse = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 4, 4)
     fine[..., :8] = 1  # the left half
     coarse[..., 2:] = 1  # the right half
-    picture = draw(grey, {"fine": fine, "coarse": coarse})
-    left, right = redness(picture, 1)
-    assert right - left > 100
-    left, right = redness(picture, 2)
-    assert left - right > 100
-    assert redness(picture, 0) == (0, 0)
+    grey = np.full((32, 48, 3), 128, np.uint8)
+    found = zoo.explain(Masks(fine=fine, coarse=coarse), grey, size=32, crop_pct=1.0).maps
+    own = {name: each for name, each in found.items() if each.kind == "own"}
+    assert list(own) == ["coarse", "fine"]
+    values = own["fine"].values
+    assert values.shape == (32, 48) and np.isnan(values[:, :8]).all()  # beyond the crop
+    assert (values[:, 8:22] == 1).all() and (values[:, 26:40] == 0).all()
+    assert (own["coarse"].values[:, 32:40] == 1).all()
 
 
 def test_the_channels_that_vary_most_are_drawn() -> None:
-    grey = np.full((2, 8, 8, 3), 128, np.uint8)
-    masks = torch.rand(2, 6, 4, 4)
-    sizes = [draw(grey, {"m": masks}, channels=n).size[1] for n in (0, 1, 3, 99)]
-    assert sizes[0] < sizes[1] < sizes[2] < sizes[3]
-    assert sizes[3] == draw(grey, {"m": masks}, channels=5).size[1]
+    masks, image = torch.rand(1, 20, 4, 4), torch.rand(3, 8, 8)
+    masks[:, 7] *= 4
+    counts = [zoo.explain(Masks(m=masks), image, channels=n).maps["m"] for n in (0, 1, 3)]
+    assert [each.drawn for each in counts] == [1, 2, 4]
+    np.testing.assert_allclose(counts[2].raw[0], masks[0].mean(0), rtol=1e-5)
+    assert counts[2].planes[:2] == ("mean of 20 planes", "plane 7")
 
 
-def test_masks_of_other_images_are_refused() -> None:
-    with pytest.raises(OptionError, match="2 images"):
-        draw(np.zeros((2, 8, 8, 3), np.uint8), {"m": torch.rand(1, 1, 4, 4)})
-    with pytest.raises(OptionError, match="no masks"):
-        draw(np.zeros((2, 8, 8, 3), np.uint8), {})
+def test_masks_of_no_form_are_refused() -> None:
+    with pytest.raises(PluginError, match="gives no"):
+        zoo.explain(Masks(m=torch.rand(2, 1, 4, 4)), torch.rand(3, 8, 8))
 
 
 def test_the_command_draws_every_module_of_a_network(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "masks.png"
-    done = viz(NETWORK, image, image, "--untrained", "--out", out, "--channels", 1, "--json")
+    done = viz(NETWORK, image, image, "--untrained", "--out", out, "--channels", 0, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["untrained"] is True
+    said = json.loads(done.stdout)
+    own = [each["site"] for each in said["images"][1]["maps"] if each["kind"] == "own"]
+    assert own == ["stage 3, module 1", "stage 2, module 1", "stage 1, module 1"]
     with Image.open(out) as picture:
-        assert picture.size[0] == GAP + 4 * (SIDE + GAP)  # the image and three modules
+        assert list(picture.size) == said["size"] and picture.size[1] > picture.size[0] / 2
 
 
 def test_random_weights_are_said(image: Path, tmp_path: Path) -> None:
-    done = viz("residual_attention_128_cifar", image, "--out", tmp_path / "masks.jpg")
+    done = viz("residual_attention_128_cifar", image, "--channels", 0, "--out", tmp_path / "m.jpg")
     assert done.exit_code == 0 and "random weights" in done.stderr
 
 
@@ -90,7 +99,6 @@ def test_a_glimpse_model_shows_its_glimpses(image: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "error", "word"),
     [
-        (("resnet10t", "{image}", "--untrained", "--out", "{folder}/x.png"), UsageError, "shows"),
         ((NETWORK, "{folder}/absent.png", "--untrained", "--out", "{folder}/x.png"), DataError,
          "absent"),
         ((NETWORK, "{image}", "--untrained", "--out", "{folder}/x.txt"), UsageError, "picture"),

@@ -1,4 +1,4 @@
-"""Pictures: what was drawn is what the model did, and files are written whole."""
+"""`zoo viz`, the old name of `zoo explain`: what was drawn is what the model did."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from torch import Tensor, nn
 import zoo
 from zoo import cli
 from zoo.errors import DataError, UsageError
-from zoo.explain import sites
-from zoo.explain.canvas import save
-from zoo.explain.show import show
+from zoo.explain.figure import save
 from zoo.runtime.model_record import ModelRecord
 
 
@@ -49,53 +47,61 @@ class Left(nn.Module):
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "0.png")
     with pytest.raises(DataError, match="not a regular file"):
-        show(zoo.create_model("se_resnet18"), [tmp_path / "0.png"])
+        zoo.explain(zoo.create_model("ram_28"), tmp_path / "0.png")
 
 
 def test_gains_are_the_ratio_of_the_norms() -> None:
-    found = sites.gains(Doubled(), torch.randn(2, 3, 4, 4))
-    assert {path: tuple(gain.shape) for path, gain in found.items()} == {
-        "wide": (2, 1, 4, 4), "narrow": (2, 1, 2, 2),
+    found = zoo.explain(Doubled(), torch.randn(3, 4, 4)).maps
+    assert {path: each.raw.shape for path, each in found.items() if each.kind == "gain"} == {
+        "wide": (1, 4, 4), "narrow": (1, 2, 2),
     }  # fmt: skip
-    expected = torch.tensor([2.0, 2, 1, 1]).expand(2, 1, 4, 4)
-    torch.testing.assert_close(found["wide"], expected)
-    torch.testing.assert_close(found["narrow"], torch.ones(2, 1, 2, 2))
+    np.testing.assert_allclose(found["wide"].raw[0], np.tile([2.0, 2, 1, 1], (4, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found["narrow"].raw, np.ones((1, 2, 2)), rtol=1e-6)
+    assert "identity start: changes nothing" in found["narrow"].notes
+    assert found["narrow"].constant and not found["wide"].constant
 
 
-@pytest.mark.parametrize("name", ["se_resnet18", "cbam_convnext_atto", "cot_resnet18"])
+@pytest.mark.parametrize("name", ["se_resnet10t", "cbam_convnext_atto", "cot_resnet18"])
 def test_any_attention_in_a_backbone_is_drawn(name: str, photograph: Path) -> None:
     model = zoo.create_model(name, img_size=64)
-    (picture,) = show(model, [photograph], size=64)
-    assert len(np.unique(np.asarray(picture))) > 100
+    found = zoo.explain(model, photograph, size=64)
+    kind = "strength" if name.startswith("cot") else "gain"
+    there = {m.site for m in found.maps.values() if m.kind == kind}
+    same = (s for s in model.zoo.sites if kind == "gain" or ".1." in s or "layer1" in s)
+    assert there == set(same)  # those that keep the channels
+    assert any(m.drawn for m in found.maps.values() if m.kind == kind)
 
 
 def test_glimpses_are_drawn_one_after_the_other(photograph: Path, tmp_path: Path) -> None:
-    frames = show(zoo.create_model("ram_28", num_glimpses=3), [photograph, photograph])
-    assert len(frames) == 3
-    save(frames, tmp_path / "film.gif")
+    found = zoo.explain(zoo.create_model("ram_28", num_glimpses=3, num_patches=2), photograph)
+    save([found, found], tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 3
-    save(frames, tmp_path / "last.png")
-    with Image.open(tmp_path / "last.png") as still:
-        assert np.array_equal(np.asarray(still.convert("RGB")), np.asarray(frames[-1]))
+    save([found, found], tmp_path / "still.png")
+    (_, _, patches, *_) = [axes for axes in found.figure().axes if axes.images]
+    shown = patches.images[0].get_array()
+    assert shown.shape[1] / shown.shape[0] == pytest.approx(3 / 2, rel=0.1)  # at two scales
+    with pytest.raises(UsageError, match="make a film"):
+        zoo.explain(zoo.create_model("stn_mnist"), photograph).save(tmp_path / "film.gif")
 
 
 def test_what_a_transformer_samples_is_drawn(photograph: Path) -> None:
     model = zoo.create_model("stn_mnist")
-    (start,) = show(model, [photograph])
+    start = zoo.explain(model, photograph).resampled
+    assert start.identity
+    np.testing.assert_array_equal(start.image, zoo.explain(model, photograph).seen)
     with torch.no_grad():
         for parameter in model.transformer.localisation.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    (moved,) = show(model, [photograph])
-    assert np.asarray(start).shape == np.asarray(moved).shape
-    assert not np.array_equal(np.asarray(start), np.asarray(moved))
+    moved = zoo.explain(model, photograph).resampled
+    assert not moved.identity
+    assert not np.allclose(start.outlines, moved.outlines, atol=1e-3)
+    assert not np.array_equal(start.image, moved.image)
 
 
-def test_what_cannot_be_drawn(photograph: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="shows nothing"):
-        show(zoo.create_model("resnet18"), [photograph])
+def test_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image can be read"):
-        show(zoo.create_model("ram_28"), [tmp_path / "absent.png"])
+        zoo.explain(zoo.create_model("ram_28"), tmp_path / "absent.png")
 
 
 def test_the_command(photograph: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from zoo.build.plan import Plan
 from zoo.build.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
 from zoo.errors import UsageError
 from zoo.insertion import Target, insert
-from zoo.insertion.mixers import HINTS, on_tokens
+from zoo.insertion.mixers import HINTS, folds, needs_grid, on_tokens
 from zoo.registry import Registry
 from zoo.registry.constructor import option_names
 from zoo.registry.options import check_names
@@ -162,7 +162,8 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     paths = insert(target, spec, build, sites=plan.sites, insertion=form, replace=plan.replace)
     for path in paths if where else ():  # the form around it too, and what takes no device
         model.get_submodule(path).to(**where)
-    if spec.insertion.needs_size and not all(getattr(each, "any_size", False) for each in made):
+    any_size = not folds(spec) and all(getattr(each, "any_size", False) for each in made)
+    if needs_grid(spec) and not any_size:
         set_traits(model, img_size=target.img_size, fixed_input_size=True)
     return changed(plan, insertion=form, placed=tuple(paths))
 

@@ -14,7 +14,9 @@ from zoo.build.attention import create_attention
 from zoo.build.budget import Bounded, Budget
 from zoo.build.features import feature_extractor
 from zoo.build.plan import make_plan
+from zoo.build.saved import saved_model
 from zoo.build.weights_choice import open_hub_model
+from zoo.errors import UsageError
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import WeightsSpec
 
@@ -22,7 +24,7 @@ __all__ = ["create_attention", "create_model"]
 
 
 def create_model(
-    name: str,
+    name: str | os.PathLike[str],
     pretrained: bool = False,
     *,
     attention: str | None = None,
@@ -44,7 +46,8 @@ def create_model(
 
     Args:
         name: a named model, `<attention>_<backbone>`, or a timm name, each with `.<tag>` if wanted;
-            or `hf-hub:org/name@revision`, a repository of the zoo or of timm.
+            or `hf-hub:org/name@revision`, a repository of the zoo or of timm; or, with its weights,
+            the folder of a run of `zoo train` or a file that `zoo.save_model` wrote.
         pretrained: load the default weights, or those of the tag. An attention in a backbone for
             which there are none takes the weights of the plain backbone, without moving its logits,
             and the zoo says that the attention is untrained.
@@ -56,8 +59,9 @@ def create_model(
             where the mechanism's spec says; if the backbone's blocks are of no known family, after
             each stage.
         insertion: `"plain"` is f(x), `"exact"` is f started as the identity, and `"residual"` is x
-            + alpha (f(x) - x) with alpha = 0 at the start. By default it is what the weights state
-            or their tensors tell, else plain.
+            + alpha (f(x) - x) with alpha = 0 at the start (0.01 where f is built as x). By default
+            it is what the weights state or their tensors tell; in a warm start what the mechanism's
+            spec prefers, exact or residual (docs/warm-starts.md); else plain.
         replace: put it in the place of attention that the backbone already has.
         num_classes, in_chans: as in timm. By default, a model with weights has their number of
             classes. Another number of classes gives a new classifier, which the zoo says; another
@@ -92,6 +96,12 @@ def create_model(
     arguments = {key: value for key, value in given.items() if value is not None} | options
     chosen: str | os.PathLike[str] | WeightsSpec | None = weights
     bound = nullcontext()
+    if saved := saved_model(name, registry):
+        name, file = saved
+        if weights is not None or backbone_weights is not None:
+            raise UsageError("the path names the weights already", where=str(file))
+        pretrained, chosen = False, file
+    assert not isinstance(name, os.PathLike)  # paths are of saved models
     if isinstance(name, str) and name.startswith("hf-hub:"):
         reference = name
         name, stated, published, size = open_hub_model(reference)

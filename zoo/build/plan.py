@@ -249,9 +249,5 @@ def _default_form(plan: Plan) -> Form:
     if plan.attention is None or plan.replace:
         return "plain"
     if plan.warm:
-        return (
-            "residual"
-            if plan.attention.insertion.role == "replace_conv"
-            else plan.attention.insertion.identity
-        )
+        return plan.attention.insertion.warm_form
     return plan.weights.insertion if isinstance(plan.weights, WeightsSpec) else "plain"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +29,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--recipe", type=FILE, help="What trained it; default recipe.toml beside it.")
 @click.option("--record", "records", type=FILE, multiple=True, help="A record of zoo eval.")
 @click.option("--picture", type=FILE, help="A PNG or JPEG for the card.")
+@click.option("--base-model", default="", metavar="ORG/NAME",
+              help="For a file of zoo.save_attention: the weights that it belongs to.")  # fmt: skip
 @click.option("--license", default="", help="Of the weights, as the Hub names it.")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
@@ -36,23 +39,37 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @json_option
 def command(
     target: str, repository: str, weights: str, backbone_weights: str, num_classes: int | None,
-    recipe: Path | None, records: tuple[Path, ...], picture: Path | None, license: str,
+    recipe: Path | None, records: tuple[Path, ...], picture: Path | None, base_model: str,
+    license: str,
     private: bool, create_pr: bool, dry_run: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Publish a MODEL, or a CHECKPOINT (a folder or file of `zoo train`), as ORG/NAME.
+
+    A file of `zoo.save_attention` is published as what it is: an adapter of --base-model.
 
     Metrics come from records of `zoo eval` on these very weights; others are refused. The commit
     goes onto what the repository holds now or not at all, and is read back and compared.
     """
     from zoo.hub.commits import check_request
+    from zoo.publish import attention
     from zoo.publish.package import build
     from zoo.publish.push import push
     from zoo.publish.source import open_source
+    from zoo.weights.verified_file import local_file
 
     check_request(repository, "main")
     chosen = {"weights": weights, "backbone_weights": backbone_weights}
-    with open_source(target, **chosen, num_classes=num_classes, recipe=recipe) as source:
-        package = build(source, repository, record_paths=records, picture=picture, license=license)
+    with ExitStack() as stack:
+        if attention.is_attention(Path(target)):
+            file = stack.enter_context(local_file(target))
+            package = attention.build(file, repository, base_model=base_model, license=license)
+        else:
+            source = stack.enter_context(
+                open_source(target, **chosen, num_classes=num_classes, recipe=recipe)
+            )
+            package = build(
+                source, repository, record_paths=records, picture=picture, license=license
+            )
         if out:
             package.write(out)
         result = {"model": package.model, "sha256": package.sha256, "files": sorted(package.files)}

@@ -50,14 +50,14 @@ def command(
 
 def _model(name: str) -> Any:
     if ":" in name and not name.startswith("hf-hub:"):
-        return _own(name)
+        return own_model(name)
     from zoo.build.create import create_model
 
     return create_model(name)
 
 
-def _own(target: str) -> Any:
-    """What a user's factory makes; its errors are said with its name."""
+def own_model(target: str) -> Any:
+    """What a user's factory `module:factory` makes; its errors are said with its name."""
     from torch import nn
 
     from zoo.registry.targets import resolve

@@ -28,6 +28,8 @@ class ImageData(Items, Protocol):
     - `numbered`: false if the indices are no more than an order of the names.
     - `describe(i)`: what messages call an item.
     - `left_out`: files that are no images.
+    - `blocks`: int64 (N,), the number of the block of each item, if the items of a block are read
+      together and random access costs much.
     - `in_memory`: true if items cost too little for worker processes.
     """
 
@@ -47,6 +49,7 @@ class Adapted:
         self.split = split or str(getattr(items, "split", ""))
         self.num_classes = num_classes or _count(items)
         self.class_names, self.numbered = _names(items), True
+        self.labels = _labels(items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -70,6 +73,7 @@ class Relabelled:
         self.num_classes: int | None = num_classes
         self.in_memory = bool(getattr(items, "in_memory", False))
         self.left_out: Sequence[str] = getattr(items, "left_out", ())
+        self.blocks: NDArray[np.int64] | None = getattr(items, "blocks", None)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -79,8 +83,10 @@ class Relabelled:
         return image, label if np.ndim(label) else self._numbers.get(int(label), -1)
 
     @property
-    def labels(self) -> list[int]:
-        return [self._numbers[int(label)] for label in getattr(self.items, "labels", ())]
+    def labels(self) -> list[int] | None:
+        """All class indices, if the data set has them at hand."""
+        known = known_labels(self.items)
+        return None if known is None else [self._numbers[int(label)] for label in known]
 
     def describe(self, index: int) -> str:
         return describe(self.items, index)
@@ -113,6 +119,12 @@ def _names(items: Items) -> dict[int, str]:
         return {}
     joined = [", ".join(map(str, c)) if isinstance(c, tuple) else c for c in classes]
     return {i: c for i, c in enumerate(joined) if isinstance(c, str)}
+
+
+def _labels(items: Items) -> Any:
+    """All class indices, by any of the names that torchvision's data sets give them."""
+    return next((found for name in ("labels", "targets", "_labels")
+                 if (found := getattr(items, name, None)) is not None), None)  # fmt: skip
 
 
 def _count(items: Items) -> int | None:

@@ -10,8 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.data.classes import class_indices
@@ -26,14 +28,15 @@ from zoo.data.parquet_files import files_by_split
 from zoo.data.splits import choose
 from zoo.errors import DataError
 
-_LABELS = ("label", "labels", "fine_label", "class", "target", "cls")
+KEPT = 256 * 2**20  # bytes of row groups that a process keeps
 
 
 class Parquet:
     """Rows of `<split>-*.parquet` files: items are (PIL image, class index).
 
-    Row groups are read when asked for and the last one is kept, so reading in order costs one pass
-    and little memory.
+    Row groups are read when asked for and the latest are kept, up to `KEPT` bytes, so that reading
+    in order costs one pass. A larger data set has `blocks`, which says for each row in which row
+    group it is: training then shuffles rows among some groups at a time.
 
     `class_names` has the names of the classes by index; `numbered` is whether the labels are
     numbers, else they are text.
@@ -65,7 +68,8 @@ class Parquet:
         if not self._ends or not self._ends[-1]:
             raise DataError("no rows in the parquet files", where=str(root))
         self.labels, self.num_classes = self._read_labels(schema, num_classes)
-        self._cached: tuple[int, Any] | None = None
+        self.blocks = self._blocks()
+        self._kept: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -87,18 +91,30 @@ class Parquet:
         return f"{self.files[self._groups[group][0]].name} row group {group} row {index - start}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached": None}
+        return {**self.__dict__, "_kept": {}}
 
     def _images(self, group: int) -> Any:
-        if self._cached is None or self._cached[0] != group:
-            file, inner, _ = self._groups[group]
-            self._cached = None
-            table = _read(
-                self.files[file],
-                lambda f: f.read_row_group(inner, columns=[self.image_column], use_threads=False),
-            )
-            self._cached = group, table.column(self.image_column)
-        return self._cached[1]
+        if group in self._kept:
+            self._kept[group] = self._kept.pop(group)  # the latest
+            return self._kept[group]
+        file, inner, _ = self._groups[group]
+        table = _read(
+            self.files[file],
+            lambda f: f.read_row_group(inner, columns=[self.image_column], use_threads=False),
+        )
+        column = table.column(self.image_column)
+        while (
+            self._kept and sum(each.nbytes for each in self._kept.values()) + column.nbytes > KEPT
+        ):
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[group] = column
+        return column
+
+    def _blocks(self) -> NDArray[np.int64] | None:
+        """The row group of each row; None if all of them are kept at once."""
+        if sum(path.stat().st_size for path in self.files) <= KEPT:
+            return None
+        return np.repeat(np.arange(len(self._groups)), [rows for _, _, rows in self._groups])
 
     def _read_columns(self) -> Any:
         """Choose the columns by the first file, whose schema is returned; the others have them."""

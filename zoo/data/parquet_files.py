@@ -1,4 +1,4 @@
-"""Which parquet files of a folder belong together: one configuration, one split."""
+"""Which files of a folder belong together, parquet or tar: one configuration, one split."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SHARD = re.compile(r"([-._ ]?[0-9]+-of-[0-9]+(-[0-9a-f]{16})?|(^|[-._ ])[0-9]+)
 _SEPARATORS = re.compile(r"[-._ =0-9]+")
 
 
-def find_files(root: Path) -> list[Path]:
-    """Parquet files of a data set: in `root`, else one or two folders below."""
+def find_files(root: Path, ending: str = "parquet") -> list[Path]:
+    """Files of a data set with this ending: in `root`, else one or two folders below."""
     if root.is_file():
         return [root]
-    for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet"):
+    for pattern in (f"*.{ending}", f"*/*.{ending}", f"*/*/*.{ending}"):
         found = [p for p in root.glob(pattern) if p.is_file() and not _is_hidden(p, root)]
         if found:
             return sorted(found)
     return []
 
 
-def files_by_split(root: Path) -> dict[str, list[Path]]:
+def files_by_split(root: Path, ending: str = "parquet") -> dict[str, list[Path]]:
     """The files of each split, by the name that they, or the folder they are in, give it.
 
     A file is of the split whose name is a word of its name, as the Hub's `datasets` has it:
@@ -34,9 +34,9 @@ def files_by_split(root: Path) -> dict[str, list[Path]]:
     Raises:
         DataError: no files; files of several configurations; a name with two splits in it.
     """
-    files = find_files(root)
+    files = find_files(root, ending)
     if not files:
-        raise DataError("no parquet files", where=str(root))
+        raise DataError(f"no {ending} files", where=str(root))
     configurations = sorted({_configuration(path, root) for path in files})
     if len(configurations) > 1:
         folders = " | ".join(str(root / name) for name in configurations)
@@ -87,7 +87,7 @@ def _split_in(name: str, root: Path) -> str:
         raise DataError(
             f"the name {name} has two splits in it: {' and '.join(words)}",
             where=str(root),
-            remedy="files named train-*.parquet, validation-*.parquet, test-*.parquet",
+            remedy="files whose names have one of the words train, validation, test",
         )
     return words[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,21 +116,14 @@ def _check(settings: Mapping[str, Any], channels: int) -> None:
 class ToPixels:
     """From a PIL image or a uint8 array to uint8 (H, W, C), resized and cropped as timm does in
     eval.
+
+    Args:
+        steps: other transforms of PIL images that end in the right size, such as those of training.
     """
 
-    def __init__(self, settings: Preprocessing) -> None:
+    def __init__(self, settings: Preprocessing, steps: Sequence[Any] | None = None) -> None:
         self.mode = _MODES[settings.input_size[0]]
-        transform: Any = create_transform(
-            settings.input_size,
-            is_training=False,
-            interpolation=settings.interpolation,
-            mean=settings.mean,
-            std=settings.std,
-            crop_pct=settings.crop_pct,
-            crop_mode=settings.crop_mode,
-            use_prefetcher=True,  # bytes in, bytes out: the last step is the change to a tensor
-        )
-        self.steps = transform.transforms[:-1]
+        self.steps = list(steps) if steps is not None else _evaluation_steps(settings)
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = image if isinstance(image, Image.Image) else _picture(image)
@@ -139,6 +132,21 @@ class ToPixels:
             picture = step(picture)
         pixels = np.array(picture)
         return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _evaluation_steps(settings: Preprocessing) -> list[Any]:
+    """timm's steps of evaluation, but for the change to a tensor."""
+    transform: Any = create_transform(
+        settings.input_size,
+        is_training=False,
+        interpolation=settings.interpolation,
+        mean=settings.mean,
+        std=settings.std,
+        crop_pct=settings.crop_pct,
+        crop_mode=settings.crop_mode,
+        use_prefetcher=True,  # bytes in, bytes out: the last step is the change to a tensor
+    )
+    return transform.transforms[:-1]
 
 
 def _picture(image: Any) -> Image.Image:

@@ -6,11 +6,14 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
+from zoo.data.arrow import Arrow
 from zoo.data.base import Adapted, ImageData
 from zoo.data.folder import ImageFolder
 from zoo.data.mnist import MNIST, has_idx
 from zoo.data.parquet import Parquet
 from zoo.data.parquet_files import find_files
+from zoo.data.scan import has_images
+from zoo.data.shards import Shards
 from zoo.errors import DataError, UnknownNameError
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import DatasetSpec
@@ -30,8 +33,9 @@ def open_data(
     """The data set that a name or a folder means.
 
     Args:
-        data: the name of a data set of a plugin; a folder of images, of parquet files, of IDX
-            files, or of a torchvision download; or a folder of that name in `ZOO_DATA`.
+        data: the name of a data set of a plugin; a folder of images, of parquet files, of shards of
+            webdataset (tar), of IDX files, of a torchvision download, or one that `save_to_disk` of
+            the library `datasets` wrote; or a folder of that name in `ZOO_DATA`.
         split: which part; default validation, else test, else train.
         num_classes: of the model, see `class_indices`.
 
@@ -55,6 +59,22 @@ def open_data(
     )
 
 
+def open_in(name: str, root: Path | None, split: str | None) -> ImageData:
+    """A data set by its name whose files are in the folder `root`, or what that folder holds.
+
+    Args:
+        root: the folder. None is where the name leads, as for `open_data`.
+    """
+    registry = default_registry()
+    if root is None:
+        return open_data(name, split)
+    if not root.exists():
+        raise DataError("there is no such folder", where=str(root), remedy="--data DIR")
+    if name in registry.datasets and root.name != name:
+        return _open_spec(registry.datasets[name], split, registry, root)
+    return open_data(root, split)
+
+
 def open_folder(
     folder: Path, split: str | None, num_classes: int | None, registry: Registry
 ) -> ImageData:
@@ -66,9 +86,18 @@ def open_folder(
         mnist = MNIST(folder, split)
         mnist.name = folder.resolve().name
         return mnist
+    if (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file():
+        return Arrow(folder, split)
+    if folder.suffix == ".tar" or _holds_shards(folder):
+        return Shards(folder, split)
     if folder.is_file() or find_files(folder):
         return _with_count(Parquet(folder, split, num_classes))
     return ImageFolder(folder, split, num_classes)
+
+
+def _holds_shards(folder: Path) -> bool:
+    """Whether there are tar files and no images: ImageNet's archives may lie beside its folders."""
+    return bool(folder.is_dir() and find_files(folder, "tar") and not has_images(folder, folder))
 
 
 def _with_count(data: Parquet) -> Parquet:

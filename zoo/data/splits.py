@@ -12,6 +12,7 @@ SYNONYMS = (
     ("test", "testing", "eval", "evaluation"),
     ("train", "training"),
 )
+ABOUT = "data.json"  # in the folder of a run: what it was trained on, and which images it held out
 _ORDER = tuple(name for names in SYNONYMS for name in names)
 
 

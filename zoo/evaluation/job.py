@@ -14,7 +14,9 @@ from torch import nn
 from zoo.build.create import create_model
 from zoo.build.plan import make_plan
 from zoo.build.remarks import refuse_reset
+from zoo.build.saved import is_saved
 from zoo.data.base import ImageData
+from zoo.data.held_out import open_held_out
 from zoo.data.preprocessing import Preprocessing
 from zoo.data.resolve import open_data
 from zoo.errors import UsageError
@@ -74,7 +76,8 @@ class Job:
         settings = Preprocessing.of(model, test_size=self.test_size, **self.settings)
         result = evaluate(model, data, preprocessing=settings, **options)
         described = record_of(model)
-        record = result.record(self.model, described.weights if described else {})
+        named = described.name if described and is_saved(self.model, default_registry()) else ""
+        record = result.record(named or self.model, described.weights if described else {})
         seen = matched(data, model)[0]
         picture = partial(save_glimpses, model=model, data=seen, settings=settings)
         if is_main():
@@ -94,12 +97,18 @@ class Job:
         return model
 
     def _open(self) -> ImageData:
-        return open_data(self.data or self._own_data(), self.split)
+        """The data that are asked for; else what a run held out, or what the weights state."""
+        saved = is_saved(self.model, default_registry())
+        if saved and self.data is None and self.split is None:
+            held_out = open_held_out(self.model)
+            if held_out is not None:
+                return held_out
+        return open_data(self.data or self._own_data(saved), self.split)
 
-    def _own_data(self) -> str:
+    def _own_data(self, saved: bool) -> str:
         """The data set that the weights, or else the model's default ones, are measured on."""
         found: WeightsSpec | None = None
-        if not self.model.startswith("hf-hub:"):
+        if not saved and not self.model.startswith("hf-hub:"):
             plan = make_plan(self.model, default_registry())
             stated = weights_of(plan.name, default_registry())
             tag = self.weights or plan.tag

@@ -20,7 +20,7 @@ from zoo.evaluation.metrics import Counts
 from zoo.evaluation.predictor import Predictor
 from zoo.evaluation.record import Evaluation
 from zoo.runtime.device import device_name
-from zoo.runtime.processes import Processes, join
+from zoo.runtime.processes import Processes, cores, join
 from zoo.runtime.progress import bar
 
 Sink = Callable[[list[int], Tensor, Tensor], object]
@@ -197,10 +197,4 @@ def _workers(asked: int | None, data: ImageData, processes: int) -> int:
         return asked
     if getattr(data, "in_memory", False):
         return 0
-    return max(1, min(MOST_WORKERS, _cores() // processes))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, min(MOST_WORKERS, cores() // processes))

@@ -1,5 +1,5 @@
-"""Where a glimpse model looked: one row for each image, with the path, the windows and their
-patches.
+"""Where a glimpse model looked: one row for each image, with the path, the windows, and the patches
+of every scale.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
@@ -29,6 +30,12 @@ class GlimpsePath:
 
     locations: Tensor
     sides: Sequence[int]
+
+
+def joined(paths: Sequence[GlimpsePath]) -> GlimpsePath:
+    """The paths of several images as one."""
+    locations = torch.cat([path.locations for path in paths], 1)
+    return GlimpsePath(locations=locations, sides=paths[0].sides)
 
 
 def can_show(model: nn.Module) -> bool:
@@ -61,11 +68,12 @@ def draw(
     steps, count = path.locations.shape[:2]
     if count != len(pixels):
         raise OptionError(f"glimpses of {count} images for {len(pixels)} images")
-    width = GAP + (SIDE + GAP) + steps * (SIDE // 2 + GAP)
-    height = GAP + count * (SIDE + CAPTION + GAP)
-    sheet = Image.new("RGB", (width, height), "white")
+    cell = _cell(path.sides) + GAP
+    width = GAP + (SIDE + GAP) + steps * cell
+    row_height = max(SIDE + CAPTION, CAPTION + len(path.sides) * cell) + GAP
+    sheet = Image.new("RGB", (width, GAP + count * row_height), "white")
     for row in range(count):
-        top = GAP + row * (SIDE + CAPTION + GAP)
+        top = GAP + row * row_height
         _draw_row(sheet, top, pixels[row], path.locations[:seen, row], path.sides, steps)
         if captions:
             ImageDraw.Draw(sheet).text((GAP, top + SIDE + 2), captions[row], fill="black")
@@ -78,7 +86,7 @@ def _draw_row(
     image = rgb(pixels)
     zoom = SIDE / max(image.size)
     sheet.paste(image.resize([round(n * zoom) for n in image.size], 0), (GAP, top))
-    centres = [_centre(xy, image.size) for xy in locations.tolist()]
+    centres = [centre_of(xy, image.size) for xy in locations.tolist()]
     pen = ImageDraw.Draw(sheet)
     points = [(GAP + x * zoom, top + y * zoom) for x, y in centres]
     pen.line(points, fill=(90, 160, 255), width=2)
@@ -92,11 +100,36 @@ def _draw_row(
             corner, far = (GAP + left * zoom, top + up * zoom), (left + side, up + side)
             box = (*corner, GAP + far[0] * zoom, top + far[1] * zoom)
             _rectangle(pen, box, (GAP, top, GAP + SIDE, top + SIDE), shade, side == sides[0])
-        patch = _crop(image, x, y, sides[-1])
-        at = (GAP + SIDE + GAP + t * (SIDE // 2 + GAP), top)
-        sheet.paste(patch.resize((SIDE // 2, SIDE // 2), 0), at)
-        pen.rectangle((*at, at[0] + SIDE // 2 - 1, at[1] + SIDE // 2 - 1), outline=shade, width=2)
-        pen.text((at[0], at[1] + SIDE // 2 + 2), f"glimpse {t + 1}", fill="black")
+        at = (GAP + SIDE + GAP + t * (_cell(sides) + GAP), top)
+        pen.text(at, f"glimpse {t + 1}", fill="black")
+        _draw_patches(sheet, (at[0], at[1] + CAPTION), patches_at(image, (x, y), sides), shade)
+
+
+def _draw_patches(
+    sheet: Image.Image, at: tuple[int, int], patches: Sequence[Image.Image], shade: Any
+) -> None:
+    """The patches of one glimpse below each other, all as large, the smallest first."""
+    side, pen = _cell(patches), ImageDraw.Draw(sheet)
+    for scale, patch in enumerate(patches):
+        left, top = at[0], at[1] + scale * (side + GAP)
+        sheet.paste(patch.resize((side, side), 0), (left, top))
+        pen.rectangle((left, top, left + side - 1, top + side - 1), outline=shade, width=2)
+
+
+def _cell(scales: Sequence[Any]) -> int:
+    """The side of a patch: two or three below each other are as high as the image."""
+    return SIDE // 2 if len(scales) < 3 else SIDE // 3
+
+
+def patches_at(
+    image: Image.Image, centre: tuple[int, int], sides: Sequence[int]
+) -> list[Image.Image]:
+    """What one glimpse sees at each of its scales, black where it leaves the image.
+
+    Each patch is reduced to the size of the first, as glimpse models see it: coarser, the wider.
+    """
+    size = (sides[0], sides[0])
+    return [_crop(image, *centre, side).resize(size, Image.Resampling.BOX) for side in sides]
 
 
 def _rectangle(pen: Any, box: Any, frame: Any, colour: Any, strong: bool) -> None:
@@ -107,7 +140,8 @@ def _rectangle(pen: Any, box: Any, frame: Any, colour: Any, strong: bool) -> Non
         pen.rectangle((x0, y0, x1, y1), outline=colour, width=2 if strong else 1)
 
 
-def _centre(location: Sequence[float], size: tuple[int, int]) -> tuple[int, int]:
+def centre_of(location: Sequence[float], size: tuple[int, int]) -> tuple[int, int]:
+    """The pixel (x, y) of a location in an image of (width, height)."""
     x, y = (int((v + 1) / 2 * n) for v, n in zip(location, size, strict=True))
     return x, y
 

@@ -1,14 +1,20 @@
-"""What a spatial transformer samples of an image: its outline, drawn on the image."""
+"""What a spatial transformer samples of an image: its outline on the image, and the result.
+
+A model says so by `outlines(images)`, and may have `transformed(images)`, the images (B, C, H, W)
+as its first transformer gives them on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from zoo.data.preprocessing import Preprocessing
 from zoo.explain.canvas import CAPTION, GAP, SIDE, colour, enlarged
 
 MARGIN = SIDE // 4  # an outline may leave the image
@@ -19,16 +25,51 @@ def can_outline(model: nn.Module) -> bool:
     return callable(getattr(model, "outlines", None))
 
 
-def draw(pixels: NDArray[np.uint8], outlines: Tensor, captions: Sequence[str] = ()) -> Image.Image:
+def resampled(model: nn.Module, x: Tensor, settings: Preprocessing) -> NDArray[np.uint8] | None:
+    """uint8 (B, h, w, C): what the first transformer makes of the images; None if it does not say.
+
+    Args:
+        x: the model's input (B, C, H, W).
+        settings: by which it was normalised.
+    """
+    transformed = getattr(model, "transformed", None)
+    if not callable(transformed):
+        return None
+    y: Tensor = transformed(x)  # pyright: ignore[reportAssignmentType]
+    shape = (1, -1, 1, 1)
+    mean, std = (
+        torch.tensor(v, device=y.device).view(shape) for v in (settings.mean, settings.std)
+    )
+    pixels = (y.float() * std + mean).mul(255).round().clamp(0, 255)
+    return pixels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def are_whole(outlines: Tensor) -> bool:
+    """Whether all polygons run along the edges of the image: it is taken as it is."""
+    edges = (outlines.abs().amax(-1) - 1).abs() < 1e-4
+    corners = torch.cat([outlines.amin(-2), outlines.amax(-2)], -1).abs() - 1
+    return bool(edges.all()) and bool((corners.abs() < 1e-4).all())
+
+
+def draw(
+    pixels: NDArray[np.uint8],
+    outlines: Tensor,
+    captions: Sequence[str] = (),
+    *,
+    resampled: NDArray[np.uint8] | None = None,
+) -> Image.Image:
     """The picture of uint8 images (B, H, W, C) side by side, with their outlines.
 
     Args:
         outlines: (T, B, points, 2), closed polygons of (x, y), where -1 and 1 are the edges of the
             image. The first of T transformers is yellow, the last is red.
         captions: a line below each image.
+        resampled: uint8 (B, h, w, C), drawn below each image.
     """
     cell = SIDE + 2 * MARGIN
-    sheet = Image.new("RGB", (len(pixels) * (cell + GAP) + GAP, cell + CAPTION + GAP), "white")
+    below = SIDE + GAP if resampled is not None else 0
+    height = cell + CAPTION + GAP + below
+    sheet = Image.new("RGB", (len(pixels) * (cell + GAP) + GAP, height), "white")
     pen = ImageDraw.Draw(sheet)
     for i, image in enumerate(pixels):
         left = GAP + i * (cell + GAP)
@@ -38,8 +79,10 @@ def draw(pixels: NDArray[np.uint8], outlines: Tensor, captions: Sequence[str] = 
         for t, polygon in enumerate(outlines[:, i].tolist()):
             points = [_place(xy, picture.size, left) for xy in polygon]
             pen.line([*points, points[0]], fill=colour(t, len(outlines)), width=3)
+        if resampled is not None:
+            sheet.paste(enlarged(resampled[i], sharp=True), (left + MARGIN, cell + GAP))
         if captions:
-            pen.text((left, cell + 2), captions[i], fill="black")
+            pen.text((left, cell + below + 2), captions[i], fill="black")
     return sheet
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from zoo.build.attention import build_attention
 from zoo.errors import (
+    ConfigError,
     IncompatibleBackboneError,
     OptionError,
     UsageError,
@@ -34,19 +35,23 @@ from zoo.hosts.check import check_host, check_module
 from zoo.hosts.fingerprint import architecture, digest
 from zoo.hosts.forms import (
     BesideConvolution,
+    GatedInput,
     InsteadOfConvolution,
     Record,
+    Signal,
     at_a_place,
     on_output,
 )
 from zoo.hosts.planning import Planned
 from zoo.hosts.softmax import BesideSoftmax, InsteadOfSoftmax
-from zoo.hosts.statement import Stated, Statement, read, written
+from zoo.hosts.statement import ATTENTION_FILE, METADATA, Stated, Statement, read, written
 from zoo.registry import Registry, default_registry, names
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
 from zoo.weights import safetensors_file
-from zoo.weights.verified_file import local_file
+from zoo.weights.verified_file import VerifiedFile, local_file
+
+HUB = "hf-hub:"
 
 
 def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
@@ -79,7 +84,7 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         added=tuple(Stated(path=where, **_fields(record)) for where, _, record in found),
     )  # fmt: skip
     try:
-        told = {"format": "pt", "zoo_attention": written(statement), "zoo_version": __version__}
+        told = {"format": "pt", METADATA: written(statement), "zoo_version": __version__}
     except TypeError as error:
         raise OptionError(f"the options are not plain data: {error}") from error
     read(told, "the options")  # what is written can be read back
@@ -103,6 +108,7 @@ def load_attention(
 
     Args:
         model: a host of the same architecture, without attention at these places.
+        path: a file, or `"hf-hub:org/name"` (with `@revision`), the repository of `zoo push`.
         strict: refuse a host whose weights are not those that the attention was trained with;
             otherwise that is a warning.
 
@@ -114,10 +120,11 @@ def load_attention(
         damaged, or no file of attention. IncompatibleBackboneError: the host has another
         architecture. WeightsMismatchError: the tensors are not those of this version's mechanisms,
         or, with `strict`, the host has other weights. UnknownNameError: of a mechanism.
+        HubError, OfflineError: the repository cannot be had.
     """
     check_host(model)
     registry = registry or default_registry()
-    with local_file(path) as file:
+    with _opened(path) as file:
         header = safetensors_file.inspect(file)
         where = str(file.path)
         statement = read(header.metadata, where)
@@ -126,13 +133,25 @@ def load_attention(
         if not same and strict:
             raise WeightsMismatchError(_other_weights(statement), where=where)
         with torch.random.fork_rng(devices=[]):
-            planned = [_planned(model, each, registry, where) for each in statement.added]
+            planned = _all_planned(model, statement.added, registry, where)
         tensors = safetensors_file.tensors(file, header, copied=header.tensors)
         _load(planned, tensors, where)
     put_all(model, planned)
     if not same:
         warnings.warn(f"{_other_weights(statement)} ({where})", WeightsWarning, stacklevel=2)
     return model
+
+
+def _opened(path: str | os.PathLike[str]) -> VerifiedFile:
+    """The file, from the disk or from the Hub, open and verified."""
+    if not str(path).startswith(HUB):
+        return local_file(path)
+    from zoo.hub import Request, pull
+    from zoo.hub.commits import parse_repository
+
+    repository, revision = parse_repository(str(path))
+    request = Request(repository=repository, revision=revision, filename=ATTENTION_FILE)
+    return pull(request)
 
 
 def _fields(record: Record) -> dict[str, Any]:
@@ -148,6 +167,34 @@ def _check_architecture(model: nn.Module, statement: Statement, where: str) -> N
             where=where,
             remedy="the same model, built with the same options (classes, size, ...)",
         )
+
+
+def _all_planned(
+    model: nn.Module, added: Sequence[Stated], registry: Registry, where: str
+) -> list[Planned]:
+    """Every form of the file; those that hand a signal to a gate come after all gates."""
+    planned = [_planned(model, each, registry, where) for each in added if each.joining != "signal"]
+    gates = {each.at: each.form for each in planned if isinstance(each.form, GatedInput)}
+    for each in added:
+        if each.joining == "signal":
+            planned.append(_signal(model, each, gates, where))
+    return planned
+
+
+def _signal(model: nn.Module, each: Stated, gates: Mapping[str, GatedInput], where: str) -> Planned:
+    path, name = each.place()
+    if each.partner not in gates:
+        raise ConfigError(
+            f"the file has no gate {each.partner!r} that looks at {path}",
+            where=f"{where}: {each.path}",
+        )
+    try:
+        check_module(model, path)
+    except AttributeError as error:
+        raise IncompatibleBackboneError(
+            f"the host has no such place: {error}", where=f"{where}: {each.path}"
+        ) from error
+    return Planned(path=path, name=name, form=Signal(gates[each.partner]), record=each.record())
 
 
 def _planned(model: nn.Module, each: Stated, registry: Registry, where: str) -> Planned:
@@ -202,6 +249,8 @@ def _form(record: Record, attention: nn.Module, stood: nn.Module | None) -> nn.M
         return InsteadOfConvolution(attention)
     if record.joining == "beside":
         return BesideConvolution(attention)
+    if record.joining == "before":
+        return GatedInput(attention, alpha=record.form == "residual")
     if record.joining == "set":
         base = None if type(stood) is nn.Identity else stood
         return at_a_place(record, attention, base)

@@ -43,11 +43,10 @@ def add_attention(
 ) -> nn.Module:
     """Add an attention to a model, in place, at the outputs of modules that you name.
 
-    The model computes what it did: where the mechanism can start as the identity it does, which
-    holds up to rounding, and elsewhere it starts as x + alpha (f(x) - x), alpha = 0, which holds to
-    the last bit. All parameters of the model keep their names. What is added are children of the
-    modules that are named; nothing is hooked. Either everything is added or, with an error,
-    nothing.
+    The model computes what it did: the mechanism starts as the identity, which holds up to
+    rounding, or as x + alpha (f(x) - x), alpha = 0, which holds to the last bit. All parameters of
+    the model keep their names. What is added are children of the modules that are named; nothing is
+    hooked. Either everything is added or, with an error, nothing.
 
     Args:
         model: any `torch.nn.Module`, neither compiled nor wrapped for several processes.
@@ -56,10 +55,14 @@ def add_attention(
             of one name and `**` for any names (`"layer4.*"`, `"**.mlp"`), or a function
             `(path, module) -> bool`. The path of a `ModuleList` names its items, and `"layer"`
             names `layer1`, `layer2`, ... Default: the blocks of timm, torchvision and transformers.
+            A mechanism that gates a skip connection by a second map takes
+            `{"x": path, "gate": path}`, or a list of these: the modules that give the map and the
+            gating signal. The map is gated where the model takes it up again.
         example: one input: a tensor, a tuple of arguments, or a dict of keywords. Only shapes
             matter. It is not needed where the model says what it takes, as in `at`'s default.
         insertion: `"plain"` f(x), which moves the outputs; `"exact"`, f started as the identity;
-            `"residual"`. Default: exact where the mechanism can, else residual.
+            `"residual"`. Default: exact where the mechanism can and its spec does not prefer
+            residual, else residual.
         name: of the new child of each module, the mechanism's by default. It is needed for a
             second attention at the same module.
         layout: `"nchw"` (B, C, H, W), `"nhwc"` (B, H, W, C) or `"tokens"` (B, N, C) of the outputs,
@@ -133,7 +136,7 @@ def remove_attention(model: nn.Module, name: str | None = None) -> list[str]:
         swap.take_out(model, path, form)
     if len(chosen) == len(found):
         thaw(model)
-    return [path for path, _, _ in chosen]
+    return [path for path, _, record in chosen if record.joining != "signal"]
 
 
 def put_all(model: nn.Module, planned: Sequence[Planned]) -> None:

@@ -36,6 +36,11 @@ class Mechanism:
     options: Mapping[str, Any]
     form: Form | None
 
+    @property
+    def gates_skips(self) -> bool:
+        """Whether it takes a second map, and so goes onto a skip connection."""
+        return self.spec.insertion.role == "gate_skip"
+
     def check(self) -> None:
         """The mechanism goes into hosts, takes these options, and can start in this form.
 
@@ -43,7 +48,8 @@ class Mechanism:
             UsageError, OptionError, IncompatibleBackboneError: before anything is built.
         """
         spec = self.spec
-        if spec.insertion.role == "none" or spec.contract not in (*MAPS, "tokens"):
+        fits = self.gates_skips or spec.contract in (*MAPS, "tokens")
+        if spec.insertion.role == "none" or not fits:
             raise IncompatibleBackboneError(
                 f"{spec.name} ({spec.contract}) takes no single map and no tokens, so it cannot "
                 "follow a module",
@@ -92,7 +98,7 @@ class Mechanism:
         """Start it as the identity where it can; the form, and the constant of an exact one."""
         if self.form in ("plain", "residual"):
             return self.form, 1.0
-        if self.spec.insertion.identity != "exact":
+        if self.form is None and self.spec.insertion.warm_form == "residual":
             return "residual", 1.0
         try:
             gate: object = attention.init_identity()  # pyright: ignore[reportCallIssue]

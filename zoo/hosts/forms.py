@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
+from zoo.errors import IncompatibleBackboneError
 from zoo.hosts.layouts import Layout
 from zoo.hosts.outputs import Way, put, take
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
+from zoo.insertion.starts import residual_alpha
 from zoo.registry.specs import Form
 
-Joining: TypeAlias = Literal["after", "child", "set", "beside", "replace"]
+Joining: TypeAlias = Literal["after", "child", "set", "beside", "replace", "before", "signal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,8 @@ class Record:
         mechanism: its name in the zoo.
         joining: `after` the output of a module; as its last `child`, where it runs its children;
             `set` where the host keeps an empty place or a module without parameters; `beside` a
-            convolution or a softmax attention; or `replace`, in its stead.
+            convolution or a softmax attention; `replace`, in its stead; `before` a module, on one
+            of its inputs; or `signal`, where the output of a module is what such a gate looks at.
         form: `plain`, `exact` or `residual`.
         channels, options: what the mechanism was built with.
         on_tokens: whether the mechanism takes tokens.
@@ -36,6 +40,9 @@ class Record:
         scaled: whether the form holds the constant that makes the start exact.
         base_first: with `set`, whether what stood there runs before the attention.
         softmax: the kind of the softmax attention there, "" for anything else.
+        argument, first, end: with `before`, the position or keyword of the input, and which of its
+            channels are gated.
+        partner: with `signal`, the path of the gate that looks at it.
     """
 
     mechanism: str
@@ -49,6 +56,10 @@ class Record:
     scaled: bool = False
     base_first: bool = False
     softmax: str = ""
+    argument: int | str = 0
+    first: int = 0
+    end: int = 0
+    partner: str = ""
 
 
 class _OnOutput(Attended):
@@ -72,7 +83,7 @@ class ScaledOnOutput(_OnOutput, ScaledAttended):  # pyright: ignore[reportIncomp
 
 
 class ResidualOnOutput(_OnOutput, ResidualAttended):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """x + alpha (f(x) - x), alpha = 0 at the start."""
+    """x + alpha (f(x) - x), alpha as `zoo.insertion.starts` says."""
 
 
 class BesideConvolution(AddedBranch):
@@ -98,10 +109,67 @@ class InsteadOfConvolution(nn.Module):
         return self.attn(x)
 
 
+class GatedInput(nn.Module):
+    """x + alpha (f(x, g) - x) on some channels of one input of a module, alpha = 0 at the start.
+
+    With `alpha=False` it is f(x, g). g is the signal that a `Signal` handed over in the same pass.
+    """
+
+    zoo_record: Record
+
+    def __init__(self, attn: nn.Module, *, alpha: bool = True) -> None:
+        super().__init__()
+        self.attn = attn
+        self.alpha = nn.Parameter(torch.zeros(())) if alpha else None
+        self.signal: Tensor | None = None
+
+    def before(
+        self, inputs: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The inputs of the module, gated."""
+        key = self.zoo_record.argument
+        if isinstance(key, str):
+            return inputs, {**keywords, key: self._gated(keywords[key])}
+        return (*inputs[:key], self._gated(inputs[key]), *inputs[key + 1 :]), dict(keywords)
+
+    def forward(self, x: Tensor, gating: Tensor) -> Tensor:
+        """x (B, C, H, W) and g (B, C_g, H_g, W_g) -> the shape of x."""
+        gated = self.attn(x, gating)
+        return gated if self.alpha is None else x + self.alpha.to(x.dtype) * (gated - x)
+
+    def _gated(self, given: Tensor) -> Tensor:
+        signal, self.signal = self.signal, None  # nothing stays behind after a pass
+        if signal is None:
+            raise IncompatibleBackboneError(
+                f"{self.zoo_record.mechanism} has no gating signal: the module that gives it was "
+                "not called before",
+                remedy="zoo.remove_attention(model), if the model is used in another way now",
+            )
+        first, end = self.zoo_record.first, self.zoo_record.end
+        gated = self(given[:, first:end], signal)
+        if gated.shape == given.shape:
+            return gated
+        return torch.cat((given[:, :first], gated, given[:, end:]), 1)
+
+
+class Signal(nn.Module):
+    """Hands what a module gives over to a gate that comes later; the output is as it was."""
+
+    zoo_record: Record
+
+    def __init__(self, gate: GatedInput) -> None:
+        super().__init__()
+        self.gate = [gate]  # in a list, so that the gate is no child of this
+
+    def forward(self, output: Any, *_inputs: Any) -> Any:
+        self.gate[0].signal = take(output, self.zoo_record.way)
+        return output
+
+
 def on_output(record: Record, attn: nn.Module, gate: float = 1.0) -> Attended:
     """The form on a module's output that the record asks for."""
     if record.form == "residual":
-        return ResidualOnOutput(attn)
+        return ResidualOnOutput(attn, alpha=residual_alpha(attn))
     return ScaledOnOutput(attn, gate=gate) if record.scaled else OnOutput(attn)
 
 
@@ -111,7 +179,7 @@ def at_a_place(
     """The form where the host has a place, with what stood there."""
     where = {"base_first": record.base_first, "channels_last": record.layout.kind == "nhwc"}
     if record.form == "residual":
-        return ResidualAttended(attn, base, **where)
+        return ResidualAttended(attn, base, alpha=residual_alpha(attn), **where)
     if record.scaled:
         return ScaledAttended(attn, base, gate=gate, **where)
     return Attended(attn, base, **where)

@@ -23,25 +23,33 @@ def attention_parameters(model: nn.Module) -> list[nn.Parameter]:
     Raises:
         UsageError: no attention was added.
     """
-    inserted = _inserted(model)
-    if not inserted:
+    if not _inserted(model):
         raise UsageError(
             f"no attention was added to this {type(model).__name__}",
             remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
         )
-    unique = {id(p): p for module in inserted for p in module.parameters()}
+    return inserted_parameters(model)
+
+
+def inserted_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of added attention, each once; none without any."""
+    unique = {id(p): p for module in _inserted(model) for p in module.parameters()}
     return list(unique.values())
 
 
-def freeze(model: nn.Module, *, norms: bool) -> None:
-    """Let nothing of the host be trained; with `norms`, keep batch statistics as they are too."""
-    own = {id(p) for module in _inserted(model) for p in module.parameters()}
+def freeze(model: nn.Module, *, norms: bool, attention: bool = False) -> None:
+    """Let nothing of the host be trained; with `norms`, keep batch statistics as they are too.
+
+    With `attention`, what was inserted stands still as well.
+    """
+    inserted = [] if attention else _inserted(model)
+    own = {id(p) for module in inserted for p in module.parameters()}
     names = [n for n, p in model.named_parameters() if id(p) not in own and p.requires_grad]
     for name in names:
         model.get_parameter(name).requires_grad_(False)
     vars(model)[FROZEN] = [*vars(model).get(FROZEN, ()), *names]
     if norms:
-        _hold_norms(model)
+        _hold_norms(model, inserted)
 
 
 def thaw(model: nn.Module) -> None:
@@ -64,8 +72,8 @@ def _inserted(model: nn.Module) -> list[nn.Module]:
     return forms
 
 
-def _hold_norms(model: nn.Module) -> None:
-    inside = {id(m) for form in _inserted(model) for m in form.modules()}
+def _hold_norms(model: nn.Module, inserted: list[nn.Module]) -> None:
+    inside = {id(m) for form in inserted for m in form.modules()}
     held = list(vars(model).get(IN_EVAL, ()))
     for path, module in model.named_modules():
         counts = getattr(module, "running_mean", None) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
@@ -13,7 +13,13 @@ from zoo.errors import UsageError
 from zoo.hosts.swap import RECORD
 from zoo.registry.names import LONGEST
 
-At: TypeAlias = str | Sequence[str] | Callable[[str, nn.Module], bool]
+At: TypeAlias = (
+    str
+    | Sequence[str]
+    | Callable[[str, nn.Module], bool]
+    | Mapping[str, str]
+    | Sequence[Mapping[str, str]]
+)
 
 
 def named(model: nn.Module, at: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -22,6 +22,7 @@ from zoo.hosts.forms import (
     at_a_place,
     on_output,
 )
+from zoo.hosts.gates import plan_gates
 from zoo.hosts.layouts import Layout
 from zoo.hosts.survey import Survey
 from zoo.hosts.swap import RECORD, forms_of
@@ -66,6 +67,9 @@ class Planner:
             UsageError, IncompatibleBackboneError: the host was not changed.
         """
         self.survey.check()
+        if self.mechanism.gates_skips or isinstance(at, Mapping):
+            with torch.random.fork_rng(devices=[]):
+                return plan_gates(self, at)
         one = {"replace_conv": self._convolution, "replace_mixer": self._softmax}
         make = one.get(self.mechanism.spec.insertion.role, self._after)
         with torch.random.fork_rng(devices=[]):
@@ -101,9 +105,9 @@ class Planner:
 
     def _after(self, path: str) -> Planned:
         """After the output of a module."""
-        self._check_place(path)
+        self.check_place(path)
         found, layout = layout_of(self.survey, path, self.told, on_map=not self.mechanism.on_tokens)
-        attention, record = self._build(path, layout.channels(found.shape), layout, found.shape)
+        attention, record = self.build(path, layout.channels(found.shape), layout, found.shape)
         module = self.model.get_submodule(path)
         sequential = isinstance(module, nn.Sequential)
         joining: Joining = "child" if runs_its_children(module) and not sequential else "after"
@@ -114,7 +118,7 @@ class Planner:
         on = layout.on_tokens if record.on_tokens else layout.on_map
         shapes = (found.shape, found.shape)
         check_shape(self.mechanism, path, form, lambda m, x: on(m.combine, x), shapes)
-        return self._planned(path, form, record, found.dtype, found.device)
+        return self.planned(path, form, record, found.dtype, found.device)
 
     def _at_site(self, site: Site) -> Planned:
         """At the end of the residual branch of a block of timm's, where it has a place for it."""
@@ -127,17 +131,17 @@ class Planner:
             raise self._second(site.path)
         found = self.survey.outputs(parent)[0]
         layout = Layout(kind="nhwc" if site.channels_last else "nchw")
-        attention, record = self._build(site.path, site.channels, layout, found.shape)
+        attention, record = self.build(site.path, site.channels, layout, found.shape)
         record, gate = self._started(
             attention, record, site.path, joining="set", base_first=site.base_first
         )
         base = None if type(stood) is nn.Identity else stood
         form = at_a_place(record, attention, base, gate)
-        return self._planned(site.path, form, record, found.dtype, found.device)
+        return self.planned(site.path, form, record, found.dtype, found.device)
 
     def _convolution(self, path: str) -> Planned:
         """In the place of a convolution, or beside it."""
-        self._check_place(path)
+        self.check_place(path)
         conv = self.model.get_submodule(path)
         if not isinstance(conv, nn.Conv2d):
             raise IncompatibleBackboneError(
@@ -154,7 +158,7 @@ class Planner:
             "dilation": conv.dilation[0], "groups": conv.groups,
         }  # fmt: skip
         layout, taken, given = Layout(kind="nchw"), call.takes.shape, call.seen.shape
-        attention, record = self._build(path, conv.out_channels, layout, taken, more)
+        attention, record = self.build(path, conv.out_channels, layout, taken, more)
         shapes = (taken, given)
         check_shape(self.mechanism, path, attention, lambda m, x: m(x), shapes)
         plain = self.mechanism.form == "plain"
@@ -162,11 +166,11 @@ class Planner:
             record, form="plain" if plain else "residual", joining="replace" if plain else "beside"
         )
         form = InsteadOfConvolution(attention) if plain else BesideConvolution(attention)
-        return self._planned(path, form, record, call.seen.dtype, call.seen.device)
+        return self.planned(path, form, record, call.seen.dtype, call.seen.device)
 
     def _softmax(self, path: str) -> Planned:
         """In the place of a softmax attention, or beside it."""
-        self._check_place(path)
+        self.check_place(path)
         module = self.model.get_submodule(path)
         kind = softmax.kind_of(module)
         if not kind:
@@ -185,17 +189,20 @@ class Planner:
         layout = Layout(kind="tokens")
         if self.mechanism.spec.insertion.needs_size:
             _, layout = layout_of(self.survey, path, self.told)
-            if layout.prefix:
-                raise IncompatibleBackboneError(
-                    f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
-                    f"{layout.prefix} more",
-                    where="at",
-                )
-        attention, record = self._build(path, width, layout, found.shape, more)
+            more["class_token"] = layout.prefix == 1
+        attention, record = self.build(path, width, layout, found.shape, more)
         same = kind == "timm" and hasattr(attention, "take_over") and attention.take_over(module)  # pyright: ignore
         plain = self.mechanism.form == "plain"
-        exact = self.mechanism.form in (None, "exact") and same
-        exact = exact and self.mechanism.spec.insertion.identity == "exact"
+        left_out = layout.prefix - getattr(attention, "num_prefix_tokens", 0)
+        if left_out and plain:
+            raise IncompatibleBackboneError(
+                f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
+                f"{left_out} more",
+                where="at",
+                remedy="insertion='residual'",
+            )
+        form = self.mechanism.form or self.mechanism.spec.insertion.warm_form
+        exact = form == "exact" and same
         if self.mechanism.form == "exact" and not exact:
             raise IncompatibleBackboneError(
                 f"{self.mechanism.spec.name} cannot start as what {path} computes",
@@ -207,11 +214,11 @@ class Planner:
             joining="replace" if exact or plain else "beside",
         )  # fmt: skip
         made = softmax.InsteadOfSoftmax if exact or plain else softmax.BesideSoftmax
-        return self._planned(path, made(attention, module), record, found.dtype, found.device)
+        return self.planned(path, made(attention, module), record, found.dtype, found.device)
 
     # what they share
 
-    def _check_place(self, path: str) -> None:
+    def check_place(self, path: str) -> None:
         check_module(self.model, path)
         module = self.model.get_submodule(path)
         if vars(module).get(RECORD) is not None or (forms_of(module) and self.name is None):
@@ -224,7 +231,7 @@ class Planner:
             remedy='name="second", if two are meant; or zoo.remove_attention(model)',
         )
 
-    def _build(
+    def build(
         self,
         path: str,
         channels: int,
@@ -246,14 +253,21 @@ class Planner:
         form, gate = self.mechanism.start(attention, path)
         return changed(record, form=form, scaled=gate != 1.0, **more), gate
 
-    def _planned(
-        self, path: str, form: nn.Module, record: Record, dtype: torch.dtype, device: torch.device
+    def planned(
+        self,
+        path: str,
+        form: nn.Module,
+        record: Record,
+        dtype: torch.dtype,
+        device: torch.device,
+        name: str | None = None,
     ) -> Planned:
         module = self.model.get_submodule(path if record.joining != "set" else _parent(path))
         like: Tensor | None = next((p for p in module.parameters() if p.is_floating_point()), None)
         form.to(device=device, dtype=dtype if like is None else like.dtype)
         form.train(module.training)
-        return Planned(path=path, name=self._name(module, record), form=form, record=record)
+        name = name or self._name(module, record)
+        return Planned(path=path, name=name, form=form, record=record)
 
     def _name(self, module: nn.Module, record: Record) -> str:
         """The name of the form as a child of the module: the user's, or the mechanism's."""

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError
@@ -145,7 +146,10 @@ def understood(model: nn.Module) -> list[str]:
 
 
 class BesideSoftmax(nn.Module):
-    """softmax attention + alpha f(x), alpha = 0 at the start."""
+    """softmax attention + alpha f(x), alpha = 0 at the start.
+
+    Of a grid's tokens alone where f does not take those before them, for which it is 0.
+    """
 
     zoo_record: Record
 
@@ -158,7 +162,10 @@ class BesideSoftmax(nn.Module):
     def forward(self, output: Any, inputs: tuple[Any, ...], keywords: Arguments) -> Any:
         kind = KINDS[self.zoo_record.softmax]
         arguments = _arguments(kind, inputs, keywords)
-        y = kind.output(self.attn(kind.tokens(arguments, self)), arguments, self)
+        tokens, prefix = kind.tokens(arguments, self), self.zoo_record.layout.prefix
+        prefix -= getattr(self.attn, "num_prefix_tokens", 0)
+        y = F.pad(self.attn(tokens[:, prefix:]), (0, 0, prefix, 0)) if prefix else self.attn(tokens)
+        y = kind.output(y, arguments, self)
         added, first = (y, output) if isinstance(y, Tensor) else (y[0], output[0])
         joined = first + self.alpha.to(first.dtype) * added
         return joined if isinstance(output, Tensor) else (joined, *output[1:])

@@ -15,6 +15,8 @@ from zoo.hosts.layouts import KINDS, Layout
 from zoo.hosts.softmax import KINDS as KINDS_OF_SOFTMAX
 from zoo.registry.specs import Form
 
+METADATA = "zoo_attention"  # the key of the statement in the metadata of a file
+ATTENTION_FILE = "attention.safetensors"  # what the file is called in a repository
 VERSION = 1
 PLACES, CHANNELS, NUMBER = 4096, 2**16, 10**6
 _PATH = re.compile(r"[\w-]+(\.[\w-]+)*\Z")
@@ -39,6 +41,10 @@ class Stated:
     scaled: bool = False
     base_first: bool = False
     softmax: str = ""
+    argument: int | str = 0
+    first: int = 0
+    end: int = 0
+    partner: str = ""
 
     def record(self) -> Record:
         """The record of the form."""
@@ -79,14 +85,14 @@ def read(metadata: Mapping[str, str], where: str) -> Statement:
     Raises:
         ConfigError: there is none, it is of another version, or a value is out of bounds.
     """
-    if "zoo_attention" not in metadata:
+    if METADATA not in metadata:
         raise ConfigError(
             "this is no file of attention that was added to a model",
             where=where,
             remedy="zoo.save_attention(model, FILE) writes one",
         )
     try:
-        told = json.loads(metadata["zoo_attention"])
+        told = json.loads(metadata[METADATA])
         if told["version"] != VERSION:
             raise ConfigError(
                 f"the file has version {told['version']!r:.20} of the format, not {VERSION}",
@@ -118,6 +124,11 @@ def _stated(row: Any) -> Stated:
         "grid": stated.grid is None or _grid(stated.grid),
         "way": isinstance(stated.way, list) and all(type(s) in (int, str) for s in stated.way),
         "softmax": stated.softmax in ("", *KINDS_OF_SOFTMAX),
+        "argument": _argument(stated.argument),
+        "first": _whole(stated.first, 0, CHANNELS),
+        "end": _whole(stated.end, 0, CHANNELS),
+        "partner": isinstance(stated.partner, str)
+        and (not stated.partner or bool(_PATH.match(stated.partner))),
         "options": isinstance(stated.options, dict) and len(stated.options) <= 64,
         "flags": all(
             type(flag) is bool for flag in (stated.on_tokens, stated.scaled, stated.base_first)
@@ -158,6 +169,11 @@ def _text(key: str, value: Any, most: int) -> str:
 
 def _whole(value: Any, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
+
+
+def _argument(value: Any) -> bool:
+    """A position, or a keyword."""
+    return isinstance(value, str) and bool(_WORD.match(value)) or _whole(value, 0, 64)
 
 
 def _grid(value: Any) -> bool:

@@ -20,6 +20,7 @@ from zoo.runtime import swapping
 
 ADDED = "zoo_added"  # on an attended module: the names of the forms that are its children
 RECORD = "zoo_record"  # on a form
+CHILDREN = ("after", "beside", "before", "signal")  # joined through the module's forward
 STOOD = "zoo_stood"  # on a form that took a module's place: what stood there, in a list
 
 
@@ -55,7 +56,7 @@ def unattend(module: nn.Module, name: str) -> None:
 def put(model: nn.Module, path: str, name: str, form: nn.Module, record: Record) -> None:
     """Put a form at the module (or the place) at `path`."""
     vars(form)[RECORD] = record
-    if record.joining in ("after", "beside"):
+    if record.joining in CHILDREN:
         attend(model.get_submodule(path), name, form)
     elif record.joining == "child":
         model.get_submodule(path).add_module(name, form)
@@ -72,7 +73,7 @@ def take_out(model: nn.Module, path: str, form: nn.Module) -> None:
     record: Record = vars(form)[RECORD]
     parent, _, name = path.rpartition(".")
     owner = model.get_submodule(parent)
-    if record.joining in ("after", "beside"):
+    if record.joining in CHILDREN:
         unattend(owner, name)
     elif record.joining == "child":
         del owner._modules[name]
@@ -106,13 +107,18 @@ def _paths_of(model: nn.Module, module: nn.Module | None) -> list[str]:
 
 
 def attended(base: type[nn.Module]) -> dict[str, Any]:
-    """The members of a subclass of `base` whose output goes through its forms."""
+    """The members of a subclass of `base` whose output, or input, goes through its forms."""
 
     @wraps(base.forward)
     def forward(self: Any, *inputs: Any, **keywords: Any) -> Any:
+        forms = [getattr(self, name) for name in self.zoo_added]
+        for form in forms:
+            if form.zoo_record.joining == "before":
+                inputs, keywords = form.before(inputs, keywords)
         output = base.forward(self, *inputs, **keywords)
-        for name in self.zoo_added:
-            output = getattr(self, name)(output, inputs, keywords)
+        for form in forms:
+            if form.zoo_record.joining != "before":
+                output = form(output, inputs, keywords)
         return output
 
     if issubclass(base, nn.Sequential):

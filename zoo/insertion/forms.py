@@ -1,11 +1,13 @@
 """The modules that live at a site: an attention, and how its output is combined.
 
 `plain` f(x); `exact` f(x) / c, where the attention starts as c x; `residual` x + alpha (f(x) - x)
-with alpha learned from 0. What stood at the site before (a drop path, an activation) is kept as
-`base`: it has no parameters, so no key of the backbone moves.
+with alpha learned from 0, or from a little more where f is built as x itself (`starts`). What stood
+at the site before (a drop path, an activation) is kept as `base`: it has no parameters, so no key
+of the backbone moves.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -56,11 +58,17 @@ class ScaledAttended(Attended):
 
 
 class ResidualAttended(Attended):
-    """x + alpha (f(x) - x), alpha = 0 at the start: any f goes in without moving the logits."""
+    """x + alpha (f(x) - x): with alpha = 0, any f goes in without moving the logits.
 
-    def __init__(self, attn: nn.Module, base: nn.Module | None = None, **where: bool) -> None:
+    Args:
+        alpha: at the start; `zoo.insertion.starts` says when it is not 0.
+    """
+
+    def __init__(
+        self, attn: nn.Module, base: nn.Module | None = None, *, alpha: float = 0.0, **where: bool
+    ) -> None:
         super().__init__(attn, base, **where)
-        self.alpha = nn.Parameter(torch.zeros(()))
+        self.alpha = nn.Parameter(torch.full((), alpha))
 
     def combine(self, x: Tensor) -> Tensor:
         """x + alpha (f(x) - x)."""
@@ -77,3 +85,15 @@ class AddedBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.alpha.to(x.dtype) * self.attn(x)
+
+
+class PatchesBranch(AddedBranch):
+    """alpha f(x) of the tokens (B, N, C) after the first `prefix`, which belong to no place: 0."""
+
+    def __init__(self, attn: nn.Module, prefix: int) -> None:
+        super().__init__(attn)
+        self.prefix = prefix
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.alpha.to(x.dtype) * self.attn(x[:, self.prefix :])
+        return F.pad(y, (0, 0, self.prefix, 0))

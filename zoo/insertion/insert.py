@@ -56,10 +56,12 @@ def _put(request: Request, replace: bool) -> list[str]:
 
 
 def _check(spec: AttentionSpec, insertion: Form, replace: bool) -> None:
-    if spec.insertion.role == "none":
+    if spec.insertion.role in ("none", "gate_skip"):
+        alone = f'zoo.create_attention("{spec.name}")'
+        skip = f'zoo.add_attention(model, "{spec.name}", at={{"x": path, "gate": path}}, example=x)'
         raise IncompatibleBackboneError(
             f"{spec.name} ({spec.contract}) does not go into the blocks of a backbone",
-            remedy=f'zoo.create_attention("{spec.name}")',
+            remedy=skip if spec.insertion.role == "gate_skip" else alone,
         )
     if insertion == "exact" and spec.insertion.identity != "exact":
         raise UsageError(

@@ -7,17 +7,18 @@ from dataclasses import replace as changed
 from functools import partial
 from typing import Any
 
+import torch
 from timm.layers import Attention, register_notrace_module
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError
 from zoo.insertion import attach
-from zoo.insertion.forms import AddedBranch
+from zoo.insertion.forms import AddedBranch, PatchesBranch
 from zoo.insertion.sites import Site
-from zoo.registry.specs import AttentionSpec, Form, OptionNames
+from zoo.registry.specs import MAPS, AttentionSpec, Form, OptionNames
 
 # given to a mixer only if it accepts them
-HINTS = ("num_heads", "head_dim", "qkv_bias", "bias", "qk_norm", "norm_eps")
+HINTS = ("num_heads", "head_dim", "qkv_bias", "bias", "qk_norm", "norm_eps", "class_token")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Mixer(nn.Module):
     def forward(
         self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
     ) -> Tensor:
-        if attn_mask is not None or is_causal:
+        if not torch.jit.is_scripting() and (attn_mask is not None or is_causal):
             raise IncompatibleBackboneError(
                 f"{type(self.attn).__name__} takes the place of an attention that is given a mask",
                 remedy="another attention, or a call without attn_mask",
@@ -52,21 +53,48 @@ class Mixer(nn.Module):
         return self.attn(x)
 
 
+class Folded(nn.Module):
+    """What takes a map (B, C, H, W), on the tokens (B, N, C) of one, N = H W."""
+
+    def __init__(self, attn: nn.Module, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.attn, self.size = attn, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(x.mT.unflatten(2, self.size)).flatten(2).mT
+
+    def take_over(self, attention: nn.Module) -> bool | None:
+        """As that of the attention on maps, if it has one."""
+        start: Any = getattr(self.attn, "take_over", None)
+        return start(attention) if start is not None else None
+
+
+def folds(spec: AttentionSpec) -> bool:
+    """Whether it is an attention on maps that serves as a token mixer."""
+    return spec.insertion.role == "replace_mixer" and spec.contract in MAPS
+
+
+def needs_grid(spec: AttentionSpec) -> bool:
+    """Whether it is a token mixer of one grid of patches."""
+    return spec.insertion.needs_size or folds(spec)
+
+
 def on_tokens(spec: AttentionSpec, target: Any, model: nn.Module) -> AttentionSpec:
     """The form on tokens of a map attention that has one, in a transformer; else the spec itself.
 
-    It is the class's `token_mixer(dim, **options)`, which builds a mixer (B, N, C) -> the same.
+    It is the class's `token_mixer(dim, **options)`, which builds a mixer (B, N, C) -> the same; or,
+    where the spec says `folds_tokens`, the attention itself on folded patches.
     """
-    if (
-        spec.insertion.role != "refine"
-        or not hasattr(target, "token_mixer")
-        or not mixer_sites(model)
-    ):
+    folding = spec.insertion.folds_tokens
+    own = spec.insertion.role == "refine" and hasattr(target, "token_mixer")
+    if not (folding or own) or not mixer_sites(model):
         return spec
     insertion = changed(
-        spec.insertion, role="replace_mixer", identity="residual", needs_size=False,
-        default_sites="all",
+        spec.insertion, role="replace_mixer", identity="residual", default_form=None,
+        needs_size=folding and spec.insertion.needs_size, default_sites="all",
     )  # fmt: skip
+    if folding:
+        return changed(spec, insertion=insertion)
     return changed(
         spec, target=f"{spec.target}.token_mixer", contract="tokens", insertion=insertion,
         options=OptionNames(channels=("dim",)),
@@ -126,8 +154,11 @@ def geometry(attention: nn.Module) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def put(model: nn.Module, site: Site, mixer: Any, form: Form) -> None:
+def put(model: nn.Module, site: Site, mixer: Any, form: Form, prefix: int = 0) -> None:
     """Put the mixer in the attention's place, started from it if it can be, or beside it.
+
+    Args:
+        prefix: how many tokens come first that the mixer does not take; it stands beside then.
 
     Raises:
         IncompatibleBackboneError: `exact`, and `take_over` says that this is not the same function.
@@ -141,6 +172,6 @@ def put(model: nn.Module, site: Site, mixer: Any, form: Form) -> None:
             remedy="insertion='residual'",
         )
     if form == "residual":
-        attach.beside(attention, AddedBranch(mixer))
+        attach.beside(attention, PatchesBranch(mixer, prefix) if prefix else AddedBranch(mixer))
     else:
         attach.set_module(model, site.path, Mixer(mixer))

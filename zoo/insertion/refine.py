@@ -14,6 +14,7 @@ from zoo.insertion.forms import Attended, ResidualAttended, ScaledAttended
 from zoo.insertion.request import Request, Target
 from zoo.insertion.sites import Site, matches
 from zoo.insertion.stages import named_sites, stage_sites
+from zoo.insertion.starts import residual_alpha
 from zoo.registry.specs import Form
 
 PLACEMENTS = ("block", "stage", "between_stages")
@@ -112,7 +113,8 @@ def _form(
     if site.way != "swap":
         where["base_first"] = site.base_first
     if form == "residual":
-        return ResidualAttended(attention, base, **where)
+        alpha = residual_alpha(attention)
+        return ResidualAttended(attention, base, alpha=alpha, **where)
     if gate != 1.0:
         return ScaledAttended(attention, base, gate=gate, **where)
     return Attended(attention, base, **where)

@@ -62,20 +62,36 @@ def replace_mixers(request: Request) -> list[str]:
     places, grid = mixers.mixer_sites(target.model), mixers.grid_of(target.model)
     if not places or grid is None:
         raise request.no_place()
-    if request.spec.insertion.needs_size and grid.prefix:
-        raise IncompatibleBackboneError(
-            f"{request.spec.name} needs a grid of tokens, and {target.name} has {grid.prefix} more",
-            remedy=f'create_model(..., class_token=False, global_pool="avg") if {target.name} '
-            "takes these",
-        )
-    if request.spec.insertion.needs_size:
+    if mixers.needs_grid(request.spec):
         mixers.keep_grid(target.model, request.spec.name, grid)
     chosen = _choose(request, places)
     for site in chosen:
         more = mixers.geometry(target.model.get_submodule(site.path))
+        more["class_token"] = grid.prefix == 1
         mixer = request.make(changed(site, size=grid.size), **more)
-        mixers.put(target.model, site, mixer, request.insertion)
+        mixer = mixers.Folded(mixer, grid.size) if mixers.folds(request.spec) else mixer
+        left_out = _left_out(request, mixer, grid.prefix)
+        mixers.put(target.model, site, mixer, request.insertion, left_out)
     return [site.path for site in chosen]
+
+
+def _left_out(request: Request, mixer: nn.Module, prefix: int) -> int:
+    """How many tokens before the grid the mixer does not take: it can only stand beside them.
+
+    Raises:
+        IncompatibleBackboneError: it is to take the attention's place, so that they would see none.
+    """
+    if not mixers.needs_grid(request.spec):
+        return 0
+    more = prefix - getattr(mixer, "num_prefix_tokens", 0)
+    if more and request.insertion != "residual":
+        name = request.target.name
+        raise IncompatibleBackboneError(
+            f"{request.spec.name} needs a grid of tokens, and {name} has {more} more",
+            remedy=f"insertion='residual', or class_token=False and global_pool=\"avg\" if {name} "
+            "takes these",
+        )
+    return more
 
 
 def _choose(request: Request, places: list[Site]) -> list[Site]:

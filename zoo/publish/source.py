@@ -20,9 +20,9 @@ from zoo.registry.catalogue import model_info
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.model_record import record_of
 from zoo.training.recipe import read_recipe
-from zoo.training.run_folder import CURVE, RECIPE, WEIGHTS
+from zoo.training.run_folder import CURVE, RECIPE
 from zoo.weights import config
-from zoo.weights.model_file import statement_of
+from zoo.weights.model_file import statement_of, weights_file
 from zoo.weights.remembered import read_note
 from zoo.weights.safetensors_file import inspect
 from zoo.weights.verified_file import VerifiedFile, local_file
@@ -70,8 +70,7 @@ def _from_run(
     path: Path, recipe: Path | None, options: Mapping[str, Any], stack: ExitStack
 ) -> Source:
     folder = path if path.is_dir() else path.parent
-    file = path if path.suffix == ".safetensors" else folder / WEIGHTS
-    file = stack.enter_context(local_file(file))
+    file = stack.enter_context(local_file(weights_file(path)))
     if recipe is None and (folder / RECIPE).is_file():
         recipe = folder / RECIPE
     stated = _stated(folder)

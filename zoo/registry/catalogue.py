@@ -44,7 +44,7 @@ def list_attentions(
     return sorted(
         spec.name
         for spec in registry.attentions.values()
-        if any(matches(n, pattern) for n in (spec.name, *spec.aliases))
+        if any(matches(n, pattern) for n in (spec.name, *spec.aliases, *spec.shared_names))
         and family in ("", spec.family)
         and contract in ("", spec.contract)
         and kind in ("", spec.kind)
@@ -145,7 +145,7 @@ def matches(name: str, pattern: str) -> bool:
 def goes_into_backbones(spec: AttentionSpec) -> bool:
     """Whether `<attention>_<backbone>` makes sense for this mechanism."""
     contracts = ("tokens",) if spec.insertion.role == "replace_mixer" else MAPS
-    return spec.insertion.role != "none" and spec.contract in contracts
+    return spec.insertion.role not in ("none", "gate_skip") and spec.contract in contracts
 
 
 def _trained(registry: Registry) -> set[str]:

@@ -73,17 +73,36 @@ def attention(name: str, registry: Registry) -> AttentionSpec:
 
     Raises:
         UnknownNameError: there is none; the message has the closest names.
+        AmbiguousNameError: several papers have the name; the message has all mechanisms.
     """
     _check_text("attention", name)
     for read in (name, _plain(name)):
         spec = registry.attentions.get(registry.aliases.get(read, read))
         if spec is not None:
             return spec
+    sharing = _sharing(_plain(name), registry)
+    if len(sharing) > 1:
+        raise AmbiguousNameError(
+            f"{name!r} is the name of {' and '.join(map(_published, sharing))}",
+            remedy=" or ".join(repr(spec.name) for spec in sharing),
+        )
+    if sharing:
+        return sharing[0]
     known = (*registry.attentions, *registry.aliases)
     raise UnknownNameError(
         f"there is no attention {name!r}{did_you_mean(name, known)}",
         remedy="zoo list --attentions",
     )
+
+
+def _sharing(name: str, registry: Registry) -> list[AttentionSpec]:
+    """The attentions that have the name, but not alone."""
+    return [spec for spec in registry.attentions.values() if name in spec.shared_names]
+
+
+def _published(spec: AttentionSpec) -> str:
+    paper = spec.provenance.paper
+    return f"{spec.name} ({paper.title})" if paper is not None else spec.name
 
 
 def unknown(name: str, registry: Registry) -> UnknownNameError:
@@ -129,6 +148,11 @@ def _splits(name: str, registry: Registry) -> list[tuple[AttentionSpec, str]]:
         if rest != name and is_backbone(rest, registry):
             spec = registry.attentions[prefixes[prefix]]
             found[spec.name, backbone_name(rest, registry)] = spec
+    for spec in registry.attentions.values():
+        for prefix in spec.shared_names:
+            rest = name.removeprefix(f"{prefix}_")
+            if rest != name and is_backbone(rest, registry):
+                found[spec.name, backbone_name(rest, registry)] = spec
     return [(spec, backbone) for (_, backbone), spec in found.items()]
 
 

@@ -57,6 +57,13 @@ def join(device: str | torch.device | None = None) -> Processes:
     return Processes(state.process_index, state.num_processes, own)
 
 
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _launched() -> tuple[int, int]:
     """(number of this process, how many there are), as a launcher's environment says.
 

@@ -11,10 +11,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.sdk.precision import lowest
 
 
 def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None) -> None:
     """Refuse an `x` that is not (B, N, C), with C = `width` if that is given."""
+    if not torch.jit.is_scripting():
+        _check_tokens(mechanism, name, x, width)
+
+
+def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
+    """Refuse a `mask` that is not bool and (B, N), where x is (B, N, ...)."""
+    if not torch.jit.is_scripting() and mask is not None:
+        _check_mask(mechanism, mask, x)
+
+
+# In a symbolic trace each is one step, taken when the graph runs.
+
+
+@torch.fx.wrap
+def _check_tokens(mechanism: str, name: str, x: Tensor, width: int | None) -> None:
     if x.ndim != 3 or (width is not None and x.shape[2] != width):
         wanted = f"(B, N, {'C' if width is None else width})"
         raise UsageError(
@@ -22,9 +38,9 @@ def check_tokens(mechanism: str, name: str, x: Tensor, width: int | None = None)
         )
 
 
-def check_mask(mechanism: str, mask: Tensor | None, x: Tensor) -> None:
-    """Refuse a `mask` that is not bool and (B, N), where x is (B, N, ...)."""
-    if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:2]):
+@torch.fx.wrap
+def _check_mask(mechanism: str, mask: Tensor, x: Tensor) -> None:
+    if mask.dtype != torch.bool or mask.shape != x.shape[:2]:
         raise UsageError(
             f"mask is {mask.dtype} of shape {tuple(mask.shape)}, not bool of {tuple(x.shape[:2])}",
             where=f"attention '{mechanism}'",
@@ -42,7 +58,6 @@ def attend(
     k: Tensor,
     v: Tensor,
     mask: Tensor | None = None,
-    *,
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
@@ -64,7 +79,7 @@ def attend(
 
 
 def attention_weights(
-    q: Tensor, k: Tensor, mask: Tensor | None = None, *, scale: float | None = None
+    q: Tensor, k: Tensor, mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
     """softmax(scale q k^T), (B, heads, M, N), for where the weights themselves are wanted."""
     factor = q.shape[-1] ** -0.5 if scale is None else scale
@@ -77,8 +92,7 @@ def masked_softmax(logits: Tensor, mask: Tensor | None = None, dim: int = -1) ->
     """
     if mask is None:
         return logits.softmax(dim)
-    lowest = torch.finfo(logits.dtype).min
-    return logits.masked_fill(~mask, lowest).softmax(dim).masked_fill(~mask, 0.0)
+    return logits.masked_fill(~mask, lowest(logits)).softmax(dim).masked_fill(~mask, 0.0)
 
 
 def over_keys(mask: Tensor | None) -> Tensor | None:

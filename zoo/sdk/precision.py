@@ -46,6 +46,22 @@ def saturated(x: Tensor) -> Tensor:
     return x.clamp(-65504.0, 65504.0) if x.dtype == torch.float16 else x
 
 
+def lowest(x: Tensor) -> float:
+    """The least finite number of the type of `x`, for what is masked out before a softmax."""
+    if torch.jit.is_scripting():  # TorchScript knows no `finfo`; other types hold this number too
+        return -65504.0 if x.dtype == torch.float16 else -3.3e38
+    else:
+        return torch.finfo(x.dtype).min
+
+
+def smallest(x: Tensor) -> float:
+    """The smallest normal number above 0 of the type of `x`, for what is divided by."""
+    if torch.jit.is_scripting():
+        return 6.104e-05 if x.dtype == torch.float16 else 1.1755e-38
+    else:
+        return torch.finfo(x.dtype).tiny
+
+
 def full_range(x: Tensor) -> AbstractContextManager[object]:
     """A context that switches autocast off where it would turn products into float16."""
     device = x.device.type  # `meta` knows no autocast

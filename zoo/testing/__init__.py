@@ -16,6 +16,9 @@ What a module is given follows from the contract in its spec, at 64 channels: a 
 tokens or a set (4, 64, 64), a query (4, 5, 64) and a memory (4, 9, 64), or two maps. Where that
 does not fit, `zoo.Trial(example=...)` in the spec says how the module is built and what it is
 given.
+
+The check of the warm start trains a small network, which takes about a second for an attention; the
+others take some milliseconds.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from zoo.testing.deployment import (
 )
 from zoo.testing.learning import LEARNING, check_gradients, check_identity_start
 from zoo.testing.trial import MAPS, Attention, Check
+from zoo.testing.warm_start import WARM_START, check_warm_start
 from zoo.testing.whole_plugin import check_import_is_light, check_plugin_with
 
 __all__ = [
@@ -69,9 +73,10 @@ __all__ = [
     "check_sizes",
     "check_takes_part",
     "check_unknown_option",
+    "check_warm_start",
 ]
 
-CHECKS: tuple[Check, ...] = (*BEHAVIOUR, *LEARNING, *DEPLOYMENT)
+CHECKS: tuple[Check, ...] = (*BEHAVIOUR, *LEARNING, *DEPLOYMENT, *WARM_START)
 
 
 def check_attention(attention: Attention) -> None:

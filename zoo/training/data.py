@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -19,6 +20,8 @@ from zoo.registry.targets import resolve
 from zoo.training.joined import join
 from zoo.training.noise import mislabel
 from zoo.training.recipe import Data, Recipe
+
+HELD_OUT_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class Images:
     def batch(self, index: Tensor, epoch: int) -> Images:
         """The same in each epoch."""
         return self[index]
+
+    def batches(self) -> Iterator[Images]:
+        """All images in order, as they are measured."""
+        for chosen in torch.arange(len(self)).split(HELD_OUT_BATCH):
+            yield self[chosen]
 
 
 class Source(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import timm.loss
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +32,10 @@ class Objective(Protocol):
 
 
 class CrossEntropy:
-    """Cross-entropy with label smoothing: the objective of a model that states none."""
+    """Cross-entropy with label smoothing: the objective of a model that states none.
+
+    Targets are classes int64 (B,), or shares of classes float (B, K), as Mixup makes them.
+    """
 
     def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
         if not 0 <= label_smoothing < 1:
@@ -41,13 +45,25 @@ class CrossEntropy:
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        check_single(targets)
+        if not targets.is_floating_point():
+            check_single(targets)
         logits = self.model(images).float()
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
-        return loss, {"train_error": 100 * errors(logits, targets) / len(targets)}
+        return self.loss(logits, targets), {
+            "train_error": 100 * errors(logits, targets) / len(targets)
+        }
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
 
     def wrong(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return {"val_error": errors(model(images), targets)}
+
+
+class BinaryCrossEntropy(CrossEntropy):
+    """One binary cross-entropy for each class, and their mean (arXiv 2110.00476), as in timm."""
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return timm.loss.BinaryCrossEntropy(smoothing=self.smoothing)(logits, targets)
 
 
 def build_objective(
@@ -81,5 +97,7 @@ def check_single(targets: Tensor) -> None:
 
 
 def errors(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many images are not given their class."""
+    """How many images are not given their class; of shares of classes, the largest counts."""
+    if targets.is_floating_point():
+        targets = targets.argmax(-1)
     return (logits.detach().argmax(-1) != targets).sum().to(torch.float32)

@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -15,78 +15,24 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from zoo.data.splits import synonyms
 from zoo.errors import RecipeError
+from zoo.training.tables import Augment, Data, Distill, ImageSettings, Optimizer, Schedule
+
+__all__ = [
+    "Augment", "Data", "Distill", "ImageSettings", "Optimizer", "Recipe", "Schedule", "read_recipe",
+]  # fmt: skip
 
 T = TypeVar("T")
 NEWER = {
-    "": ("amp", "channels_last"), "data": ("label_noise", "splits"),
-    "optimizer": ("drops", "fused"),
+    "": (
+        "amp", "channels_last", "pretrained", "backbone_weights", "train", "keep", "loss",
+        "distill", "accumulate", "checkpointing", "compile", "schedule", "images",
+    ),
+    "data": ("label_noise", "splits", "holdout_share"),
+    "optimizer": ("drops", "fused", "layer_decay", "attention_scale", "classifier_scale"),
     "augment": ("crop", "flip"),
 }  # fmt: skip
+TRAINED = ("all", "attention", "head")
 _TEST = synonyms("test")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
-    """Which images are trained on. The test set is never read.
-
-    Attributes:
-        name: the name of the data set.
-        splits: the parts of the data set that are taken together; if none is named, `train`.
-        holdout: how many images are kept for validation: a number of all, or a list with one number
-            for each split.
-        holdout_seed: the seed that draws them.
-        label_noise: the share of the other images that get a wrong label.
-    """
-
-    name: str
-    splits: list[str] = field(default_factory=list[str])
-    holdout: int | list[int] = 0
-    holdout_seed: int = 0
-    label_noise: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Optimizer:
-    """The optimizer and its schedule.
-
-    Attributes:
-        name: as in `timm.optim.create_optimizer_v2`.
-        lr: the peak of the one-cycle schedule. With `drops` it is the first rate instead.
-        drops: shares of the steps after each of which the rate is divided by ten.
-        fused: whether PyTorch's fused implementation is used.
-    """
-
-    name: str = "adamw"
-    lr: float
-    weight_decay: float = 0.0
-    warmup: float = 0.3
-    clip_norm: float = 0.0
-    drops: list[float] = field(default_factory=list[float])
-    fused: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augment:
-    """Random distortions of training images, each uniform in plus or minus its limit, by default 0.
-
-    Attributes:
-        rotate: in degrees.
-        shear: as a fraction.
-        scale: in log units.
-        translate: in pixels.
-        elastic: the standard deviation in pixels of a smooth displacement field, drawn on a grid of
-            5 by 5 points.
-        crop: moves an image by up to so many whole pixels.
-        flip: mirrors one image in two.
-    """
-
-    rotate: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    translate: float = 0.0
-    elastic: float = 0.0
-    crop: int = 0
-    flip: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +42,31 @@ class Recipe:
     Attributes:
         model, model_options: as for `zoo.create_model`.
         weights: a tag or a file to start from. If it is empty, training starts from scratch.
+        pretrained, backbone_weights: start from weights as by `zoo.create_model` instead.
         epochs, batch_size, seed: of the run. The last batch of an epoch is left out if it is
             incomplete.
         ema_decay: the decay of the averaged weights, which are what is measured and saved. With 0
             there is no averaging.
         amp: train in bfloat16 where autocast allows it. Measuring is in float32.
+        accumulate: the number of equal parts in which a batch is computed, one after the other,
+            which takes less memory. Their gradients are added up before the one step.
+        checkpointing: compute activations a second time in the backward pass rather than keep them.
+        compile: compile the model with `torch.compile`.
         channels_last: the memory format of model and images.
         validate_every: the number of epochs between measurements on the held-out images.
         save_half: save the weights in float16, which halves the file. They are loaded as float32
             again.
+        keep: which weights the run's file has: the `"last"`, or those of the epoch that was
+            `"best"` on the held-out images.
+        train: which parameters are trained: `"all"`, `"attention"` (and the classifier, if it is
+            new), or `"head"`, the classifier alone. Norms of what is not trained keep their
+            statistics.
+        loss: `"bce"` for binary cross-entropy. Empty is the model's own objective, or cross-entropy
+            if it has none.
         objective: options of the model's objective.
+        schedule: one of timm's schedules, in place of the one-cycle schedule.
+        images: read images of any size, and augment them as timm does.
+        distill: learn from the answers of another model too.
         notes: evidence for the reader. Nothing depends on it.
     """
 
@@ -119,9 +80,20 @@ class Recipe:
     validate_every: int = 1
     save_half: bool = False
     weights: str = ""
+    pretrained: bool = False
+    backbone_weights: str = ""
+    accumulate: int = 1
+    checkpointing: bool = False
+    compile: bool = False
+    keep: str = "last"
+    train: str = "all"
+    loss: str = ""
     notes: str = ""
     data: Data
     optimizer: Optimizer
+    schedule: Schedule | None = None
+    images: ImageSettings | None = None
+    distill: Distill | None = None
     augment: Augment = field(default_factory=Augment)
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     objective: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -133,9 +105,17 @@ class Recipe:
         del content["notes"], content["save_half"]
         for table, keys in NEWER.items():  # a run that began before there were these goes on
             part = content[table] if table else content
-            for key in [key for key in keys if not part[key]]:
+            unused = _defaults(type(getattr(self, table)) if table else Recipe)
+            for key in [key for key in keys if part[key] == unused[key]]:
                 del part[key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _defaults(cls: Any) -> dict[str, Any]:
+    """What each field of a table is where nobody states it."""
+    fields = dataclasses.fields(cls)
+    made = {f.name: f.default_factory() for f in fields if f.default_factory is not MISSING}
+    return {**{f.name: f.default for f in fields}, **made}
 
 
 def _at_least(least: int) -> tuple[Callable[[Any], bool], str]:
@@ -150,27 +130,69 @@ def _is_new(splits: list[str]) -> bool:
 
 
 _ANGLE = lambda value: 0 <= value < 90, "from 0 to less than 90"
+_SHARE = lambda value: 0 <= value < 1, "from 0 to less than 1"
+_CHANCE = lambda value: 0 <= value <= 1, "from 0 to 1"
+_POSITIVE = lambda value: 0 < value < float("inf"), "more than 0"
+_NOT_NEGATIVE = lambda value: 0 <= value < float("inf"), "0 or more"
+
+
+def _one_of(*words: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value in words, f"one of {', '.join(map(repr, words))}"
+
+
+def _range(least: float, most: float) -> tuple[Callable[[Any], bool], str]:
+    return (
+        lambda value: len(value) == 2 and least < value[0] <= value[1] <= most,
+        f"two numbers, the smaller first, more than {least:g}",
+    )
+
+
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": _at_least(1),
     "batch_size": _at_least(1),
     "validate_every": _at_least(1),
+    "accumulate": _at_least(1),
     "seed": _SEED,
-    "ema_decay": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
+    "ema_decay": _SHARE,
+    "keep": _one_of("last", "best"),
+    "train": _one_of(*TRAINED),
+    "loss": _one_of("", "bce"),
     "data.splits": (_is_new, "each split once, and never the test set"),
     "data.holdout": (
         lambda value: min(value if isinstance(value, list) else [value], default=0) >= 0,
         "0 or more",
     ),
     "data.holdout_seed": _SEED,
-    "data.label_noise": (lambda value: 0 <= value < 1, "from 0 to less than 1"),
-    "optimizer.lr": (lambda value: 0 < value < float("inf"), "more than 0"),
-    "optimizer.weight_decay": (lambda value: 0 <= value < float("inf"), "0 or more"),
+    "data.holdout_share": _SHARE,
+    "data.label_noise": _SHARE,
+    "optimizer.lr": _POSITIVE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.warmup": (lambda value: 0 < value < 1, "between 0 and 1"),
     "optimizer.clip_norm": (lambda value: 0 <= value < float("inf"), "0 or more; 0 is none"),
     "optimizer.drops": (
         lambda value: all(0 < share < 1 for share in value),
         "shares of the steps, between 0 and 1",
     ),
+    "optimizer.layer_decay": (lambda value: 0 <= value <= 1, "from 0 to 1; 0 is none"),
+    "optimizer.attention_scale": _POSITIVE,
+    "optimizer.classifier_scale": _POSITIVE,
+    "schedule.warmup_epochs": _NOT_NEGATIVE,
+    "schedule.warmup_lr": _NOT_NEGATIVE,
+    "schedule.min_lr": _NOT_NEGATIVE,
+    "distill.weight": _CHANCE,
+    "distill.temperature": _POSITIVE,
+    "images.size": _NOT_NEGATIVE,
+    "images.scale": (lambda value: not value or _range(0, 1)[0](value), "[] or " + _range(0, 1)[1]),
+    "images.ratio": _range(0, float("inf")),
+    "images.hflip": _CHANCE,
+    "images.vflip": _CHANCE,
+    "images.color_jitter": _NOT_NEGATIVE,
+    "images.random_erasing": _CHANCE,
+    "images.interpolation": _one_of("random", "bilinear", "bicubic", "nearest"),
+    "images.mixup": _NOT_NEGATIVE,
+    "images.cutmix": _NOT_NEGATIVE,
+    "images.mix_prob": _CHANCE,
+    "images.repeats": _at_least(1),
 }
 
 
@@ -184,7 +206,7 @@ def read_recipe(path: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe is not TOML: {error}", where=str(path)) from error
     recipe = _build(Recipe, table, str(path), "")
-    _check_bounds(recipe, str(path))
+    check(recipe, str(path))
     return recipe
 
 
@@ -206,16 +228,20 @@ def _build(cls: type[T], table: Mapping[str, Any], path: str, prefix: str) -> T:
 
 
 def _required(f: dataclasses.Field[Any]) -> bool:
-    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    return f.default is MISSING and f.default_factory is MISSING
 
 
 def _value(hint: Any, value: Any, path: str, key: str) -> Any:
+    tables = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
+    hint = tables[0] if tables else hint  # a table that may be absent
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
             raise RecipeError(f"{key} is not a table", where=path, remedy=f"[{key}]")
         return _build(hint, value, path, f"{key}.")
     if hint is float and type(value) is int:
         value = float(value)
+    if hint == list[float] and isinstance(value, list):
+        value = [float(n) if type(n) is int else n for n in cast(list[Any], value)]
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if not any(_is_of(kind, value) for kind in kinds):
         names = " or ".join(_kind_name(kind) for kind in kinds)
@@ -236,14 +262,19 @@ def _kind_name(kind: Any) -> str:
     return f"list of {get_args(kind)[0].__name__}" if base is list else base.__name__
 
 
-def _check_bounds(recipe: Recipe, path: str) -> None:
+def check(recipe: Recipe, path: str) -> None:
+    """Refuse values out of bounds, and tables that contradict each other.
+
+    Raises:
+        RecipeError: it names the first wrong key.
+    """
     values = dataclasses.asdict(recipe)
     bounds = {**BOUNDS, **{f"augment.{key}": _ANGLE for key in values["augment"]}}
     for key, (fits, allowed) in bounds.items():
         table, _, last = key.rpartition(".")
-        value = (values[table] if table else values)[last]
-        if not fits(value):
-            raise RecipeError(f"{key} = {value!r} is out of range", where=path, remedy=allowed)
+        part = values[table] if table else values
+        if part is not None and not fits(part[last]):
+            raise RecipeError(f"{key} = {part[last]!r} is out of range", where=path, remedy=allowed)
     splits, holdout = recipe.data.splits, recipe.data.holdout
     if isinstance(holdout, list) and len(holdout) != max(1, len(splits)):
         raise RecipeError(
@@ -251,3 +282,33 @@ def _check_bounds(recipe: Recipe, path: str) -> None:
             where=path,
             remedy="a list as long, or one number: that many of all together",
         )
+    for what, instead in _contradictions(recipe):
+        raise RecipeError(what, where=path, remedy=instead)
+
+
+def _contradictions(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Each pair of settings that cannot hold together, and what to write instead."""
+    optimizer, none = recipe.optimizer, _defaults(Optimizer)
+    given = [key for key in NEWER["optimizer"][2:] if getattr(optimizer, key) != none[key]]
+    if given and recipe.schedule is None:
+        yield f"optimizer.{given[0]} needs one of timm's schedules", "a table [schedule]"
+    if recipe.schedule and (optimizer.drops or optimizer.warmup != none["warmup"]):
+        yield "[schedule] takes the place of optimizer.warmup and optimizer.drops", "one of them"
+    if recipe.schedule and recipe.schedule.warmup_epochs >= recipe.epochs:
+        yield "schedule.warmup_epochs is not less than epochs", "a shorter warm-up"
+    if recipe.images and recipe.augment != Augment():
+        yield "[augment] is for images in memory, and there is [images]", "the keys of [images]"
+    if recipe.images and (recipe.data.label_noise or isinstance(recipe.data.holdout, list)):
+        yield "data.label_noise and lists of data.holdout are for images in memory", "leave it out"
+    if not recipe.images and recipe.data.holdout_share:
+        yield "data.holdout_share is for [images]", "data.holdout, a number of images"
+    if recipe.weights and (recipe.pretrained or recipe.backbone_weights):
+        yield "weights, pretrained and backbone_weights each say where to start", "one of them"
+    if recipe.batch_size % recipe.accumulate:
+        yield "batch_size is not a multiple of accumulate", "equal parts"
+    if (
+        recipe.images
+        and recipe.images.mixup + recipe.images.cutmix
+        and (recipe.batch_size // recipe.accumulate % 2)
+    ):
+        yield "Mixup and CutMix pair the images of a batch, and batch_size is odd", "an even number"

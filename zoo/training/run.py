@@ -8,25 +8,23 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo.build.create import create_model
-from zoo.errors import CheckpointError, DataError, OptionError, RecipeError
-from zoo.registry import default_registry
-from zoo.registry.targets import resolve
+from zoo.errors import CheckpointError, OptionError
 from zoo.runtime.files import write_atomically
-from zoo.runtime.processes import Processes, join
+from zoo.runtime.processes import join
+from zoo.training.about import about
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.data import TrainingData, training_data
 from zoo.training.loop import Trainer
-from zoo.training.objective import CrossEntropy, build_objective
+from zoo.training.prepare import Prepared, prepare
 from zoo.training.recipe import Recipe
-from zoo.training.run_folder import CHECKPOINT, CURVE, WEIGHTS
+from zoo.training.room import check_room
+from zoo.training.run_folder import ABOUT, CHECKPOINT, CURVE, RECIPE, WEIGHTS
 from zoo.training.stop import stop_requests
+from zoo.training.toml_text import to_toml
 from zoo.weights.model_file import metadata_of
 
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
@@ -40,20 +38,25 @@ def train(
     *,
     data: Path | None = None,
     device: str = "cpu",
+    workers: int | None = None,
     limit_steps: int | None = None,
     report: Report | None = None,
+    text: bytes | None = None,
 ) -> Trainer:
     """Train `recipe` into the folder `out`, going on from the checkpoint there if there is one.
 
-    A run that was killed and resumed ends like one that was not. It writes `checkpoint.pt`,
-    `curve.csv` (one row for each epoch) and `model.safetensors` (the averaged weights), each as a
-    whole. Under `torchrun` or `accelerate launch` the processes share each batch, and the first one
-    writes.
+    A run that was killed and resumed ends like one that was not. It writes `recipe.toml`,
+    `checkpoint.pt`, `curve.csv` (one row for each epoch) and `model.safetensors` (the averaged
+    weights, of the last or the best epoch), each as a whole; with images of any size also
+    `data.json`, which says what the classes are and which images were held out. Under `torchrun` or
+    `accelerate launch` the processes share each batch, and the first one writes.
 
     Args:
         data: the folder with the training files. None is where the data set looks by itself.
+        workers: how many processes decode images of any size; by default one for each core.
         limit_steps: stop after so many steps of this call; the run can be resumed.
         report: called after each step with the trainer and what is known.
+        text: the recipe as its file has it; by default it is written anew.
 
     Raises:
         KeyboardInterrupt: the run was told to stop (Ctrl-C, SIGTERM). The step was finished and
@@ -63,26 +66,43 @@ def train(
     processes = join(_device(device))
     path = out / CHECKPOINT
     state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
-    trainer = _trainer(recipe, data, processes)
+    prepared = prepare(recipe, data, processes, workers)
+    trainer = prepared.trainer
     metadata_of(trainer.model)  # what cannot be stated of a file is refused before the work
     if state:
+        _check_same_data(state.get("data", ""), prepared.digest, out)
         trainer.load_state_dict(state)
-    stopped = _loop(trainer, out, limit_steps, None if processes.rank else report)
     if not processes.rank:
-        _save(trainer, out)
+        check_room(trainer, out)
+        prepared.papers[RECIPE] = text or to_toml(recipe).encode()
+        if prepared.data:
+            prepared.papers[ABOUT] = about(recipe, trainer.model, prepared.data, data)
+    stopped = _loop(prepared, out, limit_steps, None if processes.rank else report)
+    if not processes.rank:
+        _save(prepared, out)
     if stopped:
         raise KeyboardInterrupt(f"stopped at step {trainer.step} of {trainer.total_steps}, saved")
     return trainer
 
 
-def _loop(trainer: Trainer, out: Path, limit: int | None, report: Report | None) -> bool:
+def _check_same_data(before: str, now: str, out: Path) -> None:
+    """A run goes on with the images that it began with: their order and the split are its own."""
+    if before != now:
+        raise CheckpointError(
+            "the data set is not the one that this run began with: other images, classes or labels",
+            where=str(out),
+            remedy="the data as they were, or another --out for a new run",
+        )
+
+
+def _loop(prepared: Prepared, out: Path, limit: int | None, report: Report | None) -> bool:
     """Train, save now and then, report; whether it was told to stop before the end."""
-    saved = time.monotonic()
+    trainer, saved = prepared.trainer, time.monotonic()
     with stop_requests() as asked:
         for row in trainer.run(limit):
             due = "epoch" in row or time.monotonic() - saved > SAVE_EVERY
             if due and not trainer.processes.rank:
-                _save(trainer, out)
+                _save(prepared, out)
                 saved = time.monotonic()
             if report:
                 report(trainer, row)
@@ -112,86 +132,24 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _trainer(recipe: Recipe, data: Path | None, processes: Processes) -> Trainer:
-    torch.manual_seed(recipe.seed)
-    model, spec = _build(recipe)
-    objective = _objective(recipe, model, spec.objective if spec else "")
-    found = training_data(recipe, data)
-    if len(found.train) < recipe.batch_size:
-        raise RecipeError(
-            f"batch_size = {recipe.batch_size} is more than {len(found.train)} images"
-        )
-    _check_fit(recipe.data.name, found, model)
-    return Trainer(
-        recipe,
-        model,
-        objective,
-        found.train,
-        found.held_out,
-        normalise=_normalisation(model, found.channels),
-        device=processes.device,
-        processes=processes,
-    )
-
-
-def _build(recipe: Recipe) -> tuple[nn.Module, Any]:
-
-    spec = default_registry().models.get(recipe.model)
-    # Training is for the model's own classes, whatever those of the weights it starts from.
-    classes = {k: v for k, v in (spec.defaults if spec else {}).items() if k == "num_classes"}
-    options = {**classes, **recipe.model_options}
-    return create_model(recipe.model, weights=recipe.weights or None, **options), spec
-
-
-def _objective(recipe: Recipe, model: nn.Module, target: str) -> Any:
-
-    build = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
-    try:
-        return build_objective(build, model, recipe.objective)
-    except (TypeError, OptionError) as error:
-        raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
-
-
-def _check_fit(name: str, found: TrainingData, model: nn.Module) -> None:
-    """Refuse images whose channels or classes are not the model's."""
-    channels = found.channels
-    settings = getattr(model, "pretrained_cfg", None) or {}
-    wanted = getattr(model, "in_chans", settings.get("input_size", (channels,))[0])
-    if wanted != channels:
-        raise DataError(
-            f"the images of {name} have {channels} channels, the model takes {wanted}",
-            remedy=f"model_options.in_chans = {channels}",
-        )
-    classes, known = found.num_classes, getattr(model, "num_classes", None)
-    if known is not None and known < classes:
-        raise DataError(
-            f"{name} has {classes} classes, the model {known}",
-            remedy=f"model_options.num_classes = {classes}",
-        )
-
-
-def _normalisation(model: nn.Module, channels: int) -> tuple[tuple[float, ...], ...]:
-    """The model's mean and std; for another number of channels, their average in each."""
-    settings = getattr(model, "pretrained_cfg", None) or {}
-    stated = settings.get("mean", (0.0,)), settings.get("std", (1.0,))
-    return tuple(
-        tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
-        for values in stated
-    )
-
-
-def _save(trainer: Trainer, out: Path) -> None:
+def _save(prepared: Prepared, out: Path) -> None:
     """Weights and curve first: a checkpoint never claims more than what lies beside it.
 
     Raises:
         CheckpointError: a file cannot be written (a full disk); the last whole ones stay.
     """
+    trainer = prepared.trainer
     try:
-        write_atomically(
-            out / WEIGHTS, to_safetensors(_weights(trainer), metadata_of(trainer.model))
-        )
+        while prepared.papers:  # once, with the first save: before it nothing is made
+            name, content = prepared.papers.popitem()
+            write_atomically(out / name, content)
+        if trainer.recipe.keep == "last" or trainer.is_best:
+            write_atomically(
+                out / WEIGHTS, to_safetensors(_weights(trainer), metadata_of(trainer.model))
+            )
         write_atomically(out / CURVE, _csv(trainer.curve))
-        save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, trainer.state_dict())
+        state = {**trainer.state_dict(), "data": prepared.digest}
+        save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, state)
     except OSError as error:
         raise CheckpointError(
             f"step {trainer.step} cannot be saved: {error.strerror or error}",

@@ -22,11 +22,12 @@ def part(index: Tensor, processes: Processes) -> Tensor:
     return index[processes.rank :: processes.count]
 
 
-def check_parts(batch_size: int, processes: Processes) -> None:
+def check_parts(batch_size: int, accumulate: int, processes: Processes) -> None:
     """Refuse batches that cannot be shared out evenly."""
-    if batch_size % processes.count:
+    if batch_size % (processes.count * accumulate):
+        parts = f", each in {accumulate} parts" if accumulate > 1 else ""
         raise RecipeError(
-            f"batch_size = {batch_size} cannot be shared by {processes.count} processes",
+            f"batch_size = {batch_size} cannot be shared by {processes.count} processes{parts}",
             remedy="as many processes as divide it",
         )
 

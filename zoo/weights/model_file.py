@@ -1,8 +1,9 @@
 """A file of weights that says what it is: which model, how it was built, its classes and its input.
 
 The statement lies in the metadata of the safetensors file. `zoo` is a JSON object with the model's
-`name` and the `options` of `create_model` that rebuild it. `num_classes` and `input` (preprocessing
-settings in timm's names) stand beside it. It is read as the `config.json` of a repository is: plain
+`name` and the `options` of `create_model` that rebuild it. `num_classes`, `input` (preprocessing
+settings in timm's names) and `labels` (the names of the classes, if they are known) stand beside
+it. It is read as the `config.json` of a repository is: plain
 values, within bounds, and nothing that would choose another source of weights.
 """
 
@@ -19,13 +20,14 @@ from zoo.errors import ConfigError, OptionError, UsageError
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
 from zoo.version import __version__
-from zoo.weights.config import INPUT_KEYS, parse
+from zoo.weights.config import INPUT_KEYS, LABEL_KEYS, parse
 from zoo.weights.safetensors_file import inspect
 from zoo.weights.verified_file import local_file
 
 if TYPE_CHECKING:
     from torch import nn
 
+WEIGHTS = "model.safetensors"  # in the folder of a run, and in a repository of the Hub
 FORMS = ("attention", "attention_options", "sites", "insertion", "replace")
 
 
@@ -34,7 +36,8 @@ class Statement:
     """What a file or a repository says of its model: its name, and how `create_model` rebuilds it.
 
     Attributes:
-        input: the preprocessing settings that the weights were trained for.
+        input: the preprocessing settings that the weights were trained for, and timm's
+            `label_names` and `label_descriptions` of the classes, where they are stated.
     """
 
     name: str
@@ -58,22 +61,26 @@ def statement_of(metadata: Mapping[str, str], where: str) -> Statement | None:
     """What the metadata of a file says. It raises as `read_statement` does."""
     if "zoo" not in metadata:
         return None
-    told = {key: _load(metadata, key, where) for key in ("zoo", "num_classes", "input")}
-    stated: Any = told["zoo"]
-    if not isinstance(stated, dict):
-        raise ConfigError("the metadata 'zoo' is not a JSON object", where=where)
+    told = {key: _load(metadata, key, where) for key in ("zoo", "num_classes", "input", "labels")}
+    tables: dict[str, Any] = {key: told[key] or {} for key in ("zoo", "input", "labels")}
+    for key, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"the metadata {key!r} is not a JSON object", where=where)
+    stated = tables["zoo"]
     if "name" not in stated:
         return None
     config = {
         "architecture": stated["name"],
         "model_args": stated.get("options"),
         "num_classes": told["num_classes"],
-        "pretrained_cfg": told["input"] or {},
+        "pretrained_cfg": {**tables["input"], **tables["labels"]},
     }
     parsed = parse(json.dumps(config).encode(), where)
     classes = {} if told["num_classes"] is None else {"num_classes": parsed.num_classes}
     return Statement(
-        name=parsed.architecture, arguments={**classes, **parsed.model_args}, input=parsed.input
+        name=parsed.architecture,
+        arguments={**classes, **parsed.model_args},
+        input={**parsed.input, **parsed.labels},
     )
 
 
@@ -82,6 +89,13 @@ def _load(metadata: Mapping[str, str], key: str, where: str) -> Any:
         return json.loads(metadata.get(key, "null"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the metadata {key!r} is not JSON", where=where) from error
+
+
+def weights_file(path: Path) -> Path:
+    """The file that a path means: itself, or `model.safetensors` in it or beside it."""
+    if path.suffix == ".safetensors":
+        return path
+    return (path if path.is_dir() else path.parent) / WEIGHTS
 
 
 def arguments_of(model: nn.Module) -> dict[str, Any]:
@@ -118,6 +132,9 @@ def metadata(
 ) -> dict[str, str]:
     """What a file will say of itself. It is checked, so that it can be read back."""
     shown = {key: settings[key] for key in INPUT_KEYS if settings.get(key) is not None}
+    labels = {key: settings[key] for key in LABEL_KEYS if settings.get(key)}
+    if len(labels.get("label_names", ())) != num_classes:  # those of another classifier
+        labels = {}
     try:
         told = {
             "format": "pt",
@@ -125,6 +142,7 @@ def metadata(
             "zoo_version": __version__,
             "num_classes": json.dumps(num_classes),
             "input": json.dumps(shown),
+            **({"labels": json.dumps(labels)} if labels else {}),
         }
         statement_of(told, f"model {name!r}")
     except (TypeError, ConfigError) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from zoo.errors import SpecError
 from zoo.registry.specs.fields import (
     check_choices,
     check_names,
@@ -22,7 +23,7 @@ from zoo.registry.specs.options import OptionNames
 from zoo.registry.specs.provenance import Provenance
 
 Kind: TypeAlias = Literal["soft", "hard"]
-Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "none"]
+Role: TypeAlias = Literal["refine", "replace_conv", "replace_mixer", "gate_skip", "none"]
 Placement: TypeAlias = Literal["block", "stage", "between_stages"]
 DefaultSites: TypeAlias = Literal["all", "last_stage"]
 IdentityStart: TypeAlias = Literal["exact", "residual"]
@@ -49,6 +50,7 @@ ROLES: dict[str, str] = {
     "refine": "refines a map",
     "replace_conv": "replaces a block's convolution",
     "replace_mixer": "replaces a token mixer",
+    "gate_skip": "gates a skip connection",
     "none": "on its own",
 }
 
@@ -61,7 +63,8 @@ class Insertion:
 
     Attributes:
         role: `refine` a map, `replace_conv` (a block's spatial convolution), `replace_mixer` (a
-            vision transformer's softmax attention), or `none`.
+            vision transformer's softmax attention), `gate_skip` (the skip connection of a U-Net,
+            by a second map, whose width the constructor takes as `gating_channels`), or `none`.
         placement: where it goes unless `sites=` says otherwise: in each `block`, after each
             `stage`, or `between_stages` (after each stage but the last).
         default_sites: of the places that `role` and `placement` give, `all`, or those in the
@@ -70,9 +73,15 @@ class Insertion:
             and returns the constant c; of a token mixer, if it computes what timm's attention does
             after `take_over(attention)`. `residual` otherwise: the zoo uses
             x + alpha (f(x) - x) with alpha = 0, or alpha f(x) beside what stands there.
+        default_form: the form in which it goes into a pretrained backbone unless the user names
+            one; by default that of `identity`. `residual` if its exact start is so steep that the
+            first steps of training lose what the backbone knew (docs/warm-starts.md measures it).
         quadratic: the cost grows with the square of the number of positions, so that large maps
             are left out.
         needs_size: the constructor takes `feat_size=(H, W)`.
+        folds_tokens: an attention on maps that `refine`s these goes into vision transformers too,
+            as a token mixer: the patches are folded to a map, on which it takes the place of the
+            softmax attention, or stands beside it.
         keeps_norm: with `replace_conv`, the norm and activation that follow the convolution stay.
             Otherwise they go with it, since the mechanism has its own.
     """
@@ -81,8 +90,10 @@ class Insertion:
     placement: Placement = "block"
     default_sites: DefaultSites = "all"
     identity: IdentityStart = "residual"
+    default_form: IdentityStart | None = None
     quadratic: bool = False
     needs_size: bool = False
+    folds_tokens: bool = False
     keeps_norm: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +101,17 @@ class Insertion:
             "Insertion", self, role=Role, placement=Placement, default_sites=DefaultSites,
             identity=IdentityStart,
         )  # fmt: skip
+        if self.default_form is not None:
+            check_choices("Insertion", self, default_form=IdentityStart)
+        if self.default_form == "exact" and self.identity != "exact":
+            raise SpecError("default_form='exact' needs identity='exact'", where="Insertion")
+
+    @property
+    def warm_form(self) -> IdentityStart:
+        """The form in which it goes into a pretrained backbone unless the user names one."""
+        if self.role == "replace_conv":
+            return "residual"
+        return self.default_form or self.identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +139,8 @@ class AttentionSpec:
 
     Attributes:
         name, aliases: what `create_attention` and the prefix of a model's name accept.
+        shared_names: names that other papers give to their mechanisms too. Asking for one is an
+            error that says what has it, unless nothing else here has.
         target: `"package.module:Class"`, built as `Class(channels, **options)`. A mechanism that
             does not take a map takes the options that its docstring states.
         family: the folder of the survey's taxonomy (arXiv 2204.07756, figure 2).
@@ -129,6 +153,7 @@ class AttentionSpec:
     name: str
     target: str
     aliases: tuple[str, ...] = ()
+    shared_names: tuple[str, ...] = ()
     family: str = "other"
     kind: Kind = "soft"
     contract: Contract = "map"
@@ -140,6 +165,7 @@ class AttentionSpec:
 
     def __post_init__(self) -> None:
         check_names("AttentionSpec", self.name, self.aliases)
+        check_names("AttentionSpec", self.name, self.shared_names)
         where = f"AttentionSpec({self.name!r})"
         check_target(where, self.name, self.target)
         check_choices(where, self, kind=Kind, contract=Contract)

@@ -30,8 +30,12 @@ class Canvas:
         place = corners(draws, 1, self.size, height, width)
         patches = [(digits.images[index.to(digits.device)][:, None], place)]
         if self.pieces:
-            patches.append((self._pieces(digits, index, draws), self._places(draws)))
+            patches += self.clutter(digits, index, draws)
         return paste(self.size, patches), digits.labels[index.to(digits.device)]
+
+    def clutter(self, digits: Digits, index: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
+        """The pieces (B, P, side, side) and their corners (B, P, 2), as `paste` takes them."""
+        return [(self._pieces(digits, index, draws), self._places(draws))]
 
     def _pieces(self, digits: Digits, index: Tensor, draws: Draws) -> Tensor:
         which = others(draws, index, len(digits), self.pieces)
@@ -58,14 +62,31 @@ def corners(draws: Draws, count: int, size: int, height: int, width: int) -> Ten
 
 
 def paste(size: int, patches: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """uint8 (B, size, size) canvases; each entry is (patches (B, P, h, w), corners (B, P, 2))."""
+    """uint8 (B, size, size) canvases; each entry is (patches (B, P, h, w), corners (B, P, 2)).
+
+    Where patches overlap the brighter pixel stays.
+    """
+    value, place = _pixels(size, patches)
+    canvas = value.new_zeros(len(value), size * size)
+    canvas.scatter_reduce_(1, place, value, "amax")
+    return canvas.view(-1, size, size)
+
+
+def add_and_clip(size: int, patches: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """The same as `paste`, but brightness adds up where patches overlap, to 255 at most."""
+    value, place = _pixels(size, patches)
+    canvas = value.new_zeros(len(value), size * size, dtype=torch.int32)
+    canvas.scatter_add_(1, place, value.to(torch.int32))
+    return canvas.clamp_(max=255).to(torch.uint8).view(-1, size, size)
+
+
+def _pixels(size: int, patches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """All pixels of the patches (B, N) and where on the flat canvas they go."""
     pixels, places = [], []
     for patch, corner in patches:
         y, x = corner[..., 0, None, None], corner[..., 1, None, None]
         rows, columns = torch.arange(patch.shape[-2])[:, None], torch.arange(patch.shape[-1])
         places.append(((y + rows) * size + x + columns).flatten(1))
         pixels.append(patch.flatten(1))
-    value, place = torch.cat(pixels, 1), torch.cat(places, 1)
-    canvas = value.new_zeros(len(value), size * size)
-    canvas.scatter_reduce_(1, place.to(value.device), value, "amax")
-    return canvas.view(-1, size, size)
+    value = torch.cat(pixels, 1)
+    return value, torch.cat(places, 1).to(value.device)

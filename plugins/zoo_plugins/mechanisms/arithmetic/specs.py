@@ -15,7 +15,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.adl:AttentionDropout",
         family="arithmetic",
         contract="regulariser",
-        insertion=Insertion(placement="stage", identity="exact"),
+        insertion=Insertion(placement="stage", identity="exact", default_form="residual"),
         options=OptionNames(
             channels=(),
             aliases={"drop_threshold": "gamma"},

@@ -107,21 +107,19 @@ class Gaussian(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, 1, H, W)."""
-        x = require_size(NAME, x, self.size)
+        if not torch.jit.is_scripting():
+            x = require_size(NAME, x, self.size)
         flat = F.relu(self.att_conv(x)).flatten(1)
         theta = torch.stack([torch.sigmoid(widened(layer(flat))) for layer in self.theta], 1)
-        correlation = None
+        correlation: Tensor | None = None
         if self.correlated:
-            bound = torch.tanh if self.paper else torch.sigmoid
-            correlation = torch.stack([bound(widened(layer(flat))) for layer in self.ro], 1) / 2
+            logits = torch.stack([widened(layer(flat)) for layer in self.ro], 1)
+            correlation = (torch.tanh(logits) if self.paper else torch.sigmoid(logits)) / 2
         return self.gaussian(theta, correlation).sum(1, keepdim=True).to(flat.dtype)
 
     def gaussian(self, theta: Tensor, correlation: Tensor | None = None) -> Tensor:
         """theta (B, maps, 3 or 4) and r (B, maps, 1) -> A of each map, (B, maps, H, W)."""
-        rows, columns = (
-            torch.arange(n, device=theta.device, dtype=theta.dtype) / max(n - 1, 1)
-            for n in self.size
-        )
+        rows, columns = _places(self.size[0], theta), _places(self.size[1], theta)
         second = 1 if self.paper else 2
         down = rows - theta[..., 0, None]  # (B, maps, H)
         across = columns - theta[..., second, None]
@@ -134,6 +132,11 @@ class Gaussian(nn.Module):
         r = correlation[..., None]
         quadratic = down**2 - 2 * r * down * across + across**2
         return torch.exp(-quadratic / (2 * self.lamda * (1 - r**2)))
+
+
+def _places(side: int, like: Tensor) -> Tensor:
+    """Positions along one side, from 0 to 1."""
+    return torch.arange(side, device=like.device, dtype=like.dtype) / max(side - 1, 1)
 
 
 class ConvNorm(nn.Module):

@@ -42,7 +42,7 @@ ATTENTIONS = (
     ),
     AttentionSpec(
         name="global_context",
-        aliases=("gc", "gcnet"),
+        aliases=("gc", "gca", "gcnet"),
         target=f"{PACKAGE}.global_context:GlobalContext",
         family="channel",
         insertion=Insertion(identity="exact"),
@@ -86,7 +86,9 @@ ATTENTIONS = (
             reference="independent",
             verified="cases",
             notes=(
-                "timm's layer splits the input between the paths; the paper gives each all of it."
+                "timm's layer splits the input between the paths; the paper gives each all of it. "
+                "In resnet50 this is a composition of 37.2 M parameters, not the paper's SKNet-50 "
+                "(27.5 M), whose blocks are grouped."
             ),
         ),
     ),
@@ -206,7 +208,7 @@ ATTENTIONS = (
         aliases=("fcanet", "frequency_channel"),
         target=f"{PACKAGE}.fca:FrequencyChannelAttention",
         family="channel",
-        insertion=Insertion(identity="exact", needs_size=True),
+        insertion=Insertion(identity="exact", default_form="residual", needs_size=True),
         options=OptionNames(
             aliases={"freq_sel_method": "frequencies"},
             ignored=ACT,
@@ -336,7 +338,7 @@ ATTENTIONS = (
         aliases=("mhn",),
         target=f"{PACKAGE}.mixed_high_order:MixedHighOrder",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"max_order": "order"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.MIXED_HIGH_ORDER,

@@ -48,7 +48,7 @@ ATTENTIONS = (
         aliases=("srm", "style_based_recalibration"),
         target=f"{PACKAGE}.style_recalibration:StyleRecalibration",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"channel": "channels"}, fixed={"norm": "batch"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.STYLE_RECALIBRATION,
@@ -123,6 +123,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="multidimensional_collaborative",
         aliases=("multidimensional_collaborative_attention",),
+        shared_names=("mca",),
         target=f"{PACKAGE}.multidimensional_collaborative:MultidimensionalCollaborative",
         family="channel",
         insertion=Insertion(identity="exact"),

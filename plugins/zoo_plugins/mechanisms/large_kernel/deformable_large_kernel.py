@@ -26,11 +26,12 @@ from torchvision.ops import DeformConv2d, deform_conv2d
 from zoo.sdk import PositiveInt
 from zoo_plugins.mechanisms.large_kernel.gate import KernelGate, decompose
 
-FARTHEST = 1e5  # pixels: outside of any map, where every value is 0
-
 
 class DeformableDepthwise(nn.Module):
     """A depthwise convolution whose taps move: (B, C, H, W) -> the same shape."""
+
+    __constants__ = ["FARTHEST"]  # of TorchScript
+    FARTHEST = 1e5  # pixels: outside of any map, where every value is 0
 
     def __init__(
         self, channels: int, kernel_size: int, dilation: int, device: Any, dtype: Any
@@ -46,7 +47,8 @@ class DeformableDepthwise(nn.Module):
         conv, offset = self.deform_conv, self.offset_net(x)
         dtype = torch.promote_types(x.dtype, torch.float32)  # float16 is too coarse for positions
         # What is no number, or beyond an int, makes torchvision read outside the map and crash.
-        offset = offset.to(dtype).nan_to_num(nan=FARTHEST).clamp(-FARTHEST, FARTHEST)
+        offset = offset.to(dtype).nan_to_num(nan=self.FARTHEST)
+        offset = offset.clamp(-self.FARTHEST, self.FARTHEST)
         y = deform_conv2d(
             x.to(dtype), offset, conv.weight.to(dtype),
             padding=conv.padding, dilation=conv.dilation,

@@ -44,6 +44,8 @@ class EfficientLocal(nn.Module):
         has_skip: add x to the output, False.
     """
 
+    __constants__ = ["shared"]  # so that TorchScript reads only the layers that there are
+
     def __init__(
         self,
         channels: int,

@@ -45,7 +45,7 @@ class S2Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         z1, z2, z3 = self.mlp1(x).chunk(3, 1)
-        paths = [_shift(z1, ROWS_FIRST), _shift(z2, COLUMNS_FIRST), z3]
+        paths = [_shift(z1, 2, 3), _shift(z2, 3, 2), z3]  # rows first, columns first
         weights = self.split_attention(paths).unsqueeze(3).unsqueeze(4).unbind(1)
         mixed = weights[0] * paths[0] + weights[1] * paths[1] + weights[2] * paths[2]
         return self.mlp2(mixed)
@@ -67,16 +67,13 @@ class SplitAttention(nn.Module):
         return torch.softmax(logits.unflatten(1, (3, -1)), 1)
 
 
-ROWS_FIRST = ((2, 1), (2, -1), (3, 1), (3, -1))  # of each quarter: dimension, step
-COLUMNS_FIRST = (*ROWS_FIRST[2:], *ROWS_FIRST[:2])
-
-
-def _shift(x: Tensor, moves: tuple[tuple[int, int], ...]) -> Tensor:
-    """Each quarter of the channels moved by one position; the last takes what is left over."""
-    channels = x.shape[1]
-    ends = [0, channels // 4, channels // 2, 3 * channels // 4, channels]
-    quarters = zip(ends, ends[1:], moves, strict=False)
-    return torch.cat([_moved(x[:, a:b], *move) for a, b, move in quarters], 1)
+def _shift(x: Tensor, first: int, second: int) -> Tensor:
+    """Each quarter of the channels moved by one position, forth and back along two dimensions; the
+    last quarter takes what is left over.
+    """
+    a, b, c = x.shape[1] // 4, x.shape[1] // 2, 3 * x.shape[1] // 4
+    forth, back = _moved(x[:, :a], first, 1), _moved(x[:, a:b], first, -1)
+    return torch.cat((forth, back, _moved(x[:, b:c], second, 1), _moved(x[:, c:], second, -1)), 1)
 
 
 def _moved(x: Tensor, dim: int, step: int) -> Tensor:

@@ -34,7 +34,6 @@ from zoo.sdk import DropRate, OddInt, PositiveInt, check_divisible, refuse, zero
 
 NAME = "spatial_channel_synergistic"
 Kernels = tuple[OddInt, OddInt, OddInt, OddInt]
-WHOLE = -1
 
 
 class SpatialChannelSynergistic(nn.Module):
@@ -87,9 +86,9 @@ class SpatialChannelSynergistic(nn.Module):
 
     def _strip(self, strip: Tensor) -> Tensor:
         """(B, C, length) -> the same shape: a quarter of the channels by each convolution."""
-        convs = (self.local_dwc, self.global_dwc_s, self.global_dwc_m, self.global_dwc_l)
-        parts = strip.chunk(4, 1)
-        return torch.cat([conv(parts[i]) for i, conv in enumerate(convs)], 1)
+        first, second, third, fourth = strip.chunk(4, 1)
+        near, small = self.local_dwc(first), self.global_dwc_s(second)
+        return torch.cat((near, small, self.global_dwc_m(third), self.global_dwc_l(fourth)), 1)
 
     def channel_gate(self, x: Tensor) -> Tensor:
         """(B, C, 1, 1)."""
@@ -129,7 +128,9 @@ def _depthwise(channels: int, size: int, dd: dict[str, Any]) -> nn.Conv1d:
 def _pool(x: Tensor, window: int, kind: str) -> Tensor:
     """(B, C, H, W) -> (B, C, h, w)."""
     height, width = int(x.shape[2]), int(x.shape[3])
-    size = (height, width) if window == WHOLE else (min(window, height), min(window, width))
+    if window > 0:  # else the whole map
+        height, width = min(window, height), min(window, width)
+    size = (height, width)
     return F.max_pool2d(x, size) if kind == "max" else F.avg_pool2d(x, size)
 
 

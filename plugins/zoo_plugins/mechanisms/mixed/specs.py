@@ -11,7 +11,7 @@ ATTENTIONS = (
         name="cbam_channel",
         target=f"{PACKAGE}.cbam:ChannelGate",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.CBAM,
@@ -44,7 +44,7 @@ ATTENTIONS = (
         name="cbam",
         target=f"{PACKAGE}.cbam:Cbam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
             paper=papers.CBAM,
@@ -178,7 +178,7 @@ ATTENTIONS = (
         aliases=("psa_s", "polarized"),
         target=f"{PACKAGE}.polarized:PolarizedSequential",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(ignored=ACT),
         provenance=Provenance(
             paper=papers.POLARIZED,

@@ -10,9 +10,10 @@ ATTENTIONS = (
     AttentionSpec(
         name="efficient_multi_scale",
         aliases=("efficient_multi_scale_attention",),
+        shared_names=("ema",),
         target=f"{PACKAGE}.efficient_multi_scale:EfficientMultiScale",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"factor": "groups"}, ignored=(*ACT, "c2")),
         provenance=Provenance(
             paper=papers.EFFICIENT_MULTI_SCALE,
@@ -48,6 +49,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="simple_coordinate",
         aliases=("scoord", "simple_coord"),
+        shared_names=("sca",),
         target=f"{PACKAGE}.simple_coordinate:SimpleCoordinate",
         family="mixed",
         insertion=Insertion(identity="exact"),
@@ -68,7 +70,7 @@ ATTENTIONS = (
         aliases=("lcbam",),
         target=f"{PACKAGE}.light_cbam:LightCbam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"mlp_bias": "bias", "spatial_kernel_size": "kernel_size"},
             ignored=("gate_layer",),  # by timm's module too
@@ -90,7 +92,7 @@ ATTENTIONS = (
         aliases=("scse",),
         target=f"{PACKAGE}.concurrent_se:ConcurrentSE",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"reduction_ratio": "reduction"}, ignored=ACT, width=Width()),
         provenance=Provenance(
             paper=papers.CONCURRENT_SE,
@@ -115,7 +117,7 @@ ATTENTIONS = (
         target=f"{PACKAGE}.attention_gate:AttentionGate",
         family="mixed",
         contract="map_pair",
-        insertion=Insertion(role="none"),
+        insertion=Insertion(role="gate_skip"),
         options=OptionNames(
             aliases={"in_channels": "channels", "sub_sample_factor": "sub_sample"},
             fixed={"norm": "batch", "bias": True},
@@ -143,7 +145,7 @@ ATTENTIONS = (
         aliases=("gam", "global_attention_mechanism"),
         target=f"{PACKAGE}.global_attention:GlobalAttention",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(
             aliases={"rate": "reduction"},
             fixed={"norm": "batch", "bias": True},

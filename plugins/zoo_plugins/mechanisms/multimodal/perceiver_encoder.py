@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from timm.layers import register_notrace_module
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
@@ -78,6 +79,9 @@ class Perceiver(nn.Module):
             code = self.features(x.shape[1:-1], x)
             x = torch.cat((x, code.expand(x.shape[0], *code.shape)), -1)
         return x.flatten(1, -2)
+
+
+register_notrace_module(Perceiver)  # it checks its input and runs a schedule
 
 
 class Fourier:

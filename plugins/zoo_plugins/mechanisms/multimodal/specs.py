@@ -63,6 +63,7 @@ ATTENTIONS = (
     AttentionSpec(
         name="stacked_cross",
         aliases=("scan", "stacked_cross_attention"),
+        shared_names=("sca",),
         target=f"{PACKAGE}.stacked_cross:StackedCross",
         family="multimodal",
         contract="context",

@@ -87,7 +87,7 @@ class SelfCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         attention = self.attention(x)
-        if self.training:
+        if not torch.jit.is_scripting() and self.training:
             self.seen = x.detach()
             attention = take_part(attention, list(self.critic.parameters()))
         return x * attention
@@ -95,7 +95,8 @@ class SelfCritic(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """A, (B, C, H, W), or with ones for the dimensions it is the same along."""
         if self.spatial is not None and self.size is not None:
-            x = require_size(NAME, x, self.size)
+            if not torch.jit.is_scripting():
+                x = require_size(NAME, x, self.size)
             where = self.spatial(x.mean(1).flatten(1)).unflatten(1, (1, *self.size))
             if self.channel is None:
                 return where

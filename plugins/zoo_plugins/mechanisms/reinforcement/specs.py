@@ -55,7 +55,9 @@ ATTENTIONS = (
         aliases=("self_critical_attention",),
         target=f"{PACKAGE}.self_critic:SelfCritic",
         family="reinforcement",
-        insertion=Insertion(identity="exact", needs_size=True, quadratic=True),
+        insertion=Insertion(
+            identity="exact", default_form="residual", needs_size=True, quadratic=True
+        ),
         options=OptionNames(width=Width(minimum=1), ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.SELF_CRITIC,
@@ -73,7 +75,7 @@ ATTENTIONS = (
         name="dasnet",
         target=f"{PACKAGE}.dasnet:DasNet",
         family="reinforcement",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(read=f"{PACKAGE}.authors:dasnet"),
         provenance=Provenance(
             paper=papers.DASNET,

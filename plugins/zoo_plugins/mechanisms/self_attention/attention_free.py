@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from zoo.errors import UsageError
 from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask, check_tokens
-from zoo.sdk.precision import wide_matmul, widened
+from zoo.sdk.precision import lowest, smallest, wide_matmul, widened
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections
 
 NAME = "attention_free"
@@ -72,18 +72,19 @@ class AttentionFree(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """y of x (B, N, C); mask: (B, N), True where a token is present."""
-        check_tokens(NAME, "x", x, self.dim)
-        check_mask(NAME, mask, x)
+        if not torch.jit.is_scripting():
+            check_tokens(NAME, "x", x, self.dim)
+            check_mask(NAME, mask, x)
         k, v = widened(self.to_k(x)), self.to_v(x)
         present = None if mask is None else mask[:, :, None]
         if present is not None:
-            k = k.masked_fill(~present, torch.finfo(k.dtype).min)
+            k = k.masked_fill(~present, lowest(k))
             v = v.masked_fill(~present, 0.0)
         weights = (k - k.amax(1, keepdim=True)).exp()
         if present is not None:
             weights = weights.masked_fill(~present, 0.0)
         above, below = self._sums(weights * v), self._sums(weights)
-        context = above / below.clamp(min=torch.finfo(below.dtype).tiny)
+        context = above / below.clamp(min=smallest(below))
         return self.project(self.to_q(x).sigmoid() * context.to(x.dtype))
 
     def _sums(self, terms: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class AttentionFree(nn.Module):
         return wide_matmul((w - w.amax(1, keepdim=True)).exp(), terms)
 
     def _biases(self, table: Tensor, tokens: int) -> Tensor:
-        if tokens > len(table):
+        if not torch.jit.is_scripting() and tokens > len(table):
             raise UsageError(
                 f"{tokens} tokens are more than max_len={len(table)}",
                 where=f"attention '{NAME}'",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor
 
@@ -24,12 +25,12 @@ from zoo_plugins.mechanisms.self_attention.heads import (
     in_and_out,
     value_heads,
 )
-from zoo_plugins.mechanisms.self_attention.relative_logits import attention_weights
+from zoo_plugins.mechanisms.self_attention.relative_logits import RelativeLogits
 
 NAME = "bottleneck"
 
 
-class Bottleneck(BottleneckAttn):
+class Bottleneck(RelativeLogits, BottleneckAttn):
     """(B, C, H, W) -> the same shape, with the default stride and channels.
 
     Args:
@@ -80,10 +81,11 @@ class Bottleneck(BottleneckAttn):
         self.pool = down_pool(stride, ceil)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = require_size(NAME, x, self.size)
+        if not torch.jit.is_scripting():
+            x = require_size(NAME, x, self.size)
         widths = [self.dim_out_qk, self.dim_out_qk, self.dim_out_v]
         parts = self.qkv(x).flatten(2).split(widths, 1)
         q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(0, 1) for part in parts)
-        weights = attention_weights(self, q.transpose(1, 2), k.transpose(1, 2)).to(v.dtype)
+        weights = self.attention_weights(q.transpose(1, 2), k.transpose(1, 2)).to(v.dtype)
         y = (v @ weights.transpose(1, 2)).unflatten(0, (-1, self.num_heads)).flatten(1, 2)
         return self.pool(y.unflatten(2, x.shape[2:]))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -55,13 +55,16 @@ class Differential(TokenMixer):
         dual_lambda: exp of one learned number in the place of each exp(a . b).
     """
 
+    __constants__ = ["dual_lambda"]  # so that TorchScript reads only the layers that there are
+
     mechanism = NAME
-    lambda_a: Tensor
-    lambda_b: Tensor
-    lambda_q1: Tensor
-    lambda_k1: Tensor
-    lambda_q2: Tensor
-    lambda_k2: Tensor
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        lambda_a: Tensor
+        lambda_b: Tensor
+        lambda_q1: Tensor
+        lambda_k1: Tensor
+        lambda_q2: Tensor
+        lambda_k2: Tensor
 
     def __init__(
         self,
@@ -98,7 +101,8 @@ class Differential(TokenMixer):
         """y of x (B, N, C); mask: (B, N), True where a token is present."""
         q, k, v = self.project(x, mask)
         v = v.unflatten(1, (-1, 2)).transpose(2, 3).flatten(3)  # of two adjacent heads, one of 2 d
-        first, second = (attend(q[:, m::2], k[:, m::2], v, mask) for m in (0, 1))
+        first = attend(q[:, ::2], k[:, ::2], v, mask)
+        second = attend(q[:, 1::2], k[:, 1::2], v, mask)
         y = (1 - self.start) * self.sub_norm(first - self.factor() * second)
         assert self.proj is not None
         return self.proj(self.norm(y.transpose(1, 2).flatten(2)))

@@ -119,8 +119,9 @@ class EfficientTokens(EfficientAttention):
     """(B, N, C) -> the same shape."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        check_tokens(NAME, "x", x, self.keys.in_channels)
-        check_mask(NAME, mask, x)
+        if not torch.jit.is_scripting():
+            check_tokens(NAME, "x", x, self.keys.in_channels)
+            check_mask(NAME, mask, x)
         return self.attend(x.transpose(1, 2).unsqueeze(3), mask).squeeze(3).transpose(1, 2)
 
     @torch.no_grad()

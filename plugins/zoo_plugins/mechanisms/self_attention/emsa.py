@@ -74,7 +74,8 @@ class EMSA(nn.Module):
         self.transform = nn.Conv2d(self.num_heads, self.num_heads, 1, **dd) if transform else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tokens(NAME, "x", x, self.fc_q.in_features)
+        if not torch.jit.is_scripting():
+            check_tokens(NAME, "x", x, self.fc_q.in_features)
         memory = self._reduced(x)
         q, k, v = self._heads(self.fc_q(x)), self.fc_k(memory), self.fc_v(memory)
         k, v = self._heads(k), self._heads(v)
@@ -88,7 +89,7 @@ class EMSA(nn.Module):
 
     def _reduced(self, x: Tensor) -> Tensor:
         """The tokens that keys and values are of: the map at 1 / s of its size."""
-        if x.shape[1] != self.size[0] * self.size[1]:
+        if not torch.jit.is_scripting() and x.shape[1] != self.size[0] * self.size[1]:
             what = f"{x.shape[1]} tokens are no map of {self.size[0]} x {self.size[1]}"
             refuse(NAME, what, "feat_size=(H, W)")
         if self.reduction == 1:

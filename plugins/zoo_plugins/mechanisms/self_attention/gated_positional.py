@@ -72,21 +72,20 @@ class GatedPositional(nn.Module):
             self._start_locally(locality_strength)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tokens(NAME, "x", x, self.v.in_features)
-        if x.shape[1] != self.size[0] * self.size[1]:
-            what = f"{x.shape[1]} tokens are no map of {self.size[0]} x {self.size[1]}"
-            refuse(NAME, what, "feat_size=(H, W)")
-        q, k = (self._heads(t) for t in self.qk(x).chunk(2, 2))
-        v = self._heads(self.v(x))
+        if not torch.jit.is_scripting():
+            self._check(x)
+        q, k = self.qk(x).chunk(2, 2)
+        q, k, v = self._heads(q), self._heads(k), self._heads(self.v(x))
         gate = self.gating_param.sigmoid()[:, None, None]
         y = (1 - gate) * attend(q, k, v) + gate * self._at_places(v)
         return self.proj(y.transpose(1, 2).flatten(2))
 
     def position_weights(self) -> tuple[Tensor, Tensor]:
         """softmax(v . r) as its factors over rows (heads, H, H) and columns (heads, W, W)."""
-        across, down, squared = self.pos_proj.weight.t()[:, :, None, None]
+        across, down, squared = self.pos_proj.weight.t()[:, :, None, None].unbind()
         bias = self.pos_proj.bias[:, None, None]
-        dy, dx = (_offsets(n, self.pos_proj.weight) for n in self.size)
+        dy = _offsets(self.size[0], self.pos_proj.weight)
+        dx = _offsets(self.size[1], self.pos_proj.weight)
         rows = (down * dy + squared * dy**2 + bias).softmax(2)
         return rows, (across * dx + squared * dx**2).softmax(2)
 
@@ -96,6 +95,12 @@ class GatedPositional(nn.Module):
         grid = v.unflatten(2, self.size)
         grid = torch.einsum("hxw,bhywd->bhyxd", columns, grid)
         return torch.einsum("hyg,bhgxd->bhyxd", rows, grid).flatten(2, 3)
+
+    def _check(self, x: Tensor) -> None:
+        check_tokens(NAME, "x", x, self.v.in_features)
+        if x.shape[1] != self.size[0] * self.size[1]:
+            what = f"{x.shape[1]} tokens are no map of {self.size[0]} x {self.size[1]}"
+            refuse(NAME, what, "feat_size=(H, W)")
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from zoo.sdk import Count, PositiveFloat, PositiveInt
 from zoo_plugins.mechanisms.self_attention.heads import down_pool, in_and_out, value_heads
-from zoo_plugins.mechanisms.self_attention.relative_logits import attention_weights
+from zoo_plugins.mechanisms.self_attention.relative_logits import RelativeLogits
 
 NAME = "halo"
 
 
-class Halo(HaloAttn):
+class Halo(RelativeLogits, HaloAttn):
     """(B, C, H, W) -> the same shape, with the default stride and channels.
 
     Args:
@@ -101,7 +101,7 @@ class Halo(HaloAttn):
         kv = kv.unfold(2, window, self.block_size).unfold(3, window, self.block_size)
         kv = kv.flatten(4).flatten(2, 3).permute(0, 2, 3, 1)  # B heads, blocks, window^2, d + d_v
         k, v = kv.split([self.dim_head_qk, self.dim_head_v], 3)
-        y = attention_weights(self, q, k).to(v.dtype) @ v
+        y = self.attention_weights(q, k).to(v.dtype) @ v
         y = y.unflatten(2, (side, side)).unflatten(1, (rows, columns))
         y = y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return self.pool(y.unflatten(0, (-1, heads)).flatten(1, 2))

@@ -51,6 +51,8 @@ class LambdaLayer(nn.Module):
         qkv_bias: biases in q, k and v.
     """
 
+    __constants__ = ["local"]  # so that TorchScript reads only the layers that there are
+
     def __init__(
         self,
         channels: int,
@@ -115,7 +117,8 @@ class LambdaLayer(nn.Module):
             conv, reach = self.conv_lambda, self.conv_lambda.kernel_size[0] // 2
             weight, padding = conv.weight.unsqueeze(2), (0, reach, reach)
             return F.conv3d(v.unsqueeze(1), weight, conv.bias, padding=padding).flatten(3)
-        check_shape(NAME, "x", v, ("B", "C", *self.feat_size))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "x", v, ("B", "C", *self.feat_size))
         return torch.einsum("nmk,bvm->bkvn", self._embeddings(), v.flatten(2))
 
     def _embeddings(self) -> Tensor:

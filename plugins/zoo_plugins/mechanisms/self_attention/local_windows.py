@@ -22,8 +22,8 @@ def row_and_column(rel_h: Tensor, rel_w: Tensor) -> tuple[Tensor, Tensor]:
         Both as (..., d, k, k).
     """
     k = rel_h.shape[-1]
-    rows = rel_h.unsqueeze(-1).expand(*rel_h.shape, k)
-    columns = rel_w.unsqueeze(-2).expand(*rel_w.shape[:-1], k, k)
+    rows = rel_h.unsqueeze(-1).expand(rel_h.shape + (k,))
+    columns = rel_w.unsqueeze(-2).expand(rel_w.shape[:-1] + (k, k))
     return rows, columns
 
 

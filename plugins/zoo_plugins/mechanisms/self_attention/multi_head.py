@@ -111,7 +111,11 @@ class MultiHead(TokenMixer):
             memory: (B, M, C_k), what K is made of, and V unless there are `values`.
             values: (B, M, C_v).
         """
-        q, k, v = self._queries(x, mask, memory, values)
+        if torch.jit.is_scripting():  # TorchScript attends to the tokens themselves only
+            assert memory is None and not self.cross
+            q, k, v = self.project(x, mask)
+        else:
+            q, k, v = self._queries(x, mask, memory, values)
         return self.merge(attend(q, k, v, mask, dropout=self.dropout if self.training else 0.0))
 
     def weights(

@@ -71,12 +71,16 @@ class Outlook(OutlookAttention):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if not torch.jit.is_tracing():
+        if not (torch.jit.is_tracing() or torch.jit.is_scripting()):
             self._check(x)
         values = self.v(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        values = self.unfold(values).unflatten(1, (self.num_heads, -1, self.kernel_size**2))
+        values = self.unfold(values).unflatten(
+            1, (self.num_heads, -1, self.kernel_size * self.kernel_size)
+        )
         attn = self.attn(self.pool(x).flatten(2).transpose(1, 2))
-        attn = attn.unflatten(2, (self.num_heads, self.kernel_size**2, -1)).transpose(1, 2)
+        attn = attn.unflatten(
+            2, (self.num_heads, self.kernel_size * self.kernel_size, -1)
+        ).transpose(1, 2)
         attn = self.attn_drop((attn * self.scale).softmax(4))  # B, heads, windows, K^2, K^2
         windows = (attn @ values.permute(0, 1, 4, 3, 2)).permute(0, 1, 4, 3, 2).flatten(1, 3)
         y = F.fold(windows, x.shape[2:], self.kernel_size, 1, self.padding, self.stride)

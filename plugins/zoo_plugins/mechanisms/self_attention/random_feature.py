@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +62,10 @@ class RandomFeature(nn.Module):
         seed: of `random_matrices`.
     """
 
-    random_matrices: Tensor
+    __constants__ = ["causal"]  # so that TorchScript reads only the sums that there are
+
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        random_matrices: Tensor
 
     def __init__(
         self,
@@ -125,22 +128,30 @@ class RandomFeature(nn.Module):
     ) -> Tensor:
         """`mask`: (B, N) of x, or (B, M) of the `memory` if there is one."""
         memory = x if memory is None else memory
-        if self.dim is None:
-            refuse(NAME, "without dim there are no projections", "module.attend(q, k, v)")
-        for name, tokens in (("x", x), ("memory", memory)):
-            check_tokens(NAME, name, tokens, self.dim)
-        check_mask(NAME, mask, memory)
-        if self.causal and memory.shape[1] != x.shape[1]:
-            what = f"{x.shape[1]} queries see {memory.shape[1]} others causally"
-            refuse(NAME, what, "causal=False")
-        q, k, v = self.q_proj(x), self.k_proj(memory), self.v_proj(memory)
-        q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
+        if not torch.jit.is_scripting():
+            self._check(x, mask, memory)
+        q, k, v = self._heads(self.q_proj(x)), self._heads(self.k_proj(memory)), self.v_proj(memory)
+        v = self._heads(v)
         matrices = self.random_matrices.to(q.dtype)
-        if self.training and self.redraw:
+        # What TorchScript compiles keeps its matrices in training too.
+        if not torch.jit.is_scripting() and self.training and self.redraw:
             matrices = self._draw(q.shape[3], generator).to(q)
         gate = None if self.gate is None else self.gate(memory).transpose(1, 2)
         y = self.attend(q, k, v, matrices, mask, gate)
         return self.out_proj(y.transpose(1, 2).flatten(2))
+
+    def _check(self, x: Tensor, mask: Tensor | None, memory: Tensor) -> None:
+        if self.dim is None:
+            refuse(NAME, "without dim there are no projections", "module.attend(q, k, v)")
+        check_tokens(NAME, "x", x, self.dim)
+        check_tokens(NAME, "memory", memory, self.dim)
+        check_mask(NAME, mask, memory)
+        if self.causal and memory.shape[1] != x.shape[1]:
+            what = f"{x.shape[1]} queries see {memory.shape[1]} others causally"
+            refuse(NAME, what, "causal=False")
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def attend(
         self,
@@ -174,7 +185,7 @@ class RandomFeature(nn.Module):
 
     def _features(self, x: Tensor, weight: Tensor) -> Tensor:
         """phi of x (B, heads, N, d): (B, heads, N, 2 D)."""
-        norm = x.norm(dim=3, keepdim=True)
+        norm = x.norm(2, 3, keepdim=True)
         norm = norm + self.norm_eps if self.norm_eps else norm.clamp(min=1e-12)
         angles = (x / norm) @ (weight / self.tau).transpose(-2, -1)
         return self.scale * torch.cat((angles.sin(), angles.cos()), 3)

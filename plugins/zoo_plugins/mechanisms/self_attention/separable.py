@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax
@@ -50,9 +51,10 @@ class Separable(nn.Module):
             memory: (B, M, C), what scores and context are made of.
         """
         tokens = x if memory is None else memory
-        check_tokens(NAME, "x", x, self.dim)
-        check_tokens(NAME, "memory", tokens, self.dim)
-        check_mask(NAME, mask, tokens)
+        if not torch.jit.is_scripting():
+            check_tokens(NAME, "x", x, self.dim)
+            check_tokens(NAME, "memory", tokens, self.dim)
+            check_mask(NAME, mask, tokens)
         other = None if memory is None else memory.mT.unsqueeze(2)
         return self.patches(x.mT.unsqueeze(2), mask, other).squeeze(2).mT
 
@@ -60,7 +62,8 @@ class Separable(nn.Module):
         self, x: Tensor, mask: Tensor | None = None, memory: Tensor | None = None
     ) -> Tensor:
         """(B, C, P, N) -> the same shape: every pixel of a patch across the N patches."""
-        check_shape(NAME, "x", x, ("B", self.dim, "P", "N"))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "x", x, ("B", self.dim, "P", "N"))
         widths = [1, self.dim, self.dim]
         query, key, value = self.qkv_proj(x).split(widths, 1)
         if memory is not None:

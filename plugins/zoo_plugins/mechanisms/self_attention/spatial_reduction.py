@@ -26,7 +26,6 @@ from zoo.sdk.map_size import as_pair
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_joint, heads_and_width
 
 NAME = "spatial_reduction"
-POOLED = 7  # the side of the pooled map of the linear form
 
 
 class SpatialReduction(nn.Module):
@@ -42,6 +41,9 @@ class SpatialReduction(nn.Module):
         qkv_bias: of the projections to Q, K and V; the authors' networks have them.
         bias: of the last projection.
     """
+
+    __constants__ = ["POOLED"]  # of TorchScript
+    POOLED = 7  # the side of the pooled map of the linear form
 
     def __init__(
         self,
@@ -74,12 +76,11 @@ class SpatialReduction(nn.Module):
             self.norm = nn.LayerNorm(dim, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tokens(NAME, "x", x, self.q.in_features)
-        if x.shape[1] != self.size[0] * self.size[1]:
-            what = f"{x.shape[1]} tokens are no map of {self.size[0]} x {self.size[1]}"
-            refuse(NAME, what, "feat_size=(H, W)")
+        if not torch.jit.is_scripting():
+            self._check(x)
         q = self._heads(self.q(x))
-        k, v = (self._heads(t) for t in self.kv(self._reduced(x)).chunk(2, 2))
+        k, v = self.kv(self._reduced(x)).chunk(2, 2)
+        k, v = self._heads(k), self._heads(v)
         return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
 
     def _reduced(self, x: Tensor) -> Tensor:
@@ -88,9 +89,15 @@ class SpatialReduction(nn.Module):
             return x
         grid = x.mT.unflatten(2, self.size)
         if self.linear:
-            grid = F.adaptive_avg_pool2d(grid, POOLED)
+            grid = F.adaptive_avg_pool2d(grid, self.POOLED)
         tokens = self.norm(self.sr(grid).flatten(2).mT)
         return F.gelu(tokens) if self.linear else tokens
+
+    def _check(self, x: Tensor) -> None:
+        check_tokens(NAME, "x", x, self.q.in_features)
+        if x.shape[1] != self.size[0] * self.size[1]:
+            what = f"{x.shape[1]} tokens are no map of {self.size[0]} x {self.size[1]}"
+            refuse(NAME, what, "feat_size=(H, W)")
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)

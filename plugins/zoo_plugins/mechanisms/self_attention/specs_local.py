@@ -95,6 +95,7 @@ LOCAL = (
         aliases=("outlook_attention", "volo"),
         target=f"{PACKAGE}.outlook:Outlook",
         family="self_attention",
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.OUTLOOK,
@@ -107,17 +108,22 @@ LOCAL = (
     ),
     AttentionSpec(
         name="window",
-        aliases=("window_attention", "w_msa"),
+        aliases=("window_attention", "w_msa", "sw_msa", "shifted_window"),
         target=f"{PACKAGE}.window:WindowedAttention",
         family="self_attention",
+        insertion=Insertion(folds_tokens=True),
         options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
             paper=papers.WINDOW,
             license="Apache-2.0",
             reference="transcribed",
             verified="cases",
+            key_map=((r".*relative_position_index$", ""),),  # of the authors; computed here
             reference_call=f"{PACKAGE}.window:reference_call",
-            notes=("Maps are cut into windows; a reference case records the layer on windows."),
+            notes=(
+                "Maps are cut into windows, and shifted by shift_size; a reference case records "
+                "the layer on windows."
+            ),
         ),
     ),
 )

@@ -120,6 +120,7 @@ MAPS = (
     AttentionSpec(
         name="ema_unit",
         aliases=("emau", "emanet"),
+        shared_names=("ema",),
         target=f"{PACKAGE}.ema_unit:EMAUnit",
         family="self_attention",
         provenance=Provenance(

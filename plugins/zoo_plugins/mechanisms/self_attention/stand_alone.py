@@ -82,8 +82,8 @@ class StandAlone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q = self.query(x).unflatten(1, (self.num_heads, -1))
-        k, v = (self._windows(layer(x)) for layer in (self.key, self.value))
-        k, v = (t.unflatten(1, (self.num_heads, -1)) for t in (k, v))
+        k = self._windows(self.key(x)).unflatten(1, (self.num_heads, -1))
+        v = self._windows(self.value(x)).unflatten(1, (self.num_heads, -1))
         logits = wide_einsum("bndhw,bndhwij->bnhwij", q, k)
         table = "dij" if self.rel_h.ndim == 2 else "ndij"
         places = offsets(self.rel_h, self.rel_w)

@@ -135,7 +135,8 @@ class PerChannel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (self.padding,) * 4)
-        k, v = (windows(layer(padded), self.kernel_size) for layer in (self.key, self.value))
+        k, v = self.key(padded), self.value(padded)
+        k, v = windows(k, self.kernel_size), windows(v, self.kernel_size)
         k = k + offsets(self.rel_h, self.rel_w)[:, None, None]
         return self.down(per_channel(self.query(x), k, v))
 

@@ -58,7 +58,10 @@ class TalkingHeads(TokenMixer):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         q, k, v = self.project(x, mask)
         logits = (q * self.head_dim**-0.5) @ k.transpose(2, 3)
-        weights = _mix(self.proj_w, masked_softmax(_mix(self.proj_l, logits), over_keys(mask)))
+        weights = masked_softmax(
+            _mix(self.proj_l.weight, self.proj_l.bias, logits), over_keys(mask)
+        )
+        weights = _mix(self.proj_w.weight, self.proj_w.bias, weights)
         if mask is not None:
             weights = weights.masked_fill(~mask[:, None, None], 0.0)
         return self.merge(weights @ v)
@@ -72,7 +75,6 @@ class TalkingHeads(TokenMixer):
         return super().take_over(attention)
 
 
-def _mix(layer: nn.Linear, heads: Tensor) -> Tensor:
+def _mix(weight: Tensor, bias: Tensor, heads: Tensor) -> Tensor:
     """A linear layer over the heads of (B, heads, M, N), which stay where they are in memory."""
-    mixed = torch.einsum("gh,bhmn->bgmn", layer.weight, heads)
-    return mixed + layer.bias[:, None, None]
+    return torch.einsum("gh,bhmn->bgmn", weight, heads) + bias[:, None, None]

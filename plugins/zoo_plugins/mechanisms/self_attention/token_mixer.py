@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, cat, nn, no_grad
 
 from zoo.sdk import check_divisible
@@ -62,8 +63,9 @@ class TokenMixer(nn.Module):
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """q, k, v of x (B, N, C): (B, heads, N, channels of a head) each."""
-        check_tokens(self.mechanism, "x", x, self.dim)
-        check_mask(self.mechanism, mask, x)
+        if not torch.jit.is_scripting():
+            check_tokens(self.mechanism, "x", x, self.dim)
+            check_mask(self.mechanism, mask, x)
         q, k, v = (x, x, x) if self.qkv is None else self.qkv(x).split(self.widths, 2)
         q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
         return self.q_norm(q), self.k_norm(k), v
@@ -108,12 +110,12 @@ def carry_projections(qkv: Sequence[Projection], proj: Projection, attention: An
                 layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
 
 
-def carry_joint(module: Any, layers: Mapping[str, str], attention: Any) -> bool:
+def carry_joint(module: Any, layers: Mapping[str, str], attention: Any, last: str = "proj") -> bool:
     """The projections of timm's `Attention` into layers that hold one or several of them, in turn.
 
     Args:
-        layers: the name of each layer of the module, and what its rows are of: `{"kv": "kv"}`. The
-            last projection is `proj`.
+        layers: the name of each layer of the module, and what its rows are of: `{"kv": "kv"}`.
+        last: the name of the last projection.
 
     Returns:
         Whether all of them fitted.
@@ -121,7 +123,7 @@ def carry_joint(module: Any, layers: Mapping[str, str], attention: Any) -> bool:
     qkv = attention.qkv
     weights = dict(zip("qkv", qkv.weight.chunk(3), strict=True))
     biases = {} if qkv.bias is None else dict(zip("qkv", qkv.bias.chunk(3), strict=True))
-    fits = [_carry(module.proj, attention.proj.weight, attention.proj.bias)]
+    fits = [_carry(getattr(module, last), attention.proj.weight, attention.proj.bias)]
     for name, letters in layers.items():
         bias = cat([biases[each] for each in letters]) if biases else None
         weight = cat([weights[each] for each in letters])

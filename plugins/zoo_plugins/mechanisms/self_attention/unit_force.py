@@ -64,9 +64,11 @@ class UnitForce(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """y of x (B, N, C); mask: (B, N), True where a token is present."""
-        check_tokens(NAME, "x", x, self.fc_q.in_features)
-        check_mask(NAME, mask, x)
-        q, k, v = (self._heads(layer(x)) for layer in (self.fc_q, self.fc_k, self.fc_v))
+        if not torch.jit.is_scripting():
+            check_tokens(NAME, "x", x, self.fc_q.in_features)
+            check_mask(NAME, mask, x)
+        q, k = self._heads(self.fc_q(x)), self._heads(self.fc_k(x))
+        v = self._heads(self.fc_v(x))
         if mask is not None:
             absent = ~mask[:, None, :, None]
             k, v = k.masked_fill(absent, 0.0), v.masked_fill(absent, 0.0)

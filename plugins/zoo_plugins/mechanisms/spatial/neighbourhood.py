@@ -15,7 +15,9 @@ def neighbours(x: Tensor, kernel_size: int, dilation: int) -> Tensor:
     height, width = x.shape[2:]
     padded = F.pad(x, [dilation * (kernel_size // 2)] * 4)
     shifts = [i * dilation for i in range(kernel_size)]
-    slices = [padded[:, :, i : i + height, j : j + width] for i in shifts for j in shifts]
+    slices: list[Tensor] = []
+    for i in shifts:
+        slices += [padded[:, :, i : i + height, j : j + width] for j in shifts]
     return torch.stack(slices, 2).flatten(3)
 
 

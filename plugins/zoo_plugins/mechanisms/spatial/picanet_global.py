@@ -74,11 +74,15 @@ class PicanetGlobal(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """The weights of the grid's points, row-major, (B, k * k, H, W)."""
-        x = require_size(NAME, x, self.feat_size)
+        if not torch.jit.is_scripting():
+            x = require_size(NAME, x, self.feat_size)
         columns = x.permute(0, 3, 2, 1)  # (B, W, H, C)
-        h = scan(self.vertical, columns.flatten(0, 1)).unflatten(0, columns.shape[:2])
-        rows = h.transpose(1, 2)  # (B, H, W, 2 hidden)
-        h = scan(self.horizontal, rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+        flat = columns.flatten(0, 1)
+        h = self.vertical(flat)[0] if torch.jit.is_scripting() else scan(self.vertical, flat)
+        rows = h.unflatten(0, columns.shape[:2]).transpose(1, 2)  # (B, H, W, 2 hidden)
+        flat = rows.flatten(0, 1)
+        h = self.horizontal(flat)[0] if torch.jit.is_scripting() else scan(self.horizontal, flat)
+        h = h.unflatten(0, rows.shape[:2])
         return torch.softmax(self.bn(self.weigh(h.permute(0, 3, 1, 2))), 1)
 
     def _attend(self, x: Tensor, weights: Tensor) -> Tensor:

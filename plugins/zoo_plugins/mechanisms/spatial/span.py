@@ -56,8 +56,8 @@ class SpanBlock(nn.Module):
 
     def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The attention (B, k * k, H, W), the map after it, and the block's output."""
-        attend = self._shared if self.projections == 1 else self._projected
-        weights, attended = attend(x)
+        shared = self.projections == 1
+        weights, attended = self._shared(x) if shared else self._projected(x)
         attended = attended.view(x.shape)
         middle = x + attended if self.residual else attended
         out = F.relu(self.ff3(F.relu(self.ff2(F.relu(self.ff1(middle))))))
@@ -75,7 +75,7 @@ class SpanBlock(nn.Module):
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """With K_l and V_l for each offset l: (K_l^T Q x) . x_l, and sum_l V_l (a_l x_l)."""
         around = neighbours(x, self.kernel_size, self.dilation)
-        shape = (self.projections, *self.query.weight.shape)
+        shape = (self.projections,) + self.query.weight.shape
         back = self.key.weight.view(shape).transpose(1, 2).flatten(0, 1)  # K_l^T
         seen = F.conv2d(self.query(x), back).view(around.transpose(1, 2).shape).transpose(1, 2)
         weights = torch.softmax(self.scale * (around * widened(seen)).sum(1), 1).to(x.dtype)

@@ -19,7 +19,7 @@ what the 5x5 convolutions see is padded with zeros to 13 x 13.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,6 @@ KERNELS = ((1, 5), (3, 5))  # by mode, as are the next two
 STRIDES = ((1, 2), (2, 2))
 PADDINGS = ((0, 2), (1, 2))
 LEAST = 13  # a side that two unpadded 5x5 convolutions of stride 2 bring to 1
-MASK_SCALE = 1.1
 
 
 class SpatialFeature(nn.Module):
@@ -84,8 +83,12 @@ class SpatialSpectral(Tables):
         gamma: the weight of the attention, not learned, 1.
     """
 
-    gamma: Tensor
-    mask: Tensor | None
+    __constants__ = ["LEAST", "MASK_SCALE"]  # of TorchScript
+    LEAST, MASK_SCALE = LEAST, 1.1
+
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        gamma: Tensor
+        mask: Tensor | None
 
     def __init__(
         self,
@@ -132,15 +135,17 @@ class SpatialSpectral(Tables):
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """y, and the attentions of rows, columns and channels, each (B, heads, N, N)."""
-        x = require_size(NAME, x, self.feat_size)
+        if not torch.jit.is_scripting():
+            x = require_size(NAME, x, self.feat_size)
         f = self.preproc(x)
         turned = f.transpose(2, 3)
-        padded = F.pad(f, (0, max(0, LEAST - f.shape[3]), 0, max(0, LEAST - f.shape[2])))
+        short = (0, max(0, self.LEAST - f.shape[3]), 0, max(0, self.LEAST - f.shape[2]))
+        padded = F.pad(f, short)
         rows = _weights(self.query_x(f), self.key_x(f))
         columns = _weights(self.query_y(turned), self.key_y(turned))
         spectra = _weights(self.query_lambda(padded), self.key_lambda(padded))
         if self.mask is not None:
-            spectra = (spectra + self.mask) / math.sqrt(MASK_SCALE)
+            spectra = (spectra + self.mask) / math.sqrt(self.MASK_SCALE)
         value = self._spatial(self.value(f), rows, columns)  # (B, heads, C, H, W)
         mixing = self.aggregation.weight.unflatten(1, (self.num_heads, -1))
         mixing = torch.einsum("ohc,bhcd->bohd", mixing, spectra)  # both linear: one small matrix

@@ -129,9 +129,10 @@ ATTENTIONS = (
     AttentionSpec(
         name="multi_context",
         aliases=("multi_context_attention",),
+        shared_names=("mca",),
         target=f"{PACKAGE}.multi_context:MultiContext",
         family="spatial",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.MULTI_CONTEXT,

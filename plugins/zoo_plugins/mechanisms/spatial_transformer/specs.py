@@ -14,7 +14,9 @@ ATTENTIONS = (
         aliases=("stn",),
         target=f"{PACKAGE}.spatial_transformer:SpatialTransformer",
         family="spatial_transformer",
-        insertion=Insertion(placement="stage", identity="exact", needs_size=True),
+        insertion=Insertion(
+            placement="stage", identity="exact", default_form="residual", needs_size=True
+        ),
         options=OptionNames(
             channels=("in_channels",),
             aliases={"input_size": "feat_size"},

@@ -17,12 +17,13 @@ All parameters are given as what is added to those of the identity.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from timm.layers import register_notrace_module
 from torch import Tensor
 
 from zoo.sdk import refuse
@@ -35,7 +36,6 @@ IDENTITIES = {
     "projective": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
 }
 TRANSFORMS = (*IDENTITIES, "tps")
-SMALLEST_DEPTH = 1e-2  # a projective map is cut off before its horizon
 SIDE = 8  # points on each side of the outline of a curved map
 Points = NDArray[np.float64]
 
@@ -51,9 +51,13 @@ class Warp(Tables):
             outer edges (False).
     """
 
-    basis: Tensor
-    edge: Tensor
-    identity: Tensor
+    __constants__ = ["SMALLEST_DEPTH"]  # of TorchScript
+    SMALLEST_DEPTH = 1e-2  # a projective map is cut off before its horizon
+
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        basis: Tensor
+        edge: Tensor
+        identity: Tensor
 
     def __init__(
         self,
@@ -111,19 +115,28 @@ class Warp(Tables):
 
         Never in half precision: a pixel must not be lost.
         """
-        device = offset.device.type  # `meta` knows no autocast
-        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
-            offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
-            basis = basis.to(offset.dtype)
-            p = self.identity.to(offset.dtype) + offset
-            if self.kind == "tps":
-                return basis @ p.unflatten(1, (-1, 2))
-            if self.kind == "affine":
-                return basis @ p.unflatten(1, (2, 3)).mT
-            if self.kind == "attention":
-                return basis[:, :2] * p[:, None, :1] + p[:, None, 1:]
-            x = basis @ F.pad(p, (0, 1), value=1.0).unflatten(1, (3, 3)).mT
-            return x[..., :2] / x[..., 2:].clamp_min(SMALLEST_DEPTH)
+        if torch.jit.is_scripting():
+            return self._moved(basis, offset)
+        else:
+            device = offset.device.type  # `meta` knows no autocast
+            with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+                return self._moved(basis, offset)
+
+    def _moved(self, basis: Tensor, offset: Tensor) -> Tensor:
+        offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+        basis = basis.to(offset.dtype)
+        p = self.identity.to(offset.dtype) + offset
+        if self.kind == "tps":
+            return basis @ p.unflatten(1, (-1, 2))
+        if self.kind == "affine":
+            return basis @ p.unflatten(1, (2, 3)).mT
+        if self.kind == "attention":
+            return basis[:, :2] * p[:, None, :1] + p[:, None, 1:]
+        x = basis @ F.pad(p, (0, 1), value=1.0).unflatten(1, (3, 3)).mT
+        return x[..., :2] / x[..., 2:].clamp_min(self.SMALLEST_DEPTH)
+
+
+register_notrace_module(Warp)  # what it does depends on the device
 
 
 def _pixels(height: int, width: int, align_corners: bool) -> Points:

@@ -36,7 +36,8 @@ class FlatClassifier(Classifier):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, (B, num_features, H', W')."""
-        check_shape(self.name, "image", x, ("B", self.in_chans, *self.image_size))
+        if not torch.jit.is_scripting():
+            check_shape(self.name, "image", x, ("B", self.in_chans, *self.image_size))
         return self.features(x)
 
     def pool(self, x: Tensor) -> Tensor:

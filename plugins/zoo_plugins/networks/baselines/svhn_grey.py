@@ -12,10 +12,11 @@ Its contrast normalisation divides by no less than the mean deviation of the who
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from timm.layers import register_notrace_module
 from torch import Tensor, nn
 
 from zoo.sdk import Count, PositiveInt, Share, Size, refuse
@@ -27,6 +28,7 @@ from zoo_plugins.networks.baselines.sequence import DigitClasses, SequenceClassi
 NAME = "cnn_svhn_grey"
 
 
+@register_notrace_module  # its kernel is as wide as the input
 class ContrastNorm(Tables):
     """Local contrast normalisation (Jarrett et al., ICCV 2009): (B, C, H, W) -> the same.
 
@@ -36,7 +38,8 @@ class ContrastNorm(Tables):
     by itself.
     """
 
-    kernel: Tensor
+    if TYPE_CHECKING:  # TorchScript cannot read postponed annotations
+        kernel: Tensor
 
     def __init__(
         self, size: int = 7, sigma: float = 3.0, *, device: Any = None, dtype: Any = None

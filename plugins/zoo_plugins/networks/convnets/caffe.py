@@ -57,6 +57,25 @@ def caffe_resnet(
     return model
 
 
+def senet(layers: Layers = (3, 8, 36, 3), **options: Any) -> ResNet:
+    """Build SENet-154, the network of the paper's submission to ILSVRC 2017 (section 6 and A).
+
+    A ResNeXt 64x4d whose stem has three 3x3 convolutions, whose downsampling ones are 3x3, and
+    whose first 1x1 convolutions have half as many channels; SE with reduction 16 in each block.
+
+    Args:
+        layers: blocks of the four stages.
+        **options: of `timm.models.ResNet`.
+    """
+    block: Any = Bottleneck
+    model = ResNet(
+        block, layers, cardinality=64, base_width=4, stem_type="deep", down_kernel_size=3,
+        block_reduce_first=2, block_args={"attn_layer": "se"}, **options,
+    )  # fmt: skip
+    model.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+    return model
+
+
 def layers_of(depth: int) -> tuple[tuple[int, ...], bool]:
     """Blocks of each stage, and whether they are basic blocks."""
     if depth not in LAYERS:

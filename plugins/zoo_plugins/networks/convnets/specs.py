@@ -66,6 +66,30 @@ def _senets() -> Iterator[ModelSpec]:
         )
 
 
+SENET_154 = ModelSpec(
+    name="senet_154",
+    aliases=("se_net154",),
+    target="zoo_plugins.networks.convnets.caffe:senet",
+    family="channel",
+    input={**RESNET, "first_conv": "conv1.0"},
+    provenance=Provenance(
+        paper=papers.SE,
+        license="BSD-3-Clause",
+        reference="independent",
+        key_map=(
+            (r"^layer0\.conv1\.", "conv1.0."),
+            (r"^layer0\.bn1\.", "conv1.1."),
+            (r"^layer0\.conv2\.", "conv1.3."),
+            (r"^layer0\.bn2\.", "conv1.4."),
+            (r"^layer0\.conv3\.", "conv1.6."),
+            (r"^layer0\.bn3\.", "bn1."),
+            *CADENE_KEYS,
+        ),
+        notes="timm's senet154 pads the stem's pooling, the authors' and this do not.",
+    ),
+)
+
+
 def _residual_nets() -> Iterator[ModelSpec]:
     for name, paper in (("cbam", papers.CBAM), ("bam", papers.BAM)):
         for depth in (18, 34, 50, 101):
@@ -233,6 +257,7 @@ SMALL = (
 
 MODELS = (
     *_senets(),
+    SENET_154,
     *_residual_nets(),
     *_eca_nets(),
     *_fca_nets(),

@@ -65,15 +65,16 @@ MODELS = (
         "dram_svhn",
         54,
         11,
-        "Reads a house number of up to five digits and the end symbol; the sizes of the paper. "
-        + PORT,
+        "Reads a house number of up to five digits and the end symbol; sizes as far as the paper "
+        "states them, which give 8.6 M parameters where it counts 14 M. " + PORT,
         config="read_house_number_config",
     ),
     _model(
         "dram_mnist_pairs",
         100,
         10,
-        "Reads two digits from left to right, two glimpses each.",
+        "Reads two digits from left to right, two glimpses each, where they lie apart on an empty "
+        "canvas: an easier task than the paper's.",
         num_targets=2,
         glimpses_per_target=2,
         **SMALL,
@@ -82,9 +83,32 @@ MODELS = (
         "dram_mnist_addition",
         100,
         19,
-        "Gives the sum of two digits after four glimpses.",
+        "Gives the sum of two digits after four glimpses, where they lie apart: an easier task "
+        "than the paper's.",
         num_targets=1,
         glimpses_per_target=4,
+        **SMALL,
+    ),
+    _model(
+        "dram_mnist_pairs_cluttered",
+        100,
+        55,
+        "Names the unordered pair of two digits after four glimpses, on clutter and at any places: "
+        "the paper's task, as DeepMind's generator makes it.",
+        num_targets=1,
+        glimpses_per_target=4,
+        num_scales=3,
+        **SMALL,
+    ),
+    _model(
+        "dram_mnist_addition_uniform",
+        100,
+        19,
+        "Gives the sum of two digits after four glimpses, at any places of an empty canvas: the "
+        "paper's task, as DeepMind's generator makes it.",
+        num_targets=1,
+        glimpses_per_target=4,
+        num_scales=3,
         **SMALL,
     ),
 )

@@ -175,6 +175,13 @@ class RecurrentAttention(Classifier, Tables):
         """Where the mean policy looks, in one pass: for pictures."""
         return GlimpsePath(locations=self.rollout(image).path, sides=self.sensor.sides)
 
+    def from_anywhere(self, image: Tensor, generator: torch.Generator) -> Rollout:
+        """One pass as the papers take it: the first glimpse is drawn uniformly over the whole
+        image, whatever `first_spread` says; the others follow the mean of the policy.
+        """
+        uniform = torch.rand(image.shape[0], 2, generator=generator, device=generator.device)
+        return self.rollout(image, (2 * uniform - 1).to(image.device))
+
     def random_start(self, batch: int, device: torch.device) -> Tensor:
         """(batch, 2) first locations, uniform within `first_spread` of `first_location`."""
         return self._start(torch.rand(batch, 2, device=device))

@@ -122,9 +122,14 @@ class Reinforce:
         return torch.stack(earned[::-1]) if earned else known[:0]
 
     def wrong(self, model: torch.nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """How many of these are wrong on average of `mc_samples` rollouts, and in one pass."""
+        """How many of these are wrong: on average of `mc_samples` rollouts, and in one pass of the
+        mean policy, from `first_location` and from a place that is drawn for each image.
+        """
         assert isinstance(model, RecurrentAttention)
-        passes = model.rollout(images).log_probs
-        averaged = model(images)
-        wrong = {"val_error": averaged, "val_error_one_pass": passes}
-        return {k: (v.argmax(-1) != targets).sum().float() for k, v in wrong.items()}
+        anywhere = model.from_anywhere(images, torch.Generator().manual_seed(model.seed))
+        found = {
+            "val_error": model(images),
+            "val_error_one_pass": model.rollout(images).log_probs,
+            "val_error_random_start": anywhere.log_probs,
+        }
+        return {k: (v.argmax(-1) != targets).sum().float() for k, v in found.items()}

@@ -1,4 +1,4 @@
-"""Names of the authors' Caffe layers, and of the popular PyTorch port, for this network's."""
+"""Names of the authors' Caffe layers, and of two PyTorch ports, for this network's."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ Units = list[tuple[str, nn.Module]]  # (path below its module, unit)
 
 
 def from_authors(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the prototxts' layer names, or of the port's, under this network's names.
+    """A state dict of the prototxts' layer names, or of a port's, under this network's names.
+
+    Two ports compute the same: tengshaofeng's, and that of pytorchcv, whose names the published
+    weights of Attention-56 have (phamquiluan/ResidualAttentionNetwork, 77.02 % of ImageNet by its
+    README).
 
     The port's residual blocks own a projection (`conv4`) even where they never use it: those are
     dropped. Running variances are variances; the authors' Caffe keeps 1 / sqrt(var + eps) instead.
     """
     assert isinstance(module, ResidualAttentionNetwork)
-    if module.form == "tengshaofeng":
+    if module.form == "tengshaofeng" and any(key.startswith("features.") for key in state):
+        names = dict(_pytorchcv(module))
+    elif module.form == "tengshaofeng":
         names = dict(_port(module, cifar=any(".middle_2r_blocks." in key for key in state)))
     else:
         names = dict(_caffe(module))
@@ -145,6 +151,57 @@ def _port_unit(theirs: str, ours: str) -> Pairs:
         yield f"{theirs}.bn{i}", f"{ours}.norm{i}"
         yield f"{theirs}.conv{i}", f"{ours}.conv{i}"
     yield f"{theirs}.conv4", f"{ours}.downsample"
+
+
+def _pytorchcv(module: ResidualAttentionNetwork) -> Pairs:
+    stem = "features.init_block.conv"
+    yield from ((f"{stem}.conv", "stem.conv"), (f"{stem}.bn", "stem.norm"))
+    yield from (("features.post_activ.bn", "norm.0"), ("output", "fc"))
+    for s, stage in enumerate(module.stages):
+        for i, block in enumerate(stage.children()):
+            theirs, ours = f"features.stage{s + 1}.unit{i + 1}", f"stages.{s}.{i}"
+            if isinstance(block, AttentionModule):
+                yield from _pytorchcv_module(theirs, ours, block)
+            else:
+                yield from _pytorchcv_unit(theirs, ours)
+
+
+def _pytorchcv_module(theirs: str, ours: str, module: AttentionModule) -> Pairs:
+    """The trunk is the first skip; the units at the bottom are of the last way down and up."""
+    yield from _pytorchcv_row([f"{theirs}.init_blocks"], f"{ours}.pre", len(module.pre))
+    yield from _pytorchcv_row([f"{theirs}.hg.skip_seq.skip1"], f"{ours}.trunk", len(module.trunk))
+    yield from _pytorchcv_unit(f"{theirs}.final_block", f"{ours}.post.0")
+    if module.mask is None:
+        return
+    ours, mask, last = f"{ours}.mask", module.mask, len(module.mask.up) + 1
+    down, up = (f"{theirs}.hg.{way}_seq.{way}{{}}.res_blocks" for way in ("down", "up"))
+    for i, (falling, rising) in enumerate(zip(mask.down, mask.up, strict=True)):
+        yield from _pytorchcv_row([down.format(i + 1)], f"{ours}.down.{i}", len(_units(falling)))
+        yield from _pytorchcv_unit(f"{theirs}.hg.skip_seq.skip{i + 2}.skip1", f"{ours}.skip.{i}")
+        yield from _pytorchcv_row([up.format(i + 1)], f"{ours}.up.{i}", len(_units(rising)))
+    bottom = [down.format(last), up.format(last)]
+    yield from _pytorchcv_row(bottom, f"{ours}.bottom", len(mask.bottom))
+    for i in (1, 2):
+        yield f"{theirs}.middle_block.conv{i}.bn", f"{ours}.norm{i}"
+        yield f"{theirs}.middle_block.conv{i}.conv", f"{ours}.conv{i}"
+
+
+def _pytorchcv_row(theirs: list[str], ours: str, count: int) -> Pairs:
+    """`count` units of ours, of which each of theirs has as many."""
+    each = count // len(theirs)
+    for i in range(count):
+        yield from _pytorchcv_unit(f"{theirs[i // each]}.blocks.block{i % each + 1}", f"{ours}.{i}")
+
+
+def _pytorchcv_unit(theirs: str, ours: str) -> Pairs:
+    for i in (1, 2, 3):
+        yield f"{theirs}.body.conv{i}.bn", f"{ours}.norm{i}"
+        yield f"{theirs}.body.conv{i}.conv", f"{ours}.conv{i}"
+    yield f"{theirs}.identity_conv", f"{ours}.downsample"
+
+
+def _units(row: nn.Module) -> list[nn.Module]:
+    return list(row.children())
 
 
 def _children(module: nn.Module, name: str, path: str = "") -> Units:

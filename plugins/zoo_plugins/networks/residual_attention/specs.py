@@ -116,9 +116,11 @@ def _port() -> Iterator[ModelSpec]:
         yield _model(
             f"residual_attention_{depth}_tengshaofeng",
             {"modules": MODULES[depth], "form": "tengshaofeng"},
+            aliases=(f"resattnet{depth}",),
             notes=(
                 "A port that adds each map on the way down a second time and the trunk to the mask;"
-                " without the projections that it owns and never uses."
+                " without the projections that it owns and never uses. pytorchcv's resattnet is the"
+                " same computation: zoo convert reads its names too."
             ),
             **AS_PORTED,
         )

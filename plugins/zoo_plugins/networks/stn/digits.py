@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from zoo.sdk import AtLeast, Count, PositiveFloat, PositiveInt, Size, refuse
@@ -116,7 +117,8 @@ class DistortedDigitNet(FlatClassifier):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, (B, D, H', W'); of `fcn` the last hidden layer, (B, D, 1, 1)."""
-        check_shape(NAME, "image", x, ("B", self.in_chans, *self.image_size))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "image", x, ("B", self.in_chans, *self.image_size))
         return self.features(self.downsample(self.transformer(x)))
 
     def transformed(self, x: Tensor) -> Tensor:

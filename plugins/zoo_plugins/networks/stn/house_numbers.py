@@ -95,6 +95,11 @@ class HouseNumberNet(SequenceClassifier):
         classes = outputs if num_classes is None else num_classes
         self.finish(classes, shape[0], head_hidden_size=flat, global_pool=global_pool, **dd)
 
+    def transformed(self, x: Tensor) -> Tensor:
+        """The image as the first convolution sees it."""
+        first = self.features[0]
+        return first(x) if isinstance(first, Transformer) else x
+
     def outlines(self, x: Tensor) -> Tensor:
         """What each transformer takes of the image, for pictures.
 

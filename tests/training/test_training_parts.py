@@ -1,0 +1,180 @@
+"""Optimizers, schedules, losses, and what is frozen, each against timm's or torch's own."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from timm.data import Mixup
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+
+import zoo
+from zoo.errors import RecipeError
+from zoo.runtime.processes import Processes
+from zoo.training.data import Images
+from zoo.training.feed import InMemory
+from zoo.training.finetune import finetune_recipe
+from zoo.training.loop import Trainer
+from zoo.training.mixing import Mixing
+from zoo.training.objective import BinaryCrossEntropy, CrossEntropy
+from zoo.training.optimizer import build_optimizer, build_schedule
+from zoo.training.order import Order
+from zoo.training.parts import train_only
+from zoo.training.prepare import build_model
+from zoo.training.recipe import Distill, ImageSettings, Optimizer, Schedule
+from zoo.training.seeding import seeded
+from zoo.training.teacher import distilled
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture
+def warm(tmp_path):
+    """An attention in a backbone whose weights are known, with a classifier of its own."""
+    plain = zoo.create_model("test_resnet", num_classes=7)
+    file = zoo.save_model(plain, tmp_path / "plain.safetensors")
+    return zoo.create_model("se_test_resnet", backbone_weights=file, num_classes=3)
+
+
+def test_rates_follow_timms_schedule_and_layer_decay_at_each_step():
+    recipe = finetune_recipe("test_vit", "x", epochs=3, layer_decay=0.7, warmup_epochs=1)
+    model = timm.create_model("test_vit", num_classes=3)
+    ours = build_optimizer(model, recipe)
+    schedule = build_schedule(ours, recipe, total_steps=12)
+    theirs = create_optimizer_v2(model, "adamw", lr=5e-4, weight_decay=0.05, layer_decay=0.7)
+    timms, _ = create_scheduler_v2(
+        theirs, "cosine", num_epochs=3, warmup_epochs=1, warmup_lr=1e-6, step_on_epochs=False,
+        updates_per_epoch=4,
+    )  # fmt: skip
+    timms.step_update(0)
+    for step in range(1, 13):
+        rates = [group["lr"] for group in ours.param_groups]
+        assert rates == [group["lr"] for group in theirs.param_groups] and len(set(rates)) > 1
+        schedule.step()
+        timms.step_update(step)
+    other = build_schedule(build_optimizer(model, recipe), recipe, 12)
+    other.load_state_dict({"steps": 5})
+    assert other.state_dict() == {"steps": 5}
+
+
+def test_new_parts_have_rates_of_their_own(warm):
+    recipe = finetune_recipe("se_test_resnet", "x", attention_scale=4.0, classifier_scale=10.0)
+    optimizer = build_optimizer(warm, recipe)
+    build_schedule(optimizer, recipe, 10).step()
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rate.keys() == {id(p) for p in warm.parameters()}
+    usual = rate[id(next(warm.parameters()))]
+    attention = {id(p) for p in zoo.attention_parameters(warm)}
+    head = {id(p) for p in warm.get_classifier().parameters()}
+    for key, found in rate.items():
+        scale = 4 if key in attention else 10 if key in head else 1
+        assert found == pytest.approx(scale * usual)
+
+
+@pytest.mark.parametrize("part", ["attention", "head"])
+def test_what_is_not_trained_stands_still(warm, part):
+    before = copy.deepcopy(warm.state_dict())
+    train_only(warm, part)
+    recipe = finetune_recipe("se_test_resnet", "x", batch_size=4, epochs=1, warmup_epochs=0)
+    data = Images(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.arange(8) % 3)
+    feed = InMemory(data, Order(8, 4, 0), ALONE)
+    for _ in Trainer(recipe, warm, CrossEntropy(warm), feed, data).run():
+        pass
+    moved = {k for k, v in warm.state_dict().items() if not torch.equal(v, before[k])}
+    attention = {id(p) for p in zoo.attention_parameters(warm)}
+    own = {k for k, p in warm.named_parameters() if id(p) in attention}
+    head = {k for k in before if k.startswith("fc.")}
+    assert head <= moved and moved <= (head | own if part == "attention" else head)
+    assert part == "head" or moved & own
+
+
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole():
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=3)
+    data = Images(torch.randint(0, 256, (8, 3, 160, 160), dtype=torch.uint8), torch.arange(8) % 3)
+    weights = []
+    for parts in (1, 4):
+        recipe = finetune_recipe(
+            "test_vit", "x", batch_size=8, epochs=1, accumulate=parts,
+            optimizer=Optimizer(name="sgd", lr=0.1), schedule=Schedule(),
+        )  # fmt: skip
+        own = copy.deepcopy(model)
+        feed = InMemory(data, Order(8, 8, 0), ALONE)
+        list(Trainer(recipe, own, CrossEntropy(own), feed, data).run())
+        weights.append(own.state_dict())
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], rtol=1e-4, atol=1e-6)
+
+
+def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 1, 2])
+    model = torch.nn.Identity()
+    smooth = CrossEntropy(model, label_smoothing=0.1)
+    timms = timm.loss.LabelSmoothingCrossEntropy(0.1)
+    torch.testing.assert_close(smooth(logits, labels, 0)[0], timms(logits, labels))
+    with seeded(3):
+        _, mixed = Mixup(0.8, label_smoothing=0.0, num_classes=4)(torch.rand(6, 3, 8, 8), labels)
+    with seeded(3):
+        _, soft = Mixup(0.8, label_smoothing=0.1, num_classes=4)(torch.rand(6, 3, 8, 8), labels)
+    expected = timm.loss.SoftTargetCrossEntropy()(logits, soft)
+    torch.testing.assert_close(smooth(logits, mixed, 0)[0], expected)
+    binary = BinaryCrossEntropy(model, label_smoothing=0.1)
+    expected = timm.loss.BinaryCrossEntropy(0.1)(logits, labels)
+    torch.testing.assert_close(binary(logits, labels, 0)[0], expected)
+    wrong = smooth.wrong(model, F.one_hot(labels, 4).float(), labels)
+    assert wrong == {"val_error": 0}
+
+
+def test_a_teacher_gives_hintons_loss_and_must_have_the_same_classes(tmp_path):
+    student, teacher = (timm.create_model("test_resnet", num_classes=3).eval() for _ in range(2))
+    model = zoo.create_model("test_resnet", num_classes=3)
+    model.load_state_dict(teacher.state_dict())
+    file = zoo.save_model(model, tmp_path / "teacher.safetensors")
+    settings = Distill(teacher=str(file), weight=0.3, temperature=2.0)
+    found = distilled(CrossEntropy(student), student, settings, torch.device("cpu"))
+    x, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    loss, scalars = found(x, labels, 0.0)
+    ours, theirs = student(x), teacher(x)
+    p, q = (theirs / 2).softmax(-1), (ours / 2).log_softmax(-1)
+    hinton = 4 * (p * (p.log() - q)).sum(-1).mean()
+    torch.testing.assert_close(loss, 0.7 * F.cross_entropy(ours, labels) + 0.3 * hinton)
+    torch.testing.assert_close(scalars["distillation"], hinton.detach())
+    other = timm.create_model("test_resnet", num_classes=5)
+    with pytest.raises(RecipeError, match="has 3 classes and the model 5"):
+        distilled(CrossEntropy(other), other, settings, torch.device("cpu"))
+
+
+def test_what_is_drawn_for_a_step_follows_from_the_step_alone():
+    settings = ImageSettings(mixup=0.5, cutmix=1.0, random_erasing=1.0)
+    mixing = Mixing.of(settings, 3, seed=0, processes=ALONE)
+    images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
+    states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    first = mixing(images.clone(), labels, 7)
+    assert random.getstate() == states[0] and (np.random.get_state()[1] == states[1]).all()
+    assert torch.equal(torch.get_rng_state(), states[2])
+    again, other = mixing(images.clone(), labels, 7), mixing(images.clone(), labels, 8)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+    assert first[1].sum(1) == pytest.approx(torch.ones(4))
+
+
+def test_an_epoch_with_repeats_has_each_of_its_images_so_often():
+    order = Order(12, 4, seed=0, repeats=3)
+    epoch = torch.cat([index for _, index in order.batches(0, 3)])
+    assert epoch.unique(return_counts=True)[1].tolist() == [3] * 4
+    assert [e for e, _ in order.batches(1, 5)] == [0, 0, 1, 1]
+
+
+def test_activations_are_computed_twice_where_asked_and_refused_where_a_model_cannot():
+    recipe = finetune_recipe("test_vit", "x", checkpointing=True)
+    assert build_model(recipe, 3)[0].grad_checkpointing
+    with pytest.raises(RecipeError, match="cannot compute its activations a second time"):
+        build_model(replace(recipe, model="cnn2_mnist"), 10)

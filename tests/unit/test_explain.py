@@ -1,0 +1,360 @@
+"""`zoo.explain`: maps against direct computations, honest pictures, and a model left as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+import zoo
+from zoo.cli import cli
+from zoo.errors import IncompatibleBackboneError, UnknownNameError, UsageError
+from zoo.explain.photograph import Frame
+from zoo.explain.record import Explanation, Map
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photograph(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "photograph.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def resnet() -> nn.Module:
+    torch.manual_seed(0)
+    return resnet18(num_classes=10).eval()
+
+
+@pytest.fixture(scope="module")
+def x() -> Tensor:
+    return torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+
+
+def test_grad_cam_is_the_equation(resnet: Any, x: Tensor) -> None:
+    features = nn.Sequential(*list(resnet.children())[:-2])(x)
+    logits = resnet.fc(features.mean((2, 3)))
+    (gradient,) = torch.autograd.grad(logits[0, 3], features)
+    expected = torch.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1))
+    found = zoo.explain(resnet, x, target=3)
+    np.testing.assert_allclose(found.maps["layer4"].raw, expected.detach(), rtol=1e-4, atol=1e-7)
+    assert found.target.index == 3
+    np.testing.assert_allclose(
+        [p.probability for p in found.predictions],
+        logits.softmax(1).sort(descending=True).values[0, :5].detach(), rtol=1e-5,
+    )  # fmt: skip
+
+
+def test_grad_cam_of_a_layer_and_of_tokens(x: Tensor) -> None:
+    """Of a transformer that reads its class token, the patches before the last attention."""
+    torch.manual_seed(0)
+    from timm.models.vision_transformer import VisionTransformer
+
+    model: Any = VisionTransformer(
+        img_size=SIZE, patch_size=16, embed_dim=24, depth=2, num_heads=3, num_classes=5
+    ).eval()
+    kept: dict[str, Tensor] = {}
+    hook = model.blocks[1].norm1.register_forward_hook(lambda _m, _i, y: kept.update(y=y))
+    logits = model(x)
+    hook.remove()
+    (gradient,) = torch.autograd.grad(logits[0, 2], kept["y"])
+    weights = gradient[:, 1:].mean(1, keepdim=True)
+    expected = torch.relu((weights * kept["y"][:, 1:]).sum(-1)).unflatten(1, (4, 4))
+    found = zoo.explain(model, x, target=2)
+    scaled = found.maps["blocks.1.norm1"].raw
+    np.testing.assert_allclose(scaled, expected.detach(), rtol=1e-3, atol=1e-8)
+    assert "blocks.0" in zoo.explain(model, x, target=2, at="blocks.0").maps
+
+
+def test_rows_of_attention_are_those_of_the_softmax(x: Tensor) -> None:
+    torch.manual_seed(0)
+    from timm.models.vision_transformer import VisionTransformer
+
+    model: Any = VisionTransformer(
+        img_size=SIZE, patch_size=16, embed_dim=24, depth=2, num_heads=3, num_classes=5
+    ).eval()
+    inputs: list[Tensor] = []
+    hooks = [b.attn.register_forward_pre_hook(lambda _m, i: inputs.append(i[0]))
+             for b in model.blocks]  # fmt: skip
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    rows = []
+    for block, tokens in zip(model.blocks, inputs, strict=True):
+        q, k, _ = block.attn.qkv(tokens).unflatten(2, (3, 3, 8)).permute(2, 0, 3, 1, 4)
+        rows.append((q @ k.mT * block.attn.scale).softmax(-1)[0].detach())
+    found = zoo.explain(model, x).maps
+    by_head = rows[1][:, 0, 1:].unflatten(1, (4, 4)) * 17  # times the uniform row
+    np.testing.assert_allclose(found["blocks.1.attn"].raw[1:], by_head, rtol=1e-4)
+    np.testing.assert_allclose(found["blocks.1.attn"].raw[0], by_head.mean(0), rtol=1e-4)
+    unit = torch.eye(17)
+    through = ((rows[1].mean(0) + unit) / 2) @ ((rows[0].mean(0) + unit) / 2)
+    np.testing.assert_allclose(
+        found["all 2 layers"].raw[0], through[0, 1:].unflatten(0, (4, 4)) * 17, rtol=1e-4
+    )
+
+
+class Small(nn.Module):
+    """A network of somebody's own, of ten classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer2 = nn.Sequential(nn.Conv2d(3, 16, 3, 4, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.layer3 = nn.Sequential(nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU())
+        self.layer4 = nn.Sequential(nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU())
+        self.fc = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.layer4(self.layer3(self.layer2(x))).mean((2, 3)))
+
+
+def test_gains_of_added_attention_are_the_ratio_that_hooks_measure(x: Tensor) -> None:
+    torch.manual_seed(0)
+    model = Small().eval()
+    zoo.add_attention(model, "cbam", at=["layer2", "layer3"], insertion="plain", example=x)
+    form: Any = model.get_submodule("layer3.cbam")
+    kept: dict[str, Tensor] = {}
+    hook = form.attn.register_forward_hook(lambda _m, i, y: kept.update(x=i[0], y=y))
+    with torch.no_grad():
+        model(x)
+    hook.remove()
+    found = zoo.explain(model, x).maps
+    expected = kept["y"].norm(dim=1) / kept["x"].norm(dim=1)
+    np.testing.assert_allclose(found["layer3.cbam"].raw, expected, rtol=1e-5)
+    assert found["layer3.cbam"].scale.low == 0 and found["layer3.cbam"].scale.high == 2
+
+
+def test_an_identity_start_is_said_to_be_one(x: Tensor) -> None:
+    model = Small()
+    zoo.add_attention(model, "cbam", at="layer3", example=x)  # exact
+    zoo.add_attention(model, "triplet", at="layer2", insertion="residual", example=x)  # alpha = 0
+    found = zoo.explain(model, x).maps
+    for name in ("layer3.cbam", "layer2.triplet"):
+        assert found[name].constant and found[name].range == pytest.approx((1, 1), abs=1e-4)
+        assert "identity start: changes nothing" in found[name].notes
+    assert "alpha 0" in found["layer2.triplet"].notes
+    model.get_submodule("layer2.triplet").alpha.data.fill_(0.5)
+    changed = zoo.explain(model, x).maps["layer2.triplet"]
+    assert "alpha 0.5" in changed.notes and not changed.constant
+
+
+def test_a_channel_gate_is_said_to_be_one(x: Tensor) -> None:
+    model = Small()
+    zoo.add_attention(model, "se", at="layer3", insertion="plain", example=x)
+    (note,) = [n for n in zoo.explain(model, x).maps["layer3.se"].notes if "gates channels" in n]
+    assert "everywhere alike" in note
+
+
+def drawn(values: np.ndarray, kind: str = "gain") -> np.ndarray:
+    """The pixels of the lower panel of a map, as the picture shows them."""
+    raw = values[None].astype(np.float32)
+    frame = Frame(size=(8, 8), width=8, height=8)
+    each = Map(site="place", kind=kind, raw=raw, planes=("map",), frame=frame)
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    whole = Explanation(photograph=grey, seen=grey, frame=frame, maps={"place": each})
+    figure = whole.figure()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes = next(a for a in figure.axes if a.images and a.images[0].get_array().shape == (8, 8))
+    box = axes.get_window_extent().extents.astype(int)
+    picture = np.asarray(canvas.buffer_rgba())[::-1]
+    return picture[box[1] + 4 : box[3] - 4, box[0] + 4 : box[2] - 4, :3].reshape(-1, 3)
+
+
+def test_a_constant_gain_is_drawn_in_one_colour_and_a_gain_in_several() -> None:
+    nearly = np.linspace(0.2499, 0.2502, 64).reshape(8, 8)
+    assert len(np.unique(drawn(nearly), axis=0)) == 1
+    half = drawn(np.full((8, 8), 0.5))
+    assert len(np.unique(half, axis=0)) == 1 and (half[0] != drawn(nearly)[0]).any()
+    assert len(np.unique(drawn(np.linspace(0.2, 1.8, 64).reshape(8, 8)), axis=0)) > 20
+    frame = Frame(size=(8, 8), width=8, height=8)
+    said = Map(site="p", kind="gain", raw=nearly[None], planes=("m",), frame=frame).said()
+    assert said == "constant 0.2499 to 0.2502"
+
+
+def test_the_model_is_left_as_it_was(x: Tensor) -> None:
+    model = Small()
+    zoo.add_attention(model, "cbam", at="layer3", example=x)
+    model.train()
+    model.layer2.eval()  # as a frozen part is
+    for parameter in model.layer2.parameters():
+        parameter.requires_grad_(False)
+    model.fc.weight.grad = torch.ones_like(model.fc.weight)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = [(m.training, dict(vars(m)["_forward_hooks"])) for m in model.modules()]
+    random = torch.get_rng_state()
+    for inside in (torch.enable_grad, torch.inference_mode):
+        with inside():
+            found = zoo.explain(model, x)
+    assert "layer4" in found.maps and found.maps["layer4"].raw.any()
+    after = model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[k], after[k]) for k in before)
+    assert state == [(m.training, dict(vars(m)["_forward_hooks"])) for m in model.modules()]
+    assert not any(vars(m)["_forward_pre_hooks"] for m in model.modules())
+    assert all((p.grad is None) == (p is not model.fc.weight) for p in model.parameters())
+    assert bool((model.fc.weight.grad == 1).all()) and torch.equal(random, torch.get_rng_state())
+    assert all(isinstance(each.raw, np.ndarray) for each in found.maps.values())
+
+
+def test_a_compiled_or_wrapped_model_is_explained_by_the_one_inside(x: Tensor) -> None:
+    model = Small().eval()
+    expected = zoo.explain(model, x).maps["layer4"].raw
+    for wrapped in (torch.compile(model), nn.DataParallel(model)):
+        np.testing.assert_array_equal(zoo.explain(wrapped, x).maps["layer4"].raw, expected)
+    model.compile()
+    with pytest.raises(IncompatibleBackboneError, match="compiled"):
+        zoo.explain(model, x)
+    with pytest.raises(UsageError, match="no torch.nn.Module"):
+        zoo.explain("resnet18", x)
+
+
+def test_a_map_lies_where_the_model_saw_it(resnet: nn.Module, pixels: np.ndarray) -> None:
+    """90 x 120 pixels become 73 x 97, of which the middle 64 x 64 are seen."""
+    found = zoo.explain(resnet, pixels, size=SIZE)
+    frame = found.frame
+    np.testing.assert_allclose(
+        [frame.left, frame.top, frame.width, frame.height], [20.4, 5, 79.2, 79], atol=1.3
+    )
+    cut = Image.fromarray(pixels).crop(
+        (round(frame.left), round(frame.top), round(frame.left + frame.width),
+         round(frame.top + frame.height))
+    )  # fmt: skip
+    again = np.asarray(cut.resize((SIZE, SIZE), Image.Resampling.BICUBIC), np.float32)
+    assert np.corrcoef(again.ravel(), found.seen.astype(np.float32).ravel())[0, 1] > 0.75
+    values = found.maps["layer4"].values
+    assert values.shape == (90, 120) and np.isnan(values[:, :19]).all()
+    inside = values[6:83, 22:98]
+    grown = F.interpolate(torch.from_numpy(found.maps["layer4"].raw)[None], (79, 79),
+                          mode="bilinear")[0, 0].numpy()  # fmt: skip
+    np.testing.assert_allclose(inside, grown[1:78, 2:78], atol=0.05 * grown.max())
+
+
+def test_what_the_mask_takes_out_is_what_gain_takes_out(x: Tensor) -> None:
+    torch.manual_seed(0)  # with a map that is not zero
+    model: Any = zoo.create_model("gain_resnet18", num_classes=10).eval()
+    with torch.no_grad():
+        guided = model.attend(x)
+    found = zoo.explain(model, x).maps["layer4 (taken out)"]
+    np.testing.assert_allclose(found.raw, guided.soft_mask[0].detach(), rtol=1e-3, atol=1e-5)
+    share = 100 * guided.logits_masked.softmax(1)[0, guided.logits.argmax()]
+    assert f"without it {float(share):.1f}%" in found.notes[0]
+
+
+class Segmenter(nn.Module):
+    """Six planes, then a class for each position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = nn.Sequential(nn.Sequential(nn.Conv2d(1, 6, 3, 4, 1), nn.ReLU()))
+        self.head = nn.Conv2d(6, 3, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"out": F.interpolate(self.head(self.encoder(x)), x.shape[2:], mode="bilinear")}
+
+
+def test_a_segmentation_is_explained_over_the_positions_of_the_class(photograph: Path) -> None:
+    model = Segmenter()
+    found = zoo.explain(model, photograph, size=SIZE, mean=(0.5,), std=(0.5,))
+    assert found.seen.shape == (SIZE, SIZE, 1)  # grey, as the first convolution takes it
+    x = (torch.from_numpy(found.seen).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+    features = model.encoder(x)
+    logits = F.interpolate(model.head(features), x.shape[2:], mode="bilinear")[0]
+    target = int(torch.bincount(logits.argmax(0).flatten()).argmax())
+    (gradient,) = torch.autograd.grad(logits[target][logits.argmax(0) == target].sum(), features)
+    expected = torch.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1)).detach()
+    (cam,) = [each for each in found.maps.values() if each.kind == "cam"]
+    np.testing.assert_allclose(cam.raw, expected, rtol=1e-3, atol=1e-4)
+    assert found.target.index == target
+    assert any("no preprocessing" in r for r in found.remarks)
+
+
+def test_classes_have_names(photograph: Path) -> None:
+    model: Any = zoo.create_model("resnet10t")
+    found = zoo.explain(model, photograph, size=SIZE, target="tabby cat")
+    assert found.target.name == "tabby" and found.target.index == 281
+    assert any("random weights" in r for r in found.remarks)
+    assert any("no attention is drawn" in r for r in found.remarks)
+    with pytest.raises(UnknownNameError, match="'tabby"):
+        zoo.explain(model, photograph, size=SIZE, target="taby")
+    model.pretrained_cfg = {**model.pretrained_cfg, "num_classes": 1000,
+                            "label_names": [f"sort {i}" for i in range(1000)]}  # fmt: skip
+    own = zoo.explain(model, photograph, size=SIZE, target="sort 7")
+    assert own.target.index == 7 and own.predictions[0].name.startswith("sort ")
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"target": 10}, "classes 0 to 9"),
+        ({"target": "tabby"}, "does not name its classes"),
+        ({"target": 1.5}, "neither"),
+        ({"at": "layer5"}, "'layer4'"),
+        ({"sites": "layer3.cbm"}, "layer3.cbam"),
+    ],
+)
+def test_what_does_not_exist_is_said(options: dict[str, Any], word: str, x: Tensor) -> None:
+    model = Small()
+    zoo.add_attention(model, "cbam", at="layer3", example=x)
+    with pytest.raises(UsageError, match=word):
+        zoo.explain(model, x, **options)
+    assert not any(vars(m)["_forward_hooks"] for m in model.modules()) and model.training
+
+
+def test_the_command_writes_a_picture_and_json(photograph: Path, tmp_path: Path) -> None:
+    def run(*arguments: object) -> Any:
+        done = CliRunner().invoke(cli, ["explain", *map(str, arguments)])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done
+
+    done = run("resnet10t", photograph, "--untrained", "--size", SIZE, "--json",
+               "--output", tmp_path / "x.svg", "--target", "281")  # fmt: skip
+    said = json.loads(done.stdout)
+    assert said["untrained"] and said["images"][0]["target"]["name"] == "tabby"
+    assert said["images"][0]["maps"][0]["kind"] == "cam"
+    assert "<svg" in (tmp_path / "x.svg").read_text()
+    folder = tmp_path / "run"
+    model = zoo.create_model("se_resnet10t", num_classes=3)
+    zoo.save_model(model, folder / "model.safetensors")
+    done = run(folder, photograph, photograph, "--size", SIZE, "--output", f"{tmp_path / 'out'}/")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "0_photograph.png", "1_photograph.png",
+    ]  # fmt: skip
+    assert "class" in done.output
+
+
+def test_without_matplotlib_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = zoo.explain(nn.Identity(), torch.rand(3, 8, 8))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"attention-zoo\[viz\]"):
+        found.save("x.png")
+
+
+def test_the_page_runs() -> None:
+    """What docs/explain.md shows, but for the picture, which another test draws."""
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block.replace("found.save(", "repr("), "docs/explain.md", "exec"), names)
+    assert names["found"].maps["layer4.cbam"].constant
+    assert names["found"].maps["layer4"].values.shape == (300, 400)

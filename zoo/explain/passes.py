@@ -1,0 +1,70 @@
+"""One pass of a model over an image, with all that is looked at meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo.explain import rows, sites
+from zoo.explain.sites import Gain, Inserted
+from zoo.hosts import outputs
+from zoo.hosts.survey import Survey
+from zoo.insertion.probe import Call, Pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What a pass gave.
+
+    Attributes:
+        output: of the model. size: (h, w) of the input.
+        survey: the calls of the pass, as the passes on fake tensors note them.
+        gains: of the attentions in the model, by path.
+        caught: its softmax attentions.
+    """
+
+    output: Any
+    size: tuple[int, int]
+    survey: Survey
+    gains: Mapping[str, Gain]
+    caught: rows.Caught
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was seen and is not drawn."""
+        windows = self.caught.windows
+        if not windows:
+            return []
+        return [
+            f"{len(windows)} softmax attentions within windows ({windows[0]}, ...) have no row for "
+            "the whole image"
+        ]
+
+
+def watched(
+    model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, inserted: Sequence[Inserted]
+) -> Watched:
+    """Run the model once, without gradients."""
+    survey, calls = Survey(model, (x,)), list[Call]()
+    hooks = [
+        module.register_forward_hook(_noting(path, calls)) for path, module in model.named_modules()
+    ]
+    try:
+        with sites.watched(inserted) as gains, rows.caught(model) as caught:
+            output = run(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    survey.run = Pass(calls, None)
+    size = (x.shape[2], x.shape[3])
+    return Watched(output=output, size=size, survey=survey, gains=gains, caught=caught)
+
+
+def _noting(path: str, calls: list[Call]) -> Callable[..., None]:
+    def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        calls.append(Call(path, None, None, isinstance(output, Tensor), outputs.find(output)))
+
+    return note
