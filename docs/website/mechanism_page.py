@@ -27,6 +27,9 @@ SOURCES = {
     "independent": "independent code",
     "equations": "the paper's equations, written out plainly",
 }
+AS_THE_MIXER = (
+    "It can start as the attention that it replaces, so that the network keeps its logits."
+)
 STARTS = {
     "exact": "It can start as the identity up to a constant, so that the network keeps its logits.",
     "residual": "It starts behind a factor of 0, so that the network keeps its logits.",
@@ -123,9 +126,17 @@ def _use(spec: AttentionSpec, registry: Registry) -> str:
     return "\n\n".join(filter(None, parts))
 
 
+def _backbone(spec: AttentionSpec) -> str:
+    """A backbone that can take it; what needs a grid of tokens takes none with a class token."""
+    if spec.insertion.role != "replace_mixer":
+        return "resnet50"
+    return "vit_medium_patch16_gap_256" if spec.insertion.needs_size else "vit_small_patch16_224"
+
+
 def _in_backbones(spec: AttentionSpec) -> str:
     mixer = spec.insertion.role == "replace_mixer"
-    backbone = "vit_small_patch16_224" if mixer else "resnet50"
+    begins = AS_THE_MIXER if mixer and start(spec) == "exact" else STARTS[start(spec)]
+    backbone = _backbone(spec)
     at = (
         "**.attn"
         if mixer
@@ -134,7 +145,7 @@ def _in_backbones(spec: AttentionSpec) -> str:
         else "layer4"
     )
     return (
-        f"In a pretrained backbone of timm. {STARTS[start(spec)]}\n\n```python\nimport zoo\n\n"
+        f"In a pretrained backbone of timm. {begins}\n\n```python\nimport zoo\n\n"
         f'model = zoo.create_model("{spec.name}_{backbone}", pretrained=True)\n'
         "```\n\nIn a network of your own, which keeps its keys and outputs "
         "([more](../your-model.md)):\n\n"

@@ -8,6 +8,7 @@ import re
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -273,3 +274,20 @@ def test_the_gallery_offers_what_a_record_says(monkeypatch: pytest.MonkeyPatch) 
     page = gallery.page({"eca": eca}, REGISTRY)
     assert 'data-exportable="1"' in page and 'name="exportable"' in page
     assert gallery.exportable() == {"eca"}
+
+
+@pytest.mark.parametrize("name", ["cbam", "multi_head", "emsa", "selective_kernel"])
+def test_the_code_of_a_page_runs(name: str) -> None:
+    """As it stands there, but with random weights, and in one block of a transformer."""
+    used = mechanism_page._use(REGISTRY.attentions[name], REGISTRY)
+    create, add, alone = re.findall(r"```python\n(.*?)```", used, re.DOTALL)
+    depth = "depth=1" if "_vit_" in create else ""
+    scope: dict[str, Any] = {"images": torch.rand(1, 3, 256, 256)}
+    exec(create.replace("pretrained=True", depth), scope)
+    assert scope["model"].zoo.sites
+    backbone = re.findall(rf"{name}_(\w+)", create)[0]
+    scope["model"] = zoo.create_model(backbone, **({"depth": 1} if depth else {}))
+    if backbone == "vit_small_patch16_224":
+        scope["images"] = torch.rand(1, 3, 224, 224)
+    exec(add + alone, scope)
+    assert zoo.attention_parameters(scope["model"])
