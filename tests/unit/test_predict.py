@@ -149,3 +149,9 @@ def test_a_classifier_that_is_new_names_nothing(photos, weights, monkeypatch):
     )
     with pytest.raises(WeightsMismatchError, match="so it cannot be used"):
         zoo.predict("test_resnet", photos / "0.png")
+
+
+def test_images_are_looked_for_before_weights(tmp_path: Path) -> None:
+    """A wrong path is not answered with a word about the Hub."""
+    result = CliRunner().invoke(cli, ["predict", "resnet18", str(tmp_path / "absent.png")])
+    assert "none of the images is there" in f"{result.output}{result.exception}"

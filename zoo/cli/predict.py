@@ -59,6 +59,8 @@ def command(
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other")
     files = [file for given in images for file in _files(given)]
+    if not any(os.path.exists(file) for file in files):  # before weights are fetched
+        raise UsageError("none of the images is there", where=", ".join(images))
     if workers is None:
         workers = 0 if len(files) < 2 * batch_size else min(8, cores())
     built = create_model(model, not weights, weights=weights)
