@@ -11,10 +11,13 @@ import torch
 from small_run import RECIPE, assert_same_result
 from zoo_plugins.datasets.canvases import sets
 
+from zoo.runtime.processes import Processes
 from zoo.training import run as training
 from zoo.training.augment import augment
 from zoo.training.data import Drawn, Images, training_data
+from zoo.training.feed import InMemory
 from zoo.training.loop import Trainer
+from zoo.training.order import Order
 from zoo.training.recipe import Augment, Data, read_recipe
 
 
@@ -103,7 +106,8 @@ def recorded(ema_decay: float = 0.5) -> tuple[Trainer, Recorder]:
     objective.model = model
     images = Images(torch.full((4, 3, 2, 2), 51, dtype=torch.uint8), torch.zeros(4).long())
     normalise = ((0.1, 0.2, 0.4), (0.5, 0.25, 2.0))
-    trainer = Trainer(settings, model, objective, images, images, normalise=normalise)
+    feed = InMemory(images, Order(4, 2, 0), Processes(0, 1, torch.device("cpu")))
+    trainer = Trainer(settings, model, objective, feed, images, normalise=normalise)
     list(trainer.run())
     return trainer, objective
 

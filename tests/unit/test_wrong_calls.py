@@ -44,6 +44,8 @@ def _with_attention(name: Any) -> Any:
     ],
 )
 def test_a_name_is_a_string(call: Any, name: Any) -> None:
+    if call is zoo.create_model and isinstance(name, Path):
+        pytest.skip("a path is a run's folder or a file, for create_model")
     with pytest.raises(UnknownNameError, match="name is a string"):
         call(name)
 

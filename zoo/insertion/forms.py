@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.insertion.starts import branch_alpha
+
 
 class Attended(nn.Module):
     """f(x) at a site, on a map (B, C, H, W), or (B, H, W, C) with `channels_last`."""
@@ -76,12 +78,14 @@ class ResidualAttended(Attended):
 
 
 class AddedBranch(nn.Module):
-    """alpha f(x), alpha = 0 at the start: what is added beside a convolution that stays."""
+    """alpha f(x), what is added beside a convolution that stays. alpha is 0 at the start, or 0.01
+    where f starts at 0.
+    """
 
     def __init__(self, attn: nn.Module) -> None:
         super().__init__()
         self.attn = attn
-        self.alpha = nn.Parameter(torch.zeros(()))
+        self.alpha = nn.Parameter(torch.full((), branch_alpha(attn)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.alpha.to(x.dtype) * self.attn(x)

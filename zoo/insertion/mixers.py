@@ -63,6 +63,11 @@ class Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.attn(x.mT.unflatten(2, self.size)).flatten(2).mT
 
+    @property
+    def starts_at_zero(self) -> bool:
+        """As the attention on maps says."""
+        return getattr(self.attn, "starts_at_zero", False)
+
     def take_over(self, attention: nn.Module) -> bool | None:
         """As that of the attention on maps, if it has one."""
         start: Any = getattr(self.attn, "take_over", None)

@@ -22,6 +22,15 @@ def residual_alpha(attention: nn.Module) -> float:
     return ALPHA if _is_identity(attention) else 0.0
 
 
+def branch_alpha(attention: nn.Module) -> float:
+    """alpha of a branch alpha f(x) at the start: 0, or 0.01 where f(x) is 0 to begin with.
+
+    A module says that of itself by the attribute `starts_at_zero`. Any alpha is exact then, and
+    with alpha = 0 too, neither would ever have a gradient.
+    """
+    return ALPHA if getattr(attention, "starts_at_zero", False) else 0.0
+
+
 def _is_identity(attention: Any) -> bool:
     """Whether f is built as the identity: `init_identity()` finds nothing to change, and c is 1."""
     if not hasattr(attention, "init_identity"):

@@ -46,6 +46,8 @@ class CascadedGroup(nn.Module):
         kernel_size: of D_i, 5, or one for each head.
     """
 
+    starts_at_zero = True  # the scale of the last norm does
+
     def __init__(
         self,
         dim: int,

@@ -58,6 +58,8 @@ class Deformable(nn.Module):
         variant: the authors' code of "cvpr2022", or "dat++".
     """
 
+    any_size = True  # but for position="fixed"
+
     def __init__(
         self,
         dim: int,

@@ -35,6 +35,8 @@ class SingleHead(nn.Module):
         pdim: C_p, by default the paper's share, C / 4.67.
     """
 
+    starts_at_zero = True  # the scale of the last norm does
+
     def __init__(
         self,
         dim: int,
