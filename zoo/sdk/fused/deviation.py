@@ -1,6 +1,8 @@
 """A gate of how far each position is from the mean of its channel."""
 
 # Annotations are real here, since TorchScript reads those of what it leaves out.
+# How once_differentiable types a `backward` is not how Function does.
+# pyright: reportIncompatibleMethodOverride=false
 
 from typing import Any
 

@@ -1,6 +1,8 @@
 """The multiplication of a map by one gate for each channel, or for each position."""
 
 # Annotations are real here, since TorchScript reads those of what it leaves out.
+# How once_differentiable types a `backward` is not how Function does.
+# pyright: reportIncompatibleMethodOverride=false
 
 from typing import Any
 

@@ -1,6 +1,8 @@
 """What gates are made of: means, maxima and weighted sums of a map, each in one pass over it."""
 
 # Annotations are real here, since TorchScript reads those of what it leaves out.
+# How once_differentiable types a `backward` is not how Function does.
+# pyright: reportIncompatibleMethodOverride=false
 
 from typing import Any
 

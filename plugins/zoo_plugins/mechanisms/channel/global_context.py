@@ -77,7 +77,7 @@ class GlobalContext(TimmGlobalContext):
         else:
             context = position_mean(x)
         if self.mlp_scale is not None:
-            x = gate_channels(x, self.gate(self.mlp_scale(context)))
+            x = gate_channels(x, self.gate(self.mlp_scale(context)))  # pyright: ignore[reportOptionalCall]
         if self.mlp_add is not None:
             x = x + self.mlp_add(context)
         return x

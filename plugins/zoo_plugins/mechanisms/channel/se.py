@@ -55,8 +55,8 @@ class SqueezeExcite(SEModule):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.act(self.bn(self.fc1(position_mean(x))))
-        return gate_channels(x, self.gate(self.fc2(hidden)))
+        hidden = self.act(self.bn(self.fc1(position_mean(x))))  # pyright: ignore[reportOptionalCall]
+        return gate_channels(x, self.gate(self.fc2(hidden)))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as c * x, every parameter learning from the first step; returns c, here 0.5."""

@@ -64,7 +64,7 @@ class CoordinateAttention(CoordAttn):
         f = self.act(self.bn1(self.conv1(means)))
         f_h, f_w = torch.split(f, [x.shape[2], x.shape[3]], 2)
         by_row, by_column = self.conv_h(f_h), self.conv_w(f_w.transpose(2, 3))
-        return gate_axes(x, self.gate(by_row), self.gate(by_column))
+        return gate_axes(x, self.gate(by_row), self.gate(by_column))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as 0.25 x by zero last layers; what is before them learns from step two."""
