@@ -25,7 +25,8 @@ from zoo.sdk.fused import launch
 
 Made = Callable[..., Any]
 Shape = tuple[int, ...]
-SMALL, WIDE = (2, 5, 4, 9), (1, 3, 4, 131)  # WIDE is more than a tile in each direction
+SMALL = (2, 5, 4, 9)
+WIDE, DEEP = (1, 3, 4, 131), (1, 37, 2, 3)  # more than a tile of positions, and of channels
 # A function of a map and other tensors, and the shapes of these.
 FUNCTIONS: dict[str, tuple[Made, Callable[[int, int, int, int], tuple[Shape, ...]]]] = {
     "position_mean": (fused.position_mean, lambda b, c, h, w: ()),
@@ -46,6 +47,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 SETTINGS: tuple[tuple[str, torch.dtype, Shape], ...] = (
     *((layout, torch.float32, SMALL) for layout in LAYOUTS),
     ("contiguous", torch.float32, WIDE),
+    ("contiguous", torch.float32, DEEP),
     ("channels_last", torch.bfloat16, SMALL),
     ("contiguous", torch.float16, SMALL),
 )
@@ -61,11 +63,17 @@ def outputs_and_gradients(function: Made, given: list[Tensor], on: bool) -> list
     return [*outputs, *torch.autograd.grad(total, inputs)]
 
 
+def rising(size: Shape) -> Tensor:
+    """What brings the maxima to the last channels and positions, into the last tile of a row."""
+    _, c, h, w = size
+    return torch.linspace(0, 9, c).view(c, 1, 1) + torch.linspace(0, 9, h * w).view(h, w)
+
+
 def difference(name: str, layout: str, dtype: torch.dtype, size: Any) -> float:
     """The largest difference of a number, over the largest number of its tensor."""
     torch.manual_seed(0)
     function, shapes = FUNCTIONS[name]
-    x = LAYOUTS[layout](torch.randn(size)).to(dtype)
+    x = LAYOUTS[layout](torch.randn(size) + rising(size)).to(dtype)
     given = [x, *(torch.rand(shape).to(dtype) for shape in shapes(*size))]
     ours = outputs_and_gradients(function, given, True)
     plain = outputs_and_gradients(function, given, False)
