@@ -79,7 +79,7 @@ def spatial_spectral(m: SpatialSpectral, x: Tensor) -> Tensor:
     columns = _weights(m.query_y(turned), m.key_y(turned))
     spectra = _weights(m.query_lambda(f), m.key_lambda(f))
     if m.mask is not None:
-        spectra = (spectra + m.mask) / math.sqrt(m.MASK_SCALE)
+        spectra = (spectra + m.mask) / math.sqrt(1.1)
     value = torch.cat(m.value(f).chunk(m.num_heads, 1))  # the heads in the batch
     rows, columns, spectra = (a.transpose(0, 1).flatten(0, 1) for a in (rows, columns, spectra))
     value = torch.einsum("bcjw,bvw->bcjv", value, columns)

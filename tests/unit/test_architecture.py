@@ -47,6 +47,7 @@ LATE = {
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
     "zoo/explain/__init__.py": "plugins import zoo.explain.glimpses alone, without all the rest",
     "zoo/explain/record.py": "an explanation draws itself, and what draws knows explanations",
+    "zoo/sdk/fused/launch.py": "Triton is imported only where a kernel runs",
     "zoo/training/board.py": "TensorBoard is an extra, imported where it is asked for",
     "zoo/data/vocabulary.py": "ImageNet's names are asked for only where classes are words",
 }

@@ -14,6 +14,7 @@
 - `zoo.sdk.chance`: random draws and divergences.
 - `zoo.sdk.precision`: what keeps float16 finite. `zoo.sdk.tables`: buffers outside the state dict.
 - `zoo.sdk.classifier`: timm's interface of a network that classifies.
+- `zoo.sdk.fused`: gates and poolings that can run as one kernel each.
 - `zoo.sdk.take_part`: parameters that a forward pass does not use. `zoo.sdk.lstm`: an LSTM that
   also works where its kernel cannot be used.
 """

@@ -24,7 +24,7 @@ from typing import Any
 from timm.layers import EcaModule
 from timm.layers.create_act import create_act_layer
 from timm.layers.helpers import make_divisible
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.sdk import (
     OddInt,
@@ -35,6 +35,7 @@ from zoo.sdk import (
     refuse,
     zero_,
 )
+from zoo.sdk.fused import gate_channels, position_mean
 
 
 class EfficientChannelAttention(EcaModule):
@@ -79,6 +80,12 @@ class EfficientChannelAttention(EcaModule):
             self.conv2 = nn.Conv1d(width, 1, kernel_size, padding=kernel_size // 2, **dd)
         elif reduction is not None or reduced_channels is not None:
             refuse("eca", "it has a width with use_mlp=True alone", "use_mlp=True")
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(position_mean(x).view(x.shape[0], 1, -1))
+        if self.conv2 is not None:
+            y = self.conv2(self.act(y))  # pyright: ignore[reportOptionalCall]
+        return gate_channels(x, self.gate(y).view(x.shape[0], -1, 1, 1))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import torch
 from timm.layers import GlobalContext as TimmGlobalContext
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, refuse, zero_
+from zoo.sdk.fused import gate_channels, position_mean, weighted_sum
 
 Fusion = Literal["channel_add", "channel_mul"]
 
@@ -69,6 +70,17 @@ class GlobalContext(TimmGlobalContext):
         for layer in self.modules():
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = norm_eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.conv_attn is not None:
+            context = weighted_sum(x, torch.flatten(self.conv_attn(x), 2).softmax(-1))
+        else:
+            context = position_mean(x)
+        if self.mlp_scale is not None:
+            x = gate_channels(x, self.gate(self.mlp_scale(context)))  # pyright: ignore[reportOptionalCall]
+        if self.mlp_add is not None:
+            x = x + self.mlp_add(context)
+        return x
 
     def init_identity(self) -> float:
         """Start as c * x by zero last layers, as published.

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from timm.layers import SEModule
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, pair_hidden_units_
+from zoo.sdk.fused import gate_channels, position_mean
 
 
 class SqueezeExcite(SEModule):
@@ -52,6 +53,10 @@ class SqueezeExcite(SEModule):
             device=device,
             dtype=dtype,
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.act(self.bn(self.fc1(position_mean(x))))  # pyright: ignore[reportOptionalCall]
+        return gate_channels(x, self.gate(self.fc2(hidden)))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as c * x, every parameter learning from the first step; returns c, here 0.5."""

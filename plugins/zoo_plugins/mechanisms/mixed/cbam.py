@@ -28,6 +28,13 @@ from zoo.sdk import (
     refuse,
     zero_,
 )
+from zoo.sdk.fused import (
+    channel_max_mean,
+    gate_channels,
+    gate_positions,
+    in_use,
+    position_mean_max,
+)
 
 Pool = Literal["avg", "max", "lp", "lse"]
 
@@ -60,17 +67,17 @@ class ChannelGate(nn.Module):
         width = bottleneck_width(channels, reduction, reduced_channels)
         if not pool_types or len(set(pool_types)) != len(pool_types):
             refuse("cbam", f"pool_types={pool_types!r} must name one pooling, and none twice")
-        self.pool_types = list(pool_types)
+        self.pool_types: list[str] = list(pool_types)
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
         self.act = create_act_layer(act_layer, inplace=True) or nn.Identity()
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weight(x)
+        return gate_channels(x, self.weight(x))
 
     def weight(self, x: Tensor) -> Tensor:
         """The gate itself, (B, C, 1, 1)."""
-        pooled = torch.cat([_pool(x, kind) for kind in self.pool_types])  # one batch of them all
+        pooled = torch.cat(_pools(x, self.pool_types))  # one batch of them all
         scale = self.fc2(self.act(self.fc1(pooled.unsqueeze(2).unsqueeze(3))))
         return torch.sigmoid(scale.unflatten(0, (len(self.pool_types), -1)).sum(0))
 
@@ -115,8 +122,7 @@ class SpatialGate(nn.Module):
         self.conv = ConvNorm(kernel_size, norm == "batch", device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        planes = torch.cat([channel_max(x), x.mean(1, keepdim=True)], 1)
-        return x * torch.sigmoid(self.conv(planes))
+        return gate_positions(x, torch.sigmoid(self.conv(_planes(x))))
 
     def init_identity(self) -> float:
         """Start as 0.5 x by the norm's scale (without a norm: the kernel) at zero; returns 0.5."""
@@ -176,6 +182,21 @@ class Cbam(nn.Module):
         if isinstance(self.spatial, SpatialGate):
             gate *= self.spatial.init_identity()
         return gate
+
+
+def _planes(x: Tensor) -> Tensor:
+    """Maximum and mean over the channels: (B, C, H, W) -> (B, 2, H, W)."""
+    if in_use(x):
+        return channel_max_mean(x)
+    return torch.cat([channel_max(x), x.mean(1, keepdim=True)], 1)
+
+
+def _pools(x: Tensor, kinds: list[str]) -> list[Tensor]:
+    """(B, C, H, W) -> (B, C) for each kind."""
+    if kinds == ["avg", "max"] and in_use(x):
+        mean, most = position_mean_max(x)  # of one pass over the map
+        return [mean, most]
+    return [_pool(x, kind) for kind in kinds]
 
 
 def _pool(x: Tensor, kind: str) -> Tensor:

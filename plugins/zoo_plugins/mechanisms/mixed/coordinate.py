@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from timm.layers.coord_attn import CoordAttn
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.sdk import PositiveFloat, PositiveInt, bottleneck_width, zero_
+from zoo.sdk.fused import gate_axes
 
 
 class CoordinateAttention(CoordAttn):
@@ -56,6 +58,13 @@ class CoordinateAttention(CoordAttn):
             device=device,
             dtype=dtype,
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = torch.cat([x.mean(3, keepdim=True), x.mean(2, keepdim=True).transpose(2, 3)], 2)
+        f = self.act(self.bn1(self.conv1(means)))
+        f_h, f_w = torch.split(f, [x.shape[2], x.shape[3]], 2)
+        by_row, by_column = self.conv_h(f_h), self.conv_w(f_w.transpose(2, 3))
+        return gate_axes(x, self.gate(by_row), self.gate(by_column))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as 0.25 x by zero last layers; what is before them learns from step two."""
