@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from click.testing import CliRunner
 from hub.client import Client
 from hub.samples import NAME
 from hub.server import Hub
 
 import zoo
+from zoo.cli import cli
+from zoo.errors import UsageError
 
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 BASE = "timm/resnet18.a1_in1k"
@@ -73,6 +76,7 @@ def test_pushed_with_a_card_and_pulled_by_another(
     assert read.returncode == 0, "the verified copy of the cache serves"
 
 
+@pytest.mark.slow
 def test_a_repository_without_attention_is_named(hub: Hub, client: Client, tmp_path: Path) -> None:
     hub.store.put(NAME, {"README.md": b"nothing"})
     torch.save(X, tmp_path / "x.pt")
@@ -81,6 +85,7 @@ def test_a_repository_without_attention_is_named(hub: Hub, client: Client, tmp_p
     assert "Traceback" not in read.stderr
 
 
-def test_a_base_model_is_asked_for(client: Client, saved: Path) -> None:
-    done = client.cli("push", str(saved), NAME, "--dry-run")
-    assert done.returncode == 2 and "--base-model" in done.stderr
+def test_a_base_model_is_asked_for(saved: Path) -> None:
+    result = CliRunner().invoke(cli, ["push", str(saved), NAME, "--dry-run"])
+    assert isinstance(result.exception, UsageError)
+    assert "--base-model" in str(result.exception)

@@ -67,7 +67,7 @@ class ChannelGate(nn.Module):
         width = bottleneck_width(channels, reduction, reduced_channels)
         if not pool_types or len(set(pool_types)) != len(pool_types):
             refuse("cbam", f"pool_types={pool_types!r} must name one pooling, and none twice")
-        self.pool_types: list[str] = list(pool_types)
+        self.pool_types = [str(kind) for kind in pool_types]
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias, device=device, dtype=dtype)
         self.act = create_act_layer(act_layer, inplace=True) or nn.Identity()
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias, device=device, dtype=dtype)
