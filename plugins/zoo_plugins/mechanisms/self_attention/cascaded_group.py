@@ -80,7 +80,8 @@ class CascadedGroup(nn.Module):
         self.attention_biases = nn.Parameter(torch.zeros(heads, window_size**2, **dd))
 
     def forward(self, x: Tensor) -> Tensor:
-        check_shape(NAME, "x", x, ("B", self.dim, "H", "W"))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "x", x, ("B", self.dim, "H", "W"))
         (height, width), side = x.shape[2:], self.side
         if (height, width) == (side, side):
             return self._window(x)

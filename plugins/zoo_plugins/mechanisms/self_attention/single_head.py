@@ -57,7 +57,8 @@ class SingleHead(nn.Module):
         self.proj = nn.Sequential(nn.ReLU(), Conv2dNorm(dim, dim, bn_weight_init=0, **dd))
 
     def forward(self, x: Tensor) -> Tensor:
-        check_shape(NAME, "x", x, ("B", self.dim, "H", "W"))
+        if not torch.jit.is_scripting():
+            check_shape(NAME, "x", x, ("B", self.dim, "H", "W"))
         first, rest = x.split([self.pdim, self.dim - self.pdim], 1)
         q, k, v = self.qkv(self.pre_norm(first)).flatten(2).mT.split(self.parts, 2)
         first = attend(q, k, v, q.shape[2] ** -0.5).mT.unflatten(2, x.shape[2:])
