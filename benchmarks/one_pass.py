@@ -11,7 +11,8 @@ each RAM, on the digits that its recipe holds out (the test set is not touched):
     averaged            the model's own prediction, the mean of `rollouts` sampled rollouts
 
 The two that start anywhere are means over five passes, with the standard deviation of a pass.
-Multiplications are those of one image. Writes benchmarks/one_pass.json and .md.
+Multiplications are those of one image. Writes benchmarks/one_pass.json, of which docs/generate.py
+makes the table in docs/results.md.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo.runtime.files import write_atomically
+from zoo.runtime.multiplications import count_macs
 from zoo.training.data import Images, training_data
 from zoo.training.recipe import read_recipe
 
@@ -38,10 +39,6 @@ NAMES = (
 )  # fmt: skip
 PASSES = 5
 BATCH = 500
-HEAD = (
-    "| model | centre, mean | anywhere, mean | anywhere, sampled | averaged (rollouts) "
-    "| multiplications |\n|---|---|---|---|---|---|\n"
-)
 
 
 def batches(held_out: Images) -> Iterator[tuple[Tensor, Tensor]]:
@@ -65,12 +62,6 @@ def anywhere(model: Any, generator: torch.Generator, sampled: bool) -> Callable[
     return predict
 
 
-def multiplications(predict: Callable[[Tensor], Tensor], image: Tensor) -> int:
-    with FlopCounterMode(display=False) as counter:
-        predict(image)
-    return counter.get_total_flops() // 2
-
-
 @torch.inference_mode()
 def measure(model: Any, held_out: Images) -> dict[str, Any]:
     """All four errors of one model, in percent."""
@@ -85,20 +76,9 @@ def measure(model: Any, held_out: Images) -> dict[str, Any]:
         passes = [error(anywhere(model, generator, sampled), held_out) for _ in range(PASSES)]
         row[kind], row[f"{kind}_sd"] = mean(passes), stdev(passes)
     image = held_out.images[:1].float() / 255
-    row["macs"] = multiplications(lambda x: model.rollout(x).log_probs, image)
-    row["macs_averaged"] = multiplications(model, image)
+    row["macs"], _ = count_macs(lambda: model.rollout(image))
+    row["macs_averaged"], _ = count_macs(lambda: model(image))
     return row
-
-
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    lines = [
-        f"| `{name}` | {r['centre_mean']:.2f} % | {r['anywhere_mean']:.2f} ± "
-        f"{r['anywhere_mean_sd']:.2f} % | {r['anywhere_sampled']:.2f} ± "
-        f"{r['anywhere_sampled_sd']:.2f} % | {r['averaged']:.2f} % ({r['rollouts']}) | "
-        f"{r['macs'] / 1e6:.1f} M, {r['macs_averaged'] / 1e6:.1f} M |\n"
-        for name, r in rows.items()
-    ]
-    return HEAD + "".join(lines)
 
 
 def jobs(settings: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
@@ -123,7 +103,6 @@ def main() -> None:
         rows[name] = measure(model.eval(), training_data(recipe, settings.data).held_out)
         print(name, rows[name], flush=True)
         write_atomically(out, f"{json.dumps(rows, indent=1)}\n".encode())
-        write_atomically(out.with_suffix(".md"), table(rows).encode())
 
 
 if __name__ == "__main__":

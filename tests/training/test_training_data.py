@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from zoo.training.data import Drawn, Images, training_data
 from zoo.training.feed import InMemory
 from zoo.training.loop import Trainer
 from zoo.training.order import Order
-from zoo.training.recipe import Augment, Data, read_recipe
+from zoo.training.recipe import Augment, Data, Optimizer, Recipe, read_recipe
 
 
 class TestDrawnData:
@@ -100,8 +99,10 @@ class Recorder:
 
 def recorded(ema_decay: float = 0.5) -> tuple[Trainer, Recorder]:
     """A run of two steps on images whose bytes are all 51, that is 0.2."""
-    text = 'model = "m"\nepochs = 1\nbatch_size = 2\n[data]\nname = "d"\n[optimizer]\nlr = 1.0\n'
-    settings = replace(recipe_of(text), ema_decay=ema_decay)
+    settings = Recipe(
+        model="m", epochs=1, batch_size=2, ema_decay=ema_decay, data=Data(name="d"),
+        optimizer=Optimizer(lr=1.0),
+    )  # fmt: skip
     model, objective = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1)), Recorder()
     objective.model = model
     images = Images(torch.full((4, 3, 2, 2), 51, dtype=torch.uint8), torch.zeros(4).long())
@@ -110,13 +111,6 @@ def recorded(ema_decay: float = 0.5) -> tuple[Trainer, Recorder]:
     trainer = Trainer(settings, model, objective, feed, images, normalise=normalise)
     list(trainer.run())
     return trainer, objective
-
-
-def recipe_of(text: str):
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(text)
-        file.flush()
-        return read_recipe(file.name)
 
 
 def test_the_mean_is_subtracted_and_the_deviation_divides_in_training_and_measuring():

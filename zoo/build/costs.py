@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.build.attention import build_attention
 from zoo.build.create import create_model
@@ -23,6 +22,7 @@ from zoo.errors import OptionError, ZooError
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import MAPS, AttentionSpec
 from zoo.runtime.files import write_atomically
+from zoo.runtime.multiplications import count_macs
 
 CHANNELS, SIZE = 256, (28, 28)
 
@@ -33,8 +33,7 @@ class Cost:
 
     Attributes:
         parameters: the number of parameters.
-        macs: multiply-accumulates of convolutions, matrix products and attention. Sums, norms and
-            activations are not counted. This is half of what `torch.utils.flop_counter` counts.
+        macs: multiply-accumulates, as `zoo.runtime.multiplications` counts them.
         bytes: the sizes of input, output and parameters, each counted once: the least that must be
             moved.
     """
@@ -54,15 +53,14 @@ def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
         torch.manual_seed(0)
         try:
             module = build_attention(spec, registry, CHANNELS, options).eval().requires_grad_(False)
-            with FlopCounterMode(display=False) as counter:
-                y = module(x)
+            macs, y = count_macs(lambda: module(x))
         except ZooError:
             return None
     if not isinstance(y, Tensor):
         return None
     parameters = sum(p.numel() for p in module.parameters())
     moved = 4 * (x.numel() + y.numel() + parameters)
-    return Cost(parameters=parameters, macs=counter.get_total_flops() // 2, bytes=moved)
+    return Cost(parameters=parameters, macs=macs, bytes=moved)
 
 
 def _sample(spec: AttentionSpec) -> Tensor | None:
@@ -90,10 +88,9 @@ def _count(name: str) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         model = create_model(name).eval().requires_grad_(False)
         size = tuple(getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224))
-        with FlopCounterMode(display=False) as counter:
-            model(torch.rand(1, *size))
+        macs, _ = count_macs(lambda: model(torch.rand(1, *size)))
     parameters = sum(p.numel() for p in model.parameters())
-    return _row(parameters, counter.get_total_flops() // 2, size)
+    return _row(parameters, macs, size)
 
 
 def _row(parameters: int, macs: int, size: tuple[int, ...]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.runtime.device import device_name
+from zoo.runtime.multiplications import count_macs
 
 ROUNDS, WARMUP = 60, 3
 LEAST_SECONDS = 0.002  # a timing is of as many calls as take this long
@@ -44,7 +44,7 @@ def costs(
         model.to(device)
         found[name] = {
             "parameters": sum(p.numel() for p in model.parameters()),
-            "macs": _macs(model, size, device),
+            "macs": _macs(model, torch.rand(1, *size, device=device)),
             "memory_mb": round(_memory(model, (batch_size, *size), device) / 2**20, 2),
         }
     with _one_thread():
@@ -71,10 +71,9 @@ def machine(device: torch.device, batch_size: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _macs(model: nn.Module, size: tuple[int, ...], device: torch.device) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(torch.rand(1, *size, device=device))
-    return counter.get_total_flops() // 2
+@torch.no_grad()
+def _macs(model: nn.Module, image: Tensor) -> int:
+    return count_macs(lambda: model.eval()(image))[0]
 
 
 def _memory(model: nn.Module, shape: tuple[int, ...], device: torch.device) -> int:

@@ -1,7 +1,8 @@
 """The statistics of paired comparisons: Student's t, Holm's correction, and power. No torch.
 
 Degrees of freedom are whole numbers here (pairs less one), for which Student's distribution is a
-finite sum (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
+finite sum (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4). SciPy has
+all of this but Holm's correction. It is no dependency of the zoo, so the tests compare with it.
 """
 
 from __future__ import annotations

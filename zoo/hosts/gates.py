@@ -107,8 +107,9 @@ def _skip(planner: Planner, x: str, found: Found, gate: str) -> Skip:
             remedy="the modules that give the map of a skip connection and, later, the signal",
         )
     check_module(planner.model, skip.path)
-    for form in map(planner.model.get_submodule(skip.path).__getattr__, _forms(planner, skip.path)):
-        other: Record = vars(form)[RECORD]
+    taker = planner.model.get_submodule(skip.path)
+    for name in forms_of(taker):
+        other: Record = vars(getattr(taker, name))[RECORD]
         same = (other.joining, other.argument, other.first) == ("before", *skip[1:3])
         if same and planner.name is None:
             raise UsageError(
@@ -117,10 +118,6 @@ def _skip(planner: Planner, x: str, found: Found, gate: str) -> Skip:
                 remedy='name="second", if two are meant; or zoo.remove_attention(model)',
             )
     return skip
-
-
-def _forms(planner: Planner, path: str) -> tuple[str, ...]:
-    return forms_of(planner.model.get_submodule(path))
 
 
 def _name(planner: Planner, path: str, ending: str, taken: dict[str, set[str]]) -> str:

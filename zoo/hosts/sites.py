@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.errors import ZooError
 from zoo.hosts import families, softmax
@@ -22,6 +21,7 @@ from zoo.hosts.where import Told, layout_of
 from zoo.insertion.families import blocks as timm_blocks
 from zoo.insertion.layers import is_leaf
 from zoo.registry import Registry, default_registry, names
+from zoo.runtime.multiplications import count_macs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +137,9 @@ def _cost(
         with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
             more = {"feat_size": size} if spec.insertion.needs_size else {}
             module = mechanism.build("", channels, mechanism.keywords(more)).eval()
-            with FlopCounterMode(display=False) as counter:
-                on = layout.on_tokens if mechanism.on_tokens else layout.on_map
-                on(module, torch.empty(shape))
+            on = layout.on_tokens if mechanism.on_tokens else layout.on_map
+            macs, _ = count_macs(lambda: on(module, torch.empty(shape)))
     except (ZooError, RuntimeError, NotImplementedError):
         return None
     parameters = sum(p.numel() for p in module.parameters())
-    return {"parameters": parameters, "multiplications": counter.get_total_flops() // 2}
+    return {"parameters": parameters, "multiplications": macs}
