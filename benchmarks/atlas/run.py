@@ -3,8 +3,9 @@
     python benchmarks/atlas/run.py --data DIR --runs FOLDER [--study NAME ...] [--report]
 
 `DIR` holds CIFAR-10, and `FOLDER` receives a folder for each study. Stopped at any moment, it goes
-on when it is called again. With `--report` nothing is trained: what is finished is written to
-`<study>.json` beside this file, and its pictures to docs/pictures.
+on when it is called again; what a study's record beside this file has is not trained again. With
+`--report` nothing is trained: what is finished is written to `<study>.json` beside this file, and
+its pictures to docs/pictures.
 """
 
 from __future__ import annotations
@@ -51,11 +52,30 @@ def main() -> None:
     for name, study in studies().items():
         if given.study is not None and name not in given.study:
             continue
+        restore(name, study, Folder(given.runs / name))
         if given.report:
             write(name, study, Folder(given.runs / name).runs())
         else:
             where = Where(folder=given.runs / name, data=given.data)
             run_all(study, where, ["cpu"], lambda found: print(found, flush=True))
+
+
+def restore(name: str, study: Comparison, folder: Folder) -> None:
+    """Put the record's runs into the folder, if they are of the same recipe and the same arms."""
+    record = HERE / f"{name}.json"
+    if not record.exists():
+        return
+    content, now = json.loads(record.read_text("utf-8")), described(study)
+    folder.claim(study)
+    for arm in study.everything:
+        if (content["digest"], content["arms"].get(arm.label)) != (
+            now["digest"],
+            now["arms"][arm.label],
+        ):
+            continue
+        for run in content["runs"]:
+            if run["arm"] == arm.label and not folder.done(arm, run["seed"]):
+                folder.add(arm, run["seed"], run)
 
 
 def write(name: str, study: Comparison, runs: list[dict[str, Any]]) -> None:
