@@ -8,8 +8,8 @@ waiting threads sleep; `--same-environment` gives timm's loop that too). Rounds 
 What is in the time of a round: opening the folder, starting the decoding workers, decoding,
 resizing, the forward passes, and all that a side does of its own, up to the last logits; for the
 zoo also the digest of the weights by which the fast form is remembered. What is not: imports and
-building the model (CPU seconds of it are in the record), and checking the fast form, which is done once
-for a model on a machine (in the first pass of each side, over `--warm` photographs, not counted).
+building the model (their CPU seconds are in the record), and checking the fast form, which is done
+once for a model on a machine (in the first pass of each side, over `--warm` photographs).
 
 `wall` is the time that passed. `cpu` is what all processes of a side used, and says more on a
 machine that others use too. Only ratios of medians are worth comparing between machines. Weights
@@ -84,7 +84,8 @@ def zoo_round(model: Any, args: argparse.Namespace, limit: int | None) -> Any:
     data = open_data(args.data, num_classes=model.num_classes)
     evaluate(
         model, data, device="cpu", batch_size=args.batch_size, workers=args.workers,
-        progress=False, remember=True, limit=limit, sink=lambda indices, logits, labels: seen.append(logits),
+        progress=False, remember=True, limit=limit,
+        sink=lambda indices, logits, labels: seen.append(logits),
     )  # fmt: skip
     return torch.cat(seen)
 
