@@ -31,8 +31,6 @@ BACKBONES = (
     "repvgg_a0", "swin_tiny_patch4_window7_224",
 )  # fmt: skip
 NARROW = {"channels": (16, 32, 64, 128)}  # a quarter of resnet18's, to save time
-    "channels": (16, 32, 64, 128)
-}  # a quarter of resnet18's: the same places, less to compute
 by_name = pytest.mark.parametrize("spec", MIXES, ids=lambda spec: spec.name)
 
 
