@@ -69,6 +69,11 @@ class Folded(nn.Module):
         """As the attention on maps says."""
         return getattr(self.attn, "starts_at_zero", False)
 
+    def init_branch(self) -> None:
+        """As that of the attention on maps, if it has one."""
+        if hasattr(self.attn, "init_branch"):
+            self.attn.init_branch()  # pyright: ignore[reportCallIssue]
+
     def take_over(self, attention: nn.Module) -> bool | None:
         """As that of the attention on maps, if it has one."""
         start: Any = getattr(self.attn, "take_over", None)
