@@ -26,6 +26,7 @@ def short(registry: Registry) -> str:
             row.get("short_paper", row["paper"]),
         )
         for row, weights in _rows(registry)
+        if row.get("in_readme", True)
     ]  # fmt: skip
     return table(("model", "test data", "one pass", "averaged", "the paper"), rows)
 
