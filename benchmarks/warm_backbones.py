@@ -3,7 +3,8 @@
     python benchmarks/warm_backbones.py NAME --cifar DIR --cache DIR [--epochs N]
 
 trains the named small network on CIFAR-10, on one thread, and writes its weights into the cache,
-where `warm_training.py` finds them. ImageNet weights are a file of the user's.
+where `warm_training.py` finds them. ImageNet weights are a file of the user's; those of
+`residual_attention` come with the zoo.
 
 An order is a number: it draws which images are tuned on, in which order, and which are held out.
 """
@@ -33,7 +34,15 @@ BATCH, HELD_OUT, USED = 16, 500, 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
-    """A network of timm's: `what` says it in the table; `size` is that of its images in pixels."""
+    """A network of timm's, or of the zoo.
+
+    Attributes:
+        what: what it is, in the table.
+        size: of its images in pixels.
+        at: where attention of each role is added, of a network that has no places of its own. Its
+            weights come with the zoo then.
+        mean, std: of its images.
+    """
 
     timm_name: str
     what: str
@@ -41,6 +50,9 @@ class Backbone:
     roles: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     images: str = "cifar"
+    at: dict[str, str] = field(default_factory=dict[str, str])
+    mean: tuple[float, ...] = (0.5,) * 3
+    std: tuple[float, ...] = (0.5,) * 3
 
     def plain(self) -> Any:
         """The network without attention and without weights."""
@@ -62,6 +74,12 @@ BACKBONES = {
         },
         what="resnet18 with one block of 16 to 128 channels a stage, trained on CIFAR-10 at 64 "
         "pixels",
+    ),
+    "residual_attention": Backbone(
+        timm_name="residual_attention_56_cifar_small", size=32, roles=("refine", "replace_conv"),
+        at={"refine": "stages", "replace_conv": "stages.*.1.pre.*.conv2"},
+        mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616),
+        what="residual_attention_56_cifar_small with the weights that come with the zoo",
     ),
     "cifar_vit": Backbone(
         timm_name="vit_tiny_patch16_224", size=32, roles=("replace_mixer",),
@@ -98,13 +116,13 @@ class Data:
             for some in torch.randperm(len(images), generator=random).split(BATCH):
                 if len(some) == BATCH:
                     mirrored = torch.rand(BATCH, generator=random) < 0.5
-                    x = prepared(images[some], backbone.size)
+                    x = prepared(images[some], backbone)
                     yield torch.where(mirrored[:, None, None, None], x.flip(3), x), labels[some]
 
     def held_out(self, backbone: Backbone, order: int) -> Images:
         """The images that are measured by; photographs also mirrored, since there are few."""
         _, (images, labels) = self.split(backbone, order)
-        x = prepared(images, backbone.size)
+        x = prepared(images, backbone)
         if backbone.images == "photographs":
             return torch.cat((x, x.flip(3))), labels.repeat(2)
         return x, labels
@@ -147,11 +165,13 @@ def cifar(folder: Path, split: str, most: int = 50_000) -> Images:
     return torch.from_numpy(images).permute(0, 3, 1, 2), torch.tensor(found.labels[:count])
 
 
-def prepared(images: Tensor, size: int) -> Tensor:
-    """Bytes as numbers in [-1, 1], at the backbone's size; photographs are so already."""
+def prepared(images: Tensor, backbone: Backbone) -> Tensor:
+    """Bytes as the backbone takes them, at its size; photographs are so already."""
     if images.is_floating_point():
         return images
-    images = images.float() / 127.5 - 1
+    mean, std = (torch.tensor(v)[:, None, None] for v in (backbone.mean, backbone.std))
+    images = (images.float() / 255 - mean) / std
+    size = backbone.size
     return (
         images
         if images.shape[-1] == size
@@ -180,7 +200,7 @@ def train(name: str, folder: Path, epochs: int) -> nn.Module:
     start = time.monotonic()
     for step in range(steps):
         some = torch.randint(len(images), (128,))
-        x = prepared(_shifted(images[some]), backbone.size)
+        x = prepared(_shifted(images[some]), backbone)
         loss = nn.functional.cross_entropy(model.train()(x), labels[some], label_smoothing=0.1)
         optimiser.zero_grad()
         loss.backward()
@@ -210,7 +230,7 @@ def main() -> None:
     given.cache.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), given.cache / f"{given.name}.safetensors")
     images, labels = cifar(given.cifar, "test")
-    print(accuracy(model, (prepared(images, BACKBONES[given.name].size), labels)))
+    print(accuracy(model, (prepared(images, BACKBONES[given.name]), labels)))
 
 
 if __name__ == "__main__":

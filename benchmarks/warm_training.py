@@ -33,6 +33,7 @@ import zoo
 from zoo.hosts.freeze import inserted_parameters
 from zoo.registry import default_registry
 from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
 from zoo.runtime.files import write_atomically
 
 OPTIMISERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, float]]] = {
@@ -61,9 +62,10 @@ class Bench:
     def model(self, backbone: Backbone, name: str, form: str, seed: int) -> nn.Module:
         """The backbone with its weights, and with the attention, if there is a name."""
         torch.manual_seed(seed)
-        more: dict[str, Any] = {"attention": name} if name else {}
-        if form != "default":
-            more["insertion"] = form
+        asked = {} if form == "default" else {"insertion": form}
+        if backbone.at:
+            return _added(backbone, name, asked)
+        more: dict[str, Any] = {"attention": name, **asked} if name else {}
         chosen = "backbone_weights" if name else "weights"
         file = self.weights[_key(backbone)]
         return zoo.create_model(backbone.timm_name, **{chosen: file}, **more, **backbone.options)
@@ -74,7 +76,7 @@ class Bench:
         if len(row.get("norms", ())) >= orders:
             return
         model = self.model(backbone, name, form, 0)
-        row["form"] = model.zoo.insertion if name else "plain"  # pyright: ignore
+        row["form"] = _form(backbone, model, name, form)
         row["parameters"] = sum(p.numel() for p in inserted_parameters(model)) if name else 0
         row["logits"] = self._moved(backbone, model) if name else 0.0
         state = deepcopy(model.state_dict())
@@ -132,6 +134,24 @@ class Bench:
         return ((found - wanted).abs().amax() / wanted.abs().amax()).item()
 
 
+def _added(backbone: Backbone, name: str, asked: dict[str, Any]) -> nn.Module:
+    """A network with the weights that come with the zoo, and attention at the places named."""
+    model = zoo.create_model(backbone.timm_name, pretrained=True)
+    if name:
+        example = torch.zeros(2, 3, backbone.size, backbone.size)
+        role = default_registry().attentions[name].insertion.role
+        zoo.add_attention(model, name, at=backbone.at[role], example=example, **asked)
+    return model
+
+
+def _form(backbone: Backbone, model: Any, name: str, form: str) -> str:
+    """The form in which it stands there."""
+    if not name or form != "default":
+        return form if name else "plain"
+    spec = default_registry().attentions[name]
+    return spec.insertion.warm_form if backbone.at else model.zoo.insertion
+
+
 def _key(backbone: Backbone) -> str:
     return next(key for key, known in BACKBONES.items() if known is backbone)
 
@@ -177,9 +197,19 @@ def work(backbone: Backbone, only: list[str], wanted: list[str]) -> Iterator[tup
     """(mechanism, form), the plain backbone first."""
     yield "", "default"
     for name, spec in default_registry().attentions.items():
-        if spec.insertion.role in backbone.roles and (not only or name in only):
+        if _stands(spec, backbone) and (not only or name in only):
             for form in forms(spec, wanted):
                 yield name, form
+
+
+def _stands(spec: AttentionSpec, backbone: Backbone) -> bool:
+    """Whether the backbone has places for it, as what it is or as a form on tokens."""
+    if spec.insertion.role in backbone.roles:
+        return True
+    if spec.insertion.role != "refine" or "replace_mixer" not in backbone.roles:
+        return False
+    target = resolve(spec.target, default_registry().owner(spec))
+    return spec.insertion.folds_tokens or hasattr(target, "token_mixer")
 
 
 def attempt(

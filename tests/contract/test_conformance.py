@@ -12,6 +12,8 @@ from zoo.testing import trial
 ATTENTIONS = list(default_registry().attentions.values())
 # the check that trains takes a second; the others are slow tests
 TUNED = ("cbam", "dasnet", "emsa", "se", "spatial_transformer")
+# the dearest takes 90 seconds of CPU time for its hundred steps, minutes where others run too
+TRAINING = pytest.mark.timeout(3600)
 
 
 def applies(spec: AttentionSpec, check: testing.Check) -> bool:
@@ -26,7 +28,7 @@ def applies(spec: AttentionSpec, check: testing.Check) -> bool:
 
 def marks(spec: AttentionSpec, check: testing.Check) -> tuple[pytest.MarkDecorator, ...]:
     trains = check is testing.check_warm_start
-    return (pytest.mark.slow,) if trains and spec.name not in TUNED else ()
+    return (pytest.mark.slow, TRAINING) if trains and spec.name not in TUNED else ()
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import zoo
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
+from zoo.insertion.mixers import Folded
 
 
 class Odd(nn.Module):
@@ -74,3 +75,35 @@ def test_the_size_of_a_map_is_the_running_one_on_odd_images(name: str) -> None:
     with torch.no_grad():
         model.eval()(torch.rand(1, 3, 225, 225))
     assert seen == [(29, 29), (8, 8)]
+
+
+class Loud(nn.Module):
+    """100 x, or x where it stands beside something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(100.0))
+
+    def init_branch(self) -> None:
+        nn.init.constant_(self.gain, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * x
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_branch_starts_as_gently_as_its_module_can(wrapped: bool) -> None:
+    """The gradient of alpha is <dL/dy, f(x)>: here the sum of squares of x, not 100 times it."""
+    x = torch.randn(2, 6, 4)
+    branch = AddedBranch(Folded(Loud(), (2, 3)) if wrapped else Loud())
+    (branch(x) * x).sum().backward()
+    assert branch.alpha.item() == 0
+    torch.testing.assert_close(branch.alpha.grad, x.square().sum())
+
+
+def test_a_branch_of_a_window_is_about_as_large_as_its_inputs() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 32, 24, 24)
+    layer = zoo.create_attention("lambda_layer", 32)
+    assert layer(x).std() > 6  # of a window of 9 x 9 positions
+    assert 0.5 < AddedBranch(layer).attn(x).std() < 1.5

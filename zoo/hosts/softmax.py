@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError
 from zoo.hosts.forms import Record
-from zoo.insertion.starts import branch_alpha
+from zoo.insertion.starts import start_branch
 
 Arguments = Mapping[str, Any]
 
@@ -157,7 +157,7 @@ class BesideSoftmax(nn.Module):
     def __init__(self, attn: nn.Module, like: nn.Module) -> None:
         super().__init__()
         self.attn = attn
-        self.alpha = nn.Parameter(torch.full((), branch_alpha(attn)))
+        self.alpha = nn.Parameter(torch.full((), start_branch(attn)))
         self.batch_first = getattr(like, "batch_first", True)
 
     def forward(self, output: Any, inputs: tuple[Any, ...], keywords: Arguments) -> Any:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.insertion.starts import branch_alpha
+from zoo.insertion.starts import start_branch
 
 
 class Attended(nn.Module):
@@ -85,7 +85,7 @@ class AddedBranch(nn.Module):
     def __init__(self, attn: nn.Module) -> None:
         super().__init__()
         self.attn = attn
-        self.alpha = nn.Parameter(torch.full((), branch_alpha(attn)))
+        self.alpha = nn.Parameter(torch.full((), start_branch(attn)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.alpha.to(x.dtype) * self.attn(x)

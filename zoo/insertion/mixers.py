@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
@@ -68,10 +69,24 @@ class Folded(nn.Module):
         """As the attention on maps says."""
         return getattr(self.attn, "starts_at_zero", False)
 
+    def init_branch(self) -> None:
+        """As that of the attention on maps, if it has one."""
+        if hasattr(self.attn, "init_branch"):
+            self.attn.init_branch()  # pyright: ignore[reportCallIssue]
+
     def take_over(self, attention: nn.Module) -> bool | None:
         """As that of the attention on maps, if it has one."""
         start: Any = getattr(self.attn, "take_over", None)
         return start(attention) if start is not None else None
+
+
+def heard(known: Mapping[str, Any], accepted: Collection[str]) -> dict[str, Any]:
+    """What is known of a place, without the hints that the constructor does not take.
+
+    Args:
+        accepted: the names of its options; empty where it takes any.
+    """
+    return {k: v for k, v in known.items() if not accepted or k in accepted or k not in HINTS}
 
 
 def folds(spec: AttentionSpec) -> bool:

@@ -22,12 +22,16 @@ def residual_alpha(attention: nn.Module) -> float:
     return ALPHA if _is_identity(attention) else 0.0
 
 
-def branch_alpha(attention: nn.Module) -> float:
-    """alpha of a branch alpha f(x) at the start: 0, or 0.01 where f(x) is 0 to begin with.
+def start_branch(attention: nn.Module) -> float:
+    """Start what becomes a branch alpha f(x), and give its alpha: 0, or 0.01 where f(x) is 0.
 
-    A module says that of itself by the attribute `starts_at_zero`. Any alpha is exact then, and
-    with alpha = 0 too, neither would ever have a gradient.
+    The gradient of alpha grows with f(x). A module whose outputs are much larger than its inputs
+    makes them smaller in a method `init_branch()`. One that gives 0 to begin with says so by the
+    attribute `starts_at_zero`: any alpha is exact then, and with alpha = 0 too, neither would ever
+    have a gradient.
     """
+    if hasattr(attention, "init_branch"):
+        attention.init_branch()  # pyright: ignore[reportCallIssue]
     return ALPHA if getattr(attention, "starts_at_zero", False) else 0.0
 
 

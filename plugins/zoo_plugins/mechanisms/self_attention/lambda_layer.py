@@ -101,6 +101,11 @@ class LambdaLayer(nn.Module):
         else:
             trunc_normal_(self.pos_emb, std=0.02)
 
+    def init_branch(self) -> None:
+        """Outputs of about the inputs' size, which add r^2 positions of variance 1 otherwise."""
+        if self.local:
+            nn.init.constant_(self.norm_q.weight, 1 / self.conv_lambda.kernel_size[0])
+
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         q, k, v = self.qkv(x).split((self.num_heads * self.dim_qk, self.dim_qk, self.dim_v), 1)
