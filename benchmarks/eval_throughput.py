@@ -3,14 +3,24 @@
     python benchmarks/eval_throughput.py DIR [--models resnet50 se_resnet50 mobilenetv3_small_100]
 
 Each side is a process of its own, in the environment that its users have (the zoo's command lets
-waiting threads sleep; `--same-environment` gives timm's loop that too). Rounds alternate; a round
-is timed from opening the folder to the last logits, without imports and building the model. Only
-ratios of medians are worth comparing between machines. Weights are random, norms are not trivial.
+waiting threads sleep; `--same-environment` gives timm's loop that too). Rounds alternate.
+
+What is in the time of a round: opening the folder, starting the decoding workers, decoding,
+resizing, the forward passes, and all that a side does of its own, up to the last logits; for the
+zoo also the digest of the weights by which the fast form is remembered. What is not: imports and
+building the model (their CPU seconds are in the record), and checking the fast form, which is done
+once for a model on a machine (in the first pass of each side, over `--warm` photographs).
+
+`wall` is the time that passed. `cpu` is what all processes of a side used, and says more on a
+machine that others use too. Only ratios of medians are worth comparing between machines. Weights
+are random, norms are not trivial. A folder with fewer than `--images` photographs is read
+repeatedly, through links.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -41,7 +51,7 @@ def build(name: str) -> Any:
     return model
 
 
-def timm_round(model: Any, args: argparse.Namespace) -> Any:
+def timm_round(model: Any, args: argparse.Namespace, limit: int | None) -> Any:
     """timm's validate.py: default collation on the CPU, no channels-last, the model as it is."""
     import torch
     from timm.data import create_dataset, create_loader, resolve_data_config
@@ -60,11 +70,12 @@ def timm_round(model: Any, args: argparse.Namespace) -> Any:
         crop_mode=config["crop_mode"],
         device=torch.device("cpu"),
     )
+    batches = itertools.islice(loader, limit and -(-limit // args.batch_size))
     with torch.inference_mode():
-        return torch.cat([model(images) for images, _ in loader])
+        return torch.cat([model(images) for images, _ in batches])
 
 
-def zoo_round(model: Any, args: argparse.Namespace) -> Any:
+def zoo_round(model: Any, args: argparse.Namespace, limit: int | None) -> Any:
     import torch
 
     from zoo.evaluation import evaluate, open_data
@@ -73,9 +84,20 @@ def zoo_round(model: Any, args: argparse.Namespace) -> Any:
     data = open_data(args.data, num_classes=model.num_classes)
     evaluate(
         model, data, device="cpu", batch_size=args.batch_size, workers=args.workers,
-        progress=False, sink=lambda indices, logits, labels: seen.append(logits),
+        progress=False, remember=True, limit=limit,
+        sink=lambda indices, logits, labels: seen.append(logits),
     )  # fmt: skip
     return torch.cat(seen)
+
+
+def repeated(folder: Path, count: int, out: Path) -> int:
+    """Links to `count` photographs below `folder`, each as often as it takes; how many differ."""
+    files = sorted(file for file in folder.resolve().glob("*/*") if file.is_file())
+    for number, file in zip(range(count), itertools.cycle(files), strict=False):
+        place = out / file.parent.name / f"{number // len(files)}_{file.name}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(file)
+    return min(count, len(files))
 
 
 def cpu_seconds() -> float:
@@ -90,10 +112,12 @@ def serve(args: argparse.Namespace) -> None:
 
     model = build(args.models[0])
     one_round = {"timm": timm_round, "zoo": zoo_round}[args.serve]
+    print(json.dumps(cpu_seconds()), flush=True)
+    one_round(model, args, args.warm)
     print("ready", flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), cpu_seconds()
-        logits = one_round(model, args)
+        logits = one_round(model, args, None)
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
         torch.save(logits, line.strip())
         print(json.dumps({"wall": wall, "cpu": cpu, "images": len(logits)}), flush=True)
@@ -104,7 +128,14 @@ class Side:
 
     def __init__(self, kind: str, model: str, args: argparse.Namespace) -> None:
         command = [sys.executable, __file__, args.data, "--serve", kind, "--models", model]
-        command += ["--batch-size", str(args.batch_size), "--workers", str(args.workers)]
+        command += [
+            "--warm",
+            str(args.warm),
+            "--batch-size",
+            str(args.batch_size),
+            "--workers",
+            str(args.workers),
+        ]
         command += ["--prefetcher"] if args.prefetcher else []
         extra = PASSIVE if kind == "zoo" or args.same_environment else {}
         self.process = subprocess.Popen(
@@ -113,15 +144,14 @@ class Side:
         )  # fmt: skip
         self.rounds: list[dict[str, float]] = []
         assert self.process.stdout is not None
+        self.start = float(self.process.stdout.readline() or "nan")
         if self.process.stdout.readline().strip() != "ready":
             raise SystemExit(f"{kind} did not start")
 
-    def round(self, logits: Path, keep: bool) -> None:
+    def round(self, logits: Path) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
         print(logits, file=self.process.stdin, flush=True)
-        taken = json.loads(self.process.stdout.readline())
-        if keep:
-            self.rounds.append(taken)
+        self.rounds.append(json.loads(self.process.stdout.readline()))
 
     def median(self, key: str) -> float:
         return median(taken[key] for taken in self.rounds)
@@ -133,13 +163,13 @@ class Side:
 
 
 def compare(model: str, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Alternating rounds of both sides; the first of each warms the caches up."""
+    """Alternating rounds of both sides."""
     import torch
 
     sides = {kind: Side(kind, model, args) for kind in ("timm", "zoo")}
-    for turn in range(args.rounds + 1):
+    for _ in range(args.rounds):
         for kind, side in sides.items():
-            side.round(scratch / f"{kind}.pt", keep=turn > 0)
+            side.round(scratch / f"{kind}.pt")
     for side in sides.values():
         side.close()
     ours, theirs = (torch.load(scratch / f"{kind}.pt") for kind in ("zoo", "timm"))
@@ -148,6 +178,8 @@ def compare(model: str, args: argparse.Namespace, scratch: Path) -> dict[str, An
         "images": len(ours),
         "wall_ratio": sides["timm"].median("wall") / sides["zoo"].median("wall"),
         "cpu_ratio": sides["timm"].median("cpu") / sides["zoo"].median("cpu"),
+        **{f"{kind}_start_cpu_seconds": side.start for kind, side in sides.items()},
+        **{f"{kind}_rounds": side.rounds for kind, side in sides.items()},
         **{f"{kind}_{key}_seconds": s.median(key) for kind, s in sides.items() for key in KEYS},
         "largest_logit": float(theirs.abs().max()),
         "largest_difference": float((ours - theirs).abs().max()),
@@ -164,6 +196,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--warm", type=int, default=32, help="photographs of the first pass")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prefetcher", action="store_true", help="timm's loop with its prefetcher")
     parser.add_argument("--same-environment", action="store_true")
@@ -176,6 +210,9 @@ def main() -> None:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as scratch:
+        photographs = repeated(Path(args.data), args.images, Path(scratch) / "photographs")
+        args.data = str(Path(scratch) / "photographs")
+        os.environ["ZOO_CACHE"] = scratch  # so that every run checks the fast form once
         rows = [compare(model, args, Path(scratch)) for model in args.models]
     print("| model | wall, times faster | CPU, times less | largest difference | same top-1 |")
     print("|---|---|---|---|---|")
@@ -186,7 +223,12 @@ def main() -> None:
         )
     if args.json:
         settings = {k: v for k, v in vars(args).items() if k not in ("data", "serve", "json")}
-        result = {"settings": settings, "load": os.getloadavg(), "rows": rows}
+        result = {
+            "settings": settings,
+            "photographs": photographs,
+            "load": os.getloadavg(),
+            "rows": rows,
+        }
         Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
 
 

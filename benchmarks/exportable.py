@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 nice -n 19 python benchmarks/exportable.py [NAME...] [--way WAY] [--again]
 
-Every mechanism that goes into a backbone, in resnet18 with a quarter of its channels, and every
-token mixer, in a vit_tiny of two blocks; images of 64 x 64, random weights whose scales and shifts
-are moved off their start. What is made is read back and must agree with the model to 1e-4 of its
+Every mechanism that goes into a backbone, in resnet18 with one block a stage and a quarter of its
+channels, and every token mixer, in a vit_tiny of two blocks; images of 64 x 64, random weights
+whose scales and shifts are moved off their start. What is made is read back and must agree with the model to 1e-4 of its
 largest number on batches of 2, 3 and 1 (`zoo.export`). Where no file takes every batch, one is made
 for a batch of 2. `compile` is `torch.compile(fullgraph=True)` with the backend "eager": Dynamo's
 capture of one whole graph, without generated kernels.
@@ -42,7 +42,9 @@ from zoo.runtime.files import write_atomically
 RECORD = Path(__file__).parent / "exportable.json"
 WAYS = ("script", "trace", "pt2", "onnx", "compile")
 REGISTRY = default_registry()
-CONVNET: dict[str, Any] = {"channels": (16, 32, 64, 128), "num_classes": 5, "img_size": 64}
+CONVNET: dict[str, Any] = {
+    "layers": (1, 1, 1, 1), "channels": (16, 32, 64, 128), "num_classes": 5, "img_size": 64,
+}  # fmt: skip
 TRANSFORMER: dict[str, Any] = {"depth": 2, "num_classes": 5, "img_size": 64}
 GRID = {"class_token": False, "global_pool": "avg"}  # for a mixer that needs a grid of tokens
 ONE_BATCH = "for one size of batch only: "

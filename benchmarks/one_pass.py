@@ -88,7 +88,7 @@ def jobs(settings: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
         return
     for name in NAMES:
         model = zoo.create_model(name, pretrained=True)
-        yield name, model, read_recipe(ROOT / "weights/recipes" / f"{name}.toml")
+        yield name, model, zoo.load_recipe(name).last
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         list_attentions,
         list_backbones,
         list_models,
+        list_recipes,
         model_info,
     )
     from zoo.registry.hookspecs import hookimpl
@@ -44,10 +45,12 @@ if TYPE_CHECKING:
         OptionNames,
         Paper,
         Provenance,
+        RecipeSpec,
         Trial,
         WeightsSpec,
         Width,
     )
+    from zoo.training.staged import load_recipe
     from zoo.weights.model_file import save_model
 
 _HOMES = {
@@ -55,6 +58,8 @@ _HOMES = {
     "list_attentions": "zoo.registry.catalogue",
     "list_backbones": "zoo.registry.catalogue",
     "list_models": "zoo.registry.catalogue",
+    "list_recipes": "zoo.registry.catalogue",
+    "load_recipe": "zoo.training.staged",
     "model_info": "zoo.registry.catalogue",
     "ZooError": "zoo.errors",
     "add_attention": "zoo.hosts.add",
@@ -78,6 +83,7 @@ _HOMES = {
     "Insertion": "zoo.registry.specs",
     "OptionNames": "zoo.registry.specs",
     "Provenance": "zoo.registry.specs",
+    "RecipeSpec": "zoo.registry.specs",
     "Trial": "zoo.registry.specs",
     "Width": "zoo.registry.specs",
     "WeightsSpec": "zoo.registry.specs",
@@ -97,6 +103,7 @@ __all__ = [
     "OptionNames",
     "Paper",
     "Provenance",
+    "RecipeSpec",
     "Registry",
     "Trial",
     "WeightsSpec",
@@ -115,8 +122,10 @@ __all__ = [
     "list_attentions",
     "list_backbones",
     "list_models",
+    "list_recipes",
     "list_sites",
     "load_attention",
+    "load_recipe",
     "model_info",
     "parameter_groups",
     "predict",

@@ -15,13 +15,16 @@ PAGES = {
     "catalogue": ("Listings", ["zoo.registry.catalogue"]),
     "specs": ("What a plugin states", [
         "zoo.registry.specs.attention", "zoo.registry.specs.model", "zoo.registry.specs.options",
-        "zoo.registry.specs.provenance", "zoo.registry.specs.weights", "zoo.registry.hookspecs",
+        "zoo.registry.specs.provenance", "zoo.registry.specs.weights", "zoo.registry.specs.recipe",
+        "zoo.registry.hookspecs",
         "zoo.registry.Registry",
     ]),
     "sdk": ("For authors of mechanisms", ["zoo.sdk"]),
     "testing": ("The conformance kit", ["zoo.testing"]),
     "evaluation": ("Measuring", ["zoo.evaluation"]),
-    "training": ("Training", ["zoo.training.recipe", "zoo.training.objective"]),
+    "training": (
+        "Training", ["zoo.training.recipe", "zoo.training.staged", "zoo.training.objective"],
+    ),
     "errors": ("Errors", ["zoo.errors"]),
 }  # fmt: skip
 

@@ -25,9 +25,12 @@ from zoo.build.attention import build_attention
 from zoo.build.init_mode import SkipInit
 from zoo.errors import ZooError
 from zoo.insertion import Target, insert
+from zoo.insertion.mixers import heard
 from zoo.registry import default_registry
 from zoo.registry.catalogue import goes_into_backbones
+from zoo.registry.constructor import option_names
 from zoo.registry.specs import AttentionSpec
+from zoo.registry.targets import resolve
 from zoo.runtime.files import write_atomically
 
 REGISTRY = default_registry()
@@ -39,8 +42,11 @@ BACKBONES = {
     "regnety_008": {}, "efficientnet_b0": {}, "mobilenetv2_100": {}, "mobilenetv3_small_100": {},
     "convnext_atto": {}, "densenet121": {}, "vgg11_bn": {"mlp_ratio": 1 / 16}, "repvgg_a0": {},
     "swin_tiny_patch4_window7_224": {"depths": (2, 2, 2, 2)},
+    "vit_tiny_patch16_224": {
+        "depth": 2, "img_size": 64, "class_token": False, "global_pool": "avg",
+    },
 }  # fmt: skip
-FIXED = {"swin_tiny_patch4_window7_224": 224}
+FIXED = {"swin_tiny_patch4_window7_224": 224, "vit_tiny_patch16_224": 64}
 OTHER_SIZE = (48, 80)
 RECORD = Path(__file__).parents[2] / "benchmarks/composition.json"
 RECORDED: dict[str, dict[str, str]] = json.loads(RECORD.read_text("utf-8"))
@@ -52,8 +58,8 @@ HEAD = """\
 `zoo.create_model("<attention>_<backbone>")` runs forward and backward at 64 x 64 and, unless one of
 the two is tied to its input's size, at 48 x 80 (swin: at 224 x 224), gives feature maps and pooled
 features, takes its own state dict back, and goes into the backbone without moving its logits.
-Here swin has 2 blocks in its third stage and vgg a head of 256 channels, to save time. Numbers are
-reasons, below; an empty cell was not run.
+Here swin has 2 blocks in its third stage, vit_tiny 2 blocks and no class token, and vgg a head of
+256 channels, to save time. Numbers are reasons, below; an empty cell was not run.
 
 """
 
@@ -113,8 +119,10 @@ def check_warm_start(spec: AttentionSpec, backbone: str) -> None:
     model = copy.deepcopy(plain)
     target = Target(model=model, name=backbone, img_size=(size, size), in_chans=3)
 
+    accepted = option_names(resolve(spec.target, REGISTRY.owner(spec)))
+
     def build(channels: int, **more: object) -> nn.Module:
-        return build_attention(spec, REGISTRY, channels, more)
+        return build_attention(spec, REGISTRY, channels, heard(more, accepted))
 
     form = spec.insertion.identity if spec.insertion.role == "refine" else "residual"
     insert(target, spec, build, insertion=form)

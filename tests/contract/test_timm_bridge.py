@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -40,11 +41,16 @@ NAMED = [
 ]  # fmt: skip
 
 
+def depth(name: str) -> int:
+    """The first number of two digits or more in a name: 101 of `cbam_resnet101`."""
+    return int((re.findall(r"\d{2,}", name) or ["0"])[0])
+
+
 def once_each(names: Iterable[str]) -> list[ParameterSet]:
-    """The first of those that one class and one attention make; the rest are slow tests."""
+    """The shallowest of those that one class and one attention make; the rest are slow tests."""
     made: set[tuple[str, str]] = set()
     rows: list[ParameterSet] = []
-    for name in names:
+    for name in sorted(names, key=depth):
         spec = default_registry().models[name]
         kind = (spec.target or spec.backbone.partition("net")[0], spec.attention)
         rows.append(pytest.param(name, marks=[pytest.mark.slow] if kind in made else []))

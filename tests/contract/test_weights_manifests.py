@@ -15,7 +15,7 @@ from zoo.errors import CorruptWeightsError, WeightsNotFoundError
 from zoo.registry import default_registry, timm_index
 from zoo.registry.names import parse
 from zoo.registry.specs import WeightsSpec
-from zoo.training.recipe import read_recipe
+from zoo.training.staged import load_recipe
 from zoo.weights import manifests
 from zoo.weights.verified_file import bundled_file
 
@@ -46,7 +46,7 @@ def test_a_model_has_one_default() -> None:
 
 @pytest.mark.parametrize("spec", UNPUBLISHED, ids=lambda spec: f"{spec.model}.{spec.tag}")
 def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) -> None:
-    recipe = read_recipe(FOLDER.parents[1] / spec.recipe)
+    recipe = load_recipe(spec.recipe).last
     assert recipe.model == spec.model and spec.recipe in spec.notes
     channels = recipe.model_options.get("in_chans", spec.input["input_size"][0])
     assert spec.input["input_size"][0] == channels
@@ -60,14 +60,14 @@ def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) ->
 
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: f"{spec.model}.{spec.tag}")
 def test_bundled_weights_bring_the_options_they_were_trained_with(spec: WeightsSpec) -> None:
-    recipe = read_recipe(FOLDER.parents[1] / spec.recipe)
+    recipe = load_recipe(spec.recipe).last
     options = zoo.create_model(f"{spec.model}.{spec.tag}", pretrained=True).zoo.options
     assert {**recipe.model_options, **spec.options}.items() <= options.items()
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.recipe], ids=lambda s: s.model)
 def test_weights_are_measured_on_the_data_of_their_recipe(spec: WeightsSpec) -> None:
-    assert spec.dataset == read_recipe(FOLDER.parents[1] / spec.recipe).data.name
+    assert spec.dataset == load_recipe(spec.recipe).last.data.name
     assert spec.dataset in default_registry().datasets
 
 

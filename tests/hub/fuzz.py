@@ -118,7 +118,8 @@ def plugin(junk: Any) -> None:
         implementation.__name__ = kind
         return hookimpl(implementation)
 
-    kinds = ("zoo_attentions", "zoo_models", "zoo_weights", "zoo_backbones", "zoo_datasets")
+    names = ("attentions", "models", "weights", "recipes", "backbones", "datasets")
+    kinds = [f"zoo_{name}" for name in names]
     fake = SimpleNamespace(__name__="junk", **{kind: hook(kind) for kind in kinds})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -57,7 +57,9 @@ def test_the_wheel_holds_the_data_that_the_demo_needs(wheel: Path) -> None:
         held = archive.namelist()
         assert any(name.startswith("zoo/registry/timm_names/") for name in held)
         assert any("mnist" in name and not name.endswith(".py") for name in held)
-        manifests = [n for n in held if n.startswith("zoo_weights/") and n.endswith(".toml")]
+        names = [n for n in held if n.startswith("zoo_weights/") and n.endswith(".toml")]
+        manifests = [n for n in names if "/recipes/" not in n]
+        assert len(manifests) < len(names)
         stated = [tomllib.loads(archive.read(name).decode()) for name in manifests]
         bundled = [data for data in stated if data["kind"] == "bundled"]
         assert bundled
@@ -97,6 +99,22 @@ def test_every_plugin_loads_and_the_names_are_those_of_the_checkout(
     listed = environment.zoo("list", "--attentions", "--json", ZOO_PLUGINS="")
     assert json.loads(listed.stdout) == zoo.list_attentions()
     assert listed.stderr == ""
+
+
+def test_recipes_are_read_from_the_installation(
+    zoo_installed: tuple[str, Environment], tmp_path: Path
+) -> None:
+    """No file of the checkout is needed to train what the zoo's weights were trained by."""
+    import zoo
+
+    _, environment = zoo_installed
+    listed = environment.zoo("list", "--recipes", "--json", ZOO_PLUGINS="")
+    assert json.loads(listed.stdout) == zoo.list_recipes() != []
+    copy = tmp_path / "copy.toml"
+    done = environment.zoo("train", "ram_mnist", "--save-recipe", str(copy))
+    assert done.returncode == 0, done.stderr
+    source = ROOT / "weights" / "zoo_weights" / "recipes" / "ram_mnist.toml"
+    assert copy.read_bytes() == source.read_bytes()
 
 
 def test_the_module_is_a_program_too(installed: Environment) -> None:

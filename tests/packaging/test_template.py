@@ -64,19 +64,22 @@ def test_by_hand_and_by_copier_are_the_same(project: Path, tmp_path: Path) -> No
 
     rendered = contents(by_copier(tmp_path))
     assert contents(project) == rendered
-    assert len(rendered) == 5
+    assert len(rendered) == 6
     assert not any("{{" in path + text for path, text in rendered.items())
 
 
 def test_it_is_listed(with_plugin: Environment) -> None:
     assert "gate" in with_plugin.zoo("list", "--attentions").stdout.split()
+    assert "gate_resnet18_cifar10" in with_plugin.zoo("list", "--recipes").stdout.split()
     done = with_plugin.zoo("plugins", ZOO_STRICT_PLUGINS="1")
     assert re.search(r"^gate +zoo-gate 0\.1\.0 +ok$", done.stdout, re.MULTILINE)
 
 
 def test_its_own_tests_pass(with_plugin: Environment, project: Path) -> None:
-    """The conformance kit on its attention, its plugin, and a model with it; it takes no mask."""
+    """The conformance kit on its attention, its plugin, its recipe, and a model with it; it takes
+    no mask.
+    """
     done = with_plugin("-m", "pytest", "-q", "-p", "no:cacheprovider", str(project))
     assert done.returncode == 0, done.stdout + done.stderr
-    passed = len(CHECKS) - 1 + 2  # all checks but that of masks, the plugin, and a model with it
+    passed = len(CHECKS) - 1 + 3  # all checks but that of masks, plugin, recipe, a model with it
     assert re.search(rf"^{passed} passed, 1 skipped", done.stdout, re.MULTILINE), done.stdout

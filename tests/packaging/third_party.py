@@ -98,6 +98,16 @@ BROKEN = {
         code=hook("zoo_attentions", "return [42, 'se']"),
         reason="zoo_attentions returned 42 and 1 more, which is no AttentionSpec",
     ),
+    "no_recipe": Broken(
+        code=hook(
+            "zoo_recipes", "return [zoo.RecipeSpec(name='lost', path='zoo_x_no_recipe:lost.toml')]"
+        ),
+        reason="'lost' is left out: there is no file lost.toml in zoo_x_no_recipe",
+    ),
+    "no_folder": Broken(
+        code=hook("zoo_recipes", "return zoo.RecipeSpec.in_folder(__name__)"),
+        reason="zoo_recipes failed: FileNotFoundError",
+    ),
     "not_a_list": Broken(
         code=hook("zoo_datasets", "return 7"), reason="zoo_datasets failed: TypeError"
     ),

@@ -65,6 +65,15 @@ def test_the_page_runs(here, capsys):
     assert (here / "seen.png").is_file() and (here / "runs" / "again" / "curve.csv").is_file()
     (here / "all.toml").write_text(tiny(blocks("toml")[0]))
     assert read_recipe(here / "all.toml").pretrained
+    stages = tiny(blocks("toml")[1]).replace(
+        "pretrained = true", f'backbone_weights = "{backbone}"'
+    )
+    stages = re.sub(r"epochs = \d", "epochs = 1", stages).replace(
+        "batch_size = 32", "batch_size = 4"
+    )
+    (here / "stages.toml").write_text(stages.replace("[images]", "[images]\nsize = 32"))
+    run("zoo train stages.toml --data flowers --workers 0", backbone)
+    assert (here / "runs" / "stages" / "stage1" / "data.json").is_file()
     code = "".join(tiny(block) for block in blocks("python"))
     exec(compile(code, "docs/fine-tune.md", "exec"), {})
     said = capsys.readouterr().out

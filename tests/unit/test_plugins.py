@@ -43,8 +43,8 @@ def test_the_zoos_own_plugins_are_the_entry_points_of_its_distribution() -> None
 
 def test_hooks_are_those_of_the_page() -> None:
     assert plugins.HOOKS == (
-        "zoo_attentions", "zoo_backbones", "zoo_models", "zoo_weights", "zoo_datasets",
-        "zoo_commands",
+        "zoo_attentions", "zoo_backbones", "zoo_models", "zoo_weights", "zoo_recipes",
+        "zoo_datasets", "zoo_commands",
     )  # fmt: skip
 
 

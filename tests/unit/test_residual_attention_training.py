@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import zoo_weights
 from PIL import Image
 
 from zoo.errors import RecipeError
@@ -19,10 +20,9 @@ from zoo.training.loop import Trainer
 from zoo.training.noise import mislabel
 from zoo.training.recipe import Augment, Recipe, read_recipe
 from zoo.training.run import train
+from zoo.training.staged import load_recipe
 
-RECIPES = sorted(
-    (Path(__file__).parents[2] / "weights" / "recipes").glob("residual_attention*.toml")
-)
+RECIPES = sorted((Path(zoo_weights.__file__).parent / "recipes").glob("residual_attention*.toml"))
 SMALL = "residual_attention_56_cifar_small"
 
 
@@ -122,7 +122,7 @@ def test_a_wrong_key_is_refused(line: str, word: str, tmp_path: Path) -> None:
 
 
 def test_older_recipes_keep_their_digest() -> None:
-    recipe = read_recipe(RECIPES[0].parent / "ram_mnist.toml")
+    recipe = load_recipe("ram_mnist").stages[0]
     assert recipe.digest == "d9d406ab03e27d78da786987e518fef9300b2269b09c2edecd049b729e7c6965"
     assert replace(recipe, amp=True).digest != recipe.digest
 

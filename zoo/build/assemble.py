@@ -21,7 +21,7 @@ from zoo.build.plan import Plan
 from zoo.build.remarks import other_weights, say_headless, say_other_model, say_reset, say_untrained
 from zoo.errors import UsageError
 from zoo.insertion import Target, insert
-from zoo.insertion.mixers import HINTS, folds, needs_grid, on_tokens
+from zoo.insertion.mixers import folds, heard, needs_grid, on_tokens
 from zoo.registry import Registry
 from zoo.registry.constructor import option_names
 from zoo.registry.options import check_names
@@ -149,8 +149,7 @@ def _insert(plan: Plan, registry: Registry, model: nn.Module) -> Plan:
     made: list[nn.Module] = []
 
     def build(channels: int, **more: Any) -> nn.Module:
-        unheard = {name for name in HINTS if accepted and name not in accepted}
-        known = {k: v for k, v in more.items() if k not in options and k not in unheard}
+        known = {k: v for k, v in heard(more, accepted).items() if k not in options}
         placed = {k: v for k, v in where.items() if k in accepted}
         made.append(build_attention(spec, registry, channels, {**placed, **known, **options}))
         return made[-1]

@@ -17,7 +17,7 @@ from zoo.runtime.files import reason
 from zoo.version import __version__
 
 COMMANDS = {
-    "list": "List models, attentions or backbones.",
+    "list": "List models, attentions, backbones or recipes.",
     "info": "Show what is known of a model or an attention.",
     "sites": "List the places for attention in a model, your own too.",
     "eval": "Measure a model on a data set.",

@@ -35,7 +35,7 @@ OF_RECIPE = ("pretrained", "weights", "backbone_weights", "epochs", "batch_size"
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True,
               help="How many pairs of runs each attention has.")  # fmt: skip
-@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--recipe", metavar="NAME|FILE", shell_complete=complete.recipes,
               help="Train by this recipe; its model is the backbone.")  # fmt: skip
 @click.option("--pretrained", is_flag=True, help="Start from the backbone's published weights.")
 @click.option("--backbone-weights", type=complete.PATH, metavar="FILE",
@@ -122,7 +122,7 @@ def _comparison(given: Mapping[str, Any]) -> tuple[Comparison, Path | None]:
 
 def _recipe(given: Mapping[str, Any]) -> tuple[Any, Path | None]:
     from zoo.training.finetune import finetune_recipe
-    from zoo.training.recipe import read_recipe
+    from zoo.training.staged import recipe_of
 
     data = Path(given["data"]).expanduser() if given["data"] else None
     own = {key: given[key] for key in OF_RECIPE if given.get(key) not in (None, False, "")}
@@ -130,11 +130,11 @@ def _recipe(given: Mapping[str, Any]) -> tuple[Any, Path | None]:
         if own or given["backbone"]:
             name = "backbone" if given["backbone"] else next(iter(own)).replace("_", "-")
             raise UsageError(f"--{name} is what the recipe says", remedy="write it into the recipe")
-        return read_recipe(given["recipe"]), data
+        return recipe_of(given["recipe"]).single(), data
     if not given["backbone"] or data is None:
         raise UsageError(
             "which backbone is compared, on which images?",
-            remedy="--backbone NAME --data DIR, or --recipe FILE",
+            remedy="--backbone NAME --data DIR, or --recipe RECIPE",
         )
     size = {"model_options": {"img_size": own["size"]}} if "size" in own else {}
     recipe = finetune_recipe(given["backbone"], given["data"], keep="last", **own, **size)

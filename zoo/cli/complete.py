@@ -15,6 +15,17 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return _models(incomplete) or _begin(catalogue.list_models(composed=True), incomplete)
 
 
+def trainable(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Recipes and models."""
+    found = {*recipes(ctx, param, incomplete), *_models(incomplete)}
+    return sorted(found) or models(ctx, param, incomplete)
+
+
+def recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Training recipes."""
+    return _begin(catalogue.list_recipes(), incomplete)
+
+
 def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Attentions and models."""
     found = _begin(catalogue.list_attentions(), incomplete) + _models(incomplete)

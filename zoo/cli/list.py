@@ -12,6 +12,7 @@ from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import catalogue, default_registry, names
+from zoo.registry.recipes import makes, summary_of
 from zoo.registry.specs import ROLES
 
 
@@ -19,6 +20,7 @@ from zoo.registry.specs import ROLES
 @click.argument("pattern", default="*", shell_complete=complete.names)
 @click.option("--attentions", "what", flag_value="attentions", help="List attention mechanisms.")
 @click.option("--backbones", "what", flag_value="backbones", help="List backbones.")
+@click.option("--recipes", "what", flag_value="recipes", help="List recipes of zoo train.")
 @click.option("--composed", is_flag=True, help="Models: every attention in every backbone too.")
 @click.option("--pretrained", is_flag=True, help="Only those with trained weights of their own.")
 @click.option("--family", default="", help="Only models or attentions of this family.",
@@ -32,7 +34,8 @@ def command(
     Named models by default. Any attention goes by name into any backbone that can take it:
     <attention>_<backbone>, as in eca_convnext_tiny; without trained weights of their own, these
     start from the backbone's. --attentions says of each its family, role, what it is, and where it
-    was published.
+    was published; --recipes its data, the epochs of each stage, the weights it makes, and the first
+    sentence of its notes.
     """
     what = what or "models"
     _check(what, composed, pretrained, family)
@@ -43,6 +46,7 @@ def command(
         ),
         "attentions": attentions,
         "backbones": partial(catalogue.list_backbones, pretrained=pretrained),
+        "recipes": catalogue.list_recipes,
     }
     found = _found(find[what], pattern)
     alike = what == "models" and pattern not in ("*", "") and not family
@@ -65,8 +69,8 @@ def _check(what: str, composed: bool, pretrained: bool, family: str) -> None:
     """Refuse options that say nothing of what is listed, and families that there are not."""
     lost = {
         "--composed": composed and what != "models",
-        "--pretrained": pretrained and what == "attentions",
-        "--family": family and what == "backbones",
+        "--pretrained": pretrained and what in ("attentions", "recipes"),
+        "--family": family and what in ("backbones", "recipes"),
     }
     for option in (option for option, given in lost.items() if given):
         raise UsageError(f"{option} says nothing of {what}", remedy=f"zoo list --{what}")
@@ -89,8 +93,20 @@ def _near(find: Callable[[str], list[str]], pattern: str) -> list[str]:
 
 
 def _show(found: list[str], what: str) -> None:
+    rows = {"attentions": _rows, "recipes": _recipes}.get(what, list[str])
     if found:
-        click.echo("\n".join(_rows(found) if what == "attentions" else found))
+        click.echo("\n".join(rows(found)))
+
+
+def _recipes(found: list[str]) -> list[str]:
+    registry = default_registry()
+    specs = [registry.recipes[name] for name in found]
+    cells: list[tuple[str, ...]] = []
+    for spec in specs:
+        data, epochs, sentence = summary_of(spec)
+        made = ", ".join(makes(spec, registry)) or "-"
+        cells.append((spec.name, data, f"{epochs} epochs", made, sentence))
+    return _aligned(cells)
 
 
 def _rows(found: list[str]) -> list[str]:
@@ -102,9 +118,14 @@ def _rows(found: list[str]) -> list[str]:
         source = f"{paper.venue} {paper.year or ''}".strip() if paper else ""
         line = "; ".join(filter(None, (catalogue.summary_of(spec, registry), source)))
         cells.append((spec.name, spec.family, ROLES[spec.insertion.role], line))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:3]
+    return _aligned(cells)
+
+
+def _aligned(cells: list[tuple[str, ...]]) -> list[str]:
+    """Rows whose columns stand below each other, but for the last, which is as long as it is."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
     return [
-        "  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[3]]).rstrip()
+        "  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
         for row in cells
     ]
 

@@ -1,26 +1,33 @@
-"""`zoo train`: fine-tune a model on images, or train the weights of a recipe."""
+"""`zoo train`: train by a recipe, or fine-tune a model on images."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
-from zoo.errors import UsageError
+from zoo.errors import DataError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from zoo.training.staged import StagedRecipe
+    from zoo.training.stages import Reached
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|RECIPE", shell_complete=complete.models)
+@click.argument("target", required=False, metavar="[RECIPE|MODEL]",
+                shell_complete=complete.trainable)  # fmt: skip
 @click.option("--data", metavar="NAME|DIR", shell_complete=complete.datasets,
-              help="For a MODEL: a folder of images, or a data set. For a RECIPE: the folder with "
-              "its files; default $ZOO_DATA.")  # fmt: skip
+              help="For a MODEL: a folder of images, or a data set. With --recipe or a recipe's "
+              "file: the folder with its files; default $ZOO_DATA.")  # fmt: skip
+@click.option("--recipe", "named", metavar="NAME|FILE", shell_complete=complete.recipes,
+              help="Train by this recipe, with or without --data.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the run; default runs/<model>_<data> or runs/<recipe>.")  # fmt: skip
 @click.option("--pretrained", is_flag=True, help="Start from the model's published weights.")
@@ -44,105 +51,204 @@ INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
               help="Only write the recipe of this call, with which more can be set.")  # fmt: skip
 @json_option
 def command(
-    target: str, data: str | None, out: Path | None, device: str | None, workers: int | None,
-    limit_steps: int | None, tensorboard: bool, save_recipe: Path | None, as_json: bool,
-    **given: Any,
+    target: str | None, data: str | None, named: str | None, out: Path | None, device: str | None,
+    workers: int | None, limit_steps: int | None, tensorboard: bool, save_recipe: Path | None,
+    as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Fine-tune a MODEL on a folder of images, or train what a RECIPE (a TOML file) says.
+    """Train by a RECIPE, or fine-tune a MODEL on a folder of images.
 
+    \b
+        zoo train ram_mnist
+        zoo train --recipe ram_mnist --data mnist/
         zoo train se_resnet50 --data flowers/ --pretrained
 
-    The folder has train/ and val/ with a folder for each class; or only the class folders, of which
-    a fifth is then kept for validation.
+    With --data, a name is a MODEL's. Without, it is that of a RECIPE (zoo list --recipes), or of
+    the weights that a recipe makes. What ends in .toml or is a file is a recipe, and so is what
+    --recipe names.
+
+    A MODEL's folder has train/ and val/ with a folder for each class; or only the class folders, of
+    which a fifth is then kept for validation.
 
     The run's folder receives recipe.toml, checkpoint.pt, curve.csv and model.safetensors, and is a
-    model for zoo eval, predict, viz and push. Ctrl-C saves and stops. Called again, an interrupted
-    run goes on from its checkpoint and ends as if it had never stopped. On several devices, each
-    with its part of every batch:
+    model for zoo eval, predict, viz and push. Of a recipe's stages the last is there, and those
+    before are in stage1, stage2, ... Ctrl-C saves and stops. Called again, an interrupted run goes
+    on from its checkpoint and ends as if it had never stopped. On several devices, each with its
+    part of every batch:
 
         torchrun --nproc-per-node N -m zoo train RECIPE --device cuda
     """
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from zoo.runtime.files import write_atomically
-    from zoo.runtime.processes import is_main
-    from zoo.training.board import reporting
-    from zoo.training.run import train
-    from zoo.training.toml_text import to_toml
 
-    recipe, text, place = _recipe(target, data, given)
+    recipe, place = _asked(target, named, data, given)
     if save_recipe:
-        write_atomically(save_recipe, text or to_toml(recipe).encode())
+        write_atomically(save_recipe, recipe.text)
         click.echo(str(save_recipe))
         return
-    out = out or _folder(target, recipe.data.name)
+    if not recipe.where:  # a model is fine-tuned
+        out = out or Path("runs") / f"{recipe.name}_{Path(str(data)).stem}".replace(":", "_")
+        device = device or _device()
+    out = out or Path("runs") / recipe.name
+    settings = {"data": place, "device": device or "cpu", "workers": workers}
     try:
-        with reporting(out if tensorboard else None, quiet=not is_main()) as report:
-            trainer = train(
-                recipe, out, data=place, device=device or _device(text), workers=workers,
-                limit_steps=limit_steps, report=report, text=text,
-            )  # fmt: skip
+        reached = _train(recipe, out, settings, limit_steps, tensorboard)
+    except DataError as error:
+        raise (error if named else _hinted(error, str(target), data)) from None
     except KeyboardInterrupt as stop:
-        if not stop.args or not is_main():
+        if not stop.args or not _is_main():
             raise
         click.echo(f"{stop}; the same call goes on from there", err=True)
         sys.exit(INTERRUPTED)
-    if is_main():
-        _show(trainer, target, out, as_json)
+    if _is_main():
+        _show(reached, recipe, out, as_json)
 
 
-def _is_recipe(target: str) -> bool:
-    return target.endswith(".toml") or Path(target).is_file()
+def _asked(
+    target: str | None, named: str | None, data: str | None, given: dict[str, Any]
+) -> tuple[StagedRecipe, Path | None]:
+    """The recipe that a call means, and the folder of the data if it is one.
 
-
-def _recipe(
-    target: str, data: str | None, given: dict[str, Any]
-) -> tuple[Any, bytes | None, Path | None]:
-    """The recipe, its text if it is a file, and the folder of the data if it is one."""
-    from zoo.training.finetune import finetune_recipe
-    from zoo.training.recipe import read_recipe
+    A recipe for fine-tuning a model has the model's name, and is from nowhere.
+    """
+    from zoo.training.staged import is_file, recipe_of
 
     chosen = {key: value for key, value in given.items() if value not in (None, False, "")}
-    if _is_recipe(target):
-        if chosen:
-            name = "train" if "part" in chosen else next(iter(chosen)).replace("_", "-")
-            raise UsageError(
-                f"--{name} is for a MODEL; a recipe says it itself",
-                where=target,
-                remedy="write it into the recipe",
-            )
-        path = Path(target)
-        return read_recipe(path), path.read_bytes(), Path(data) if data is not None else None
-    if data is None:
-        raise UsageError(
-            f"on which images is {target} to be trained?",
-            remedy=f"zoo train {target} --data DIR, a folder with a folder of images per class",
-        )
     if "part" in chosen:
         chosen["train"] = chosen.pop("part")
+    name = _name(target, named)
+    if named is None and data is not None and not is_file(name):
+        return _finetuning(name, data, chosen)
+    if named is None and not is_file(name):
+        _refuse_model(name)
+    if chosen:
+        raise UsageError(
+            f"--{next(iter(chosen)).replace('_', '-')} is for a MODEL; a recipe says it itself",
+            where=name,
+            remedy=f"zoo train {name} --save-recipe FILE, and write it into the file",
+        )
+    return recipe_of(name), Path(data) if data is not None else None
+
+
+def _name(target: str | None, named: str | None) -> str:
+    if (target is None) == (named is None):
+        raise UsageError(
+            f"{target} and --recipe {named} both say what is to be trained"
+            if target
+            else "what is to be trained?",
+            remedy="zoo train RECIPE, zoo train --recipe RECIPE --data DIR, "
+            "or zoo train MODEL --data DIR",
+        )
+    return target or named or ""
+
+
+def _refuse_model(name: str) -> None:
+    """A name without data is a recipe's. Of a model without one, say what is missing."""
+    from zoo.registry import catalogue, default_registry, names
+    from zoo.registry.recipes import find_recipe
+
+    registry = default_registry()
+    if find_recipe(name, registry) is not None:
+        return
+    short = name[: names.LONGEST]
+    close = names.did_you_mean(short, registry.recipes)
+    try:
+        names.parse(name, registry)
+    except UnknownNameError:
+        known = [*registry.recipes, *catalogue.list_models(), *catalogue.list_backbones()]
+        raise UnknownNameError(
+            f"there is no recipe and no model {short!r}{names.did_you_mean(short, known)}",
+            remedy="zoo list --recipes, or zoo list",
+        ) from None
+    raise UsageError(
+        f"on which images is {name} to be trained? there is no recipe of this name{close}",
+        remedy=f"zoo train {name} --data DIR, a folder with a folder of images per class",
+    )
+
+
+def _finetuning(model: str, data: str, chosen: dict[str, Any]) -> tuple[StagedRecipe, Path | None]:
+    from zoo.training.finetune import finetune_recipe
+    from zoo.training.staged import StagedRecipe
+    from zoo.training.toml_text import to_toml
+
+    _refuse_recipe(model, data)
+    recipe = finetune_recipe(model, data, **chosen)
     folder = Path(data).expanduser()
-    return finetune_recipe(target, data, **chosen), None, folder if folder.exists() else None
+    staged = StagedRecipe(
+        name=Path(model).name, stages=(recipe,), notes="", text=to_toml(recipe).encode(), where=""
+    )
+    return staged, folder if folder.exists() else None
 
 
-def _folder(target: str, data: str) -> Path:
-    """`runs/<recipe>`, or `runs/<model>_<data>`."""
-    name = Path(target).stem if _is_recipe(target) else f"{Path(target).name}_{Path(data).stem}"
-    return Path("runs") / name.replace(":", "_")
+def _refuse_recipe(name: str, data: str) -> None:
+    """With data, a name is a model's. Say so of one that only a recipe has."""
+    from zoo.registry import default_registry, names
+    from zoo.registry.recipes import find_recipe
+
+    registry = default_registry()
+    if find_recipe(name, registry) is None:
+        return
+    try:
+        names.parse(name, registry)
+    except UnknownNameError as error:
+        raise UsageError(
+            f"with --data, {name} is read as the name of a model, and {error.what}",
+            remedy=f"{_as_recipe(name, data)}, for the recipe of this name",
+        ) from None
 
 
-def _device(text: bytes | None) -> str:
+def _as_recipe(name: str, data: str | None) -> str:
+    return f"zoo train --recipe {name} --data {data}"
+
+
+def _hinted(error: DataError, name: str, data: str | None) -> DataError:
+    """The error, with what else the name and --data mean: the data may be that recipe's."""
+    from zoo.registry import default_registry
+    from zoo.registry.recipes import find_recipe
+
+    if find_recipe(name, default_registry()) is None:
+        return error
+    hint = f"{_as_recipe(name, data or 'DIR')}, for the recipe of this name"
+    remedy = f"{error.remedy}; {hint}" if error.remedy else hint
+    return type(error)(error.what, where=error.where, remedy=remedy)
+
+
+def _train(
+    recipe: StagedRecipe, out: Path, settings: dict[str, Any], limit: int | None, tensorboard: bool
+) -> Reached:
+    from zoo.training.board import reporting
+    from zoo.training.stages import train_stages
+
+    def report(stage: int, folder: Path) -> Any:
+        if len(recipe.stages) > 1 and _is_main():
+            click.echo(f"stage {stage} of {len(recipe.stages)}: {folder}", err=True)
+        return reporting(folder if tensorboard else None, quiet=not _is_main())
+
+    return train_stages(recipe, out, **settings, limit_steps=limit, reporting=report)
+
+
+def _is_main() -> bool:
+    from zoo.runtime.processes import is_main
+
+    return is_main()
+
+
+def _device() -> str:
     from zoo.runtime.device import find_device
 
-    return "cpu" if text is not None else str(find_device())
+    return str(find_device())
 
 
-def _show(trainer: Any, target: str, out: Path, as_json: bool) -> None:
+def _show(reached: Reached, recipe: StagedRecipe, out: Path, as_json: bool) -> None:
     from zoo.training.run_folder import WEIGHTS
 
+    trainer, weights = reached.trainer, reached.folder / WEIGHTS
     result: dict[str, Any] = {
         "model": trainer.recipe.model,
-        "recipe": target if _is_recipe(target) else "",
-        "weights": str(out / WEIGHTS),
+        "recipe": recipe.where,
+        "stage": reached.stage,
+        "stages": reached.stages,
+        "weights": str(weights),
         "step": trainer.step,
         "steps": trainer.total_steps,
         "seconds": round(trainer.seconds, 1),
@@ -155,4 +261,5 @@ def _show(trainer: Any, target: str, out: Path, as_json: bool) -> None:
     best = trainer.best
     error = f" (val_error {best['val_error']:.4g} in epoch {best['epoch']:g})" if best else ""
     kept = error if trainer.recipe.keep == "best" else ""
-    click.echo(f"step {trainer.step} of {trainer.total_steps}: {out / WEIGHTS}{kept}")
+    stage = f"stage {reached.stage} of {reached.stages}, " if reached.stages > 1 else ""
+    click.echo(f"{stage}step {trainer.step} of {trainer.total_steps}: {weights}{kept}")

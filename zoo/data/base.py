@@ -80,7 +80,11 @@ class Relabelled:
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         image, label = self.items[index]
-        return image, label if np.ndim(label) else self._numbers.get(int(label), -1)
+        return image, label if np.ndim(label) else self.number(int(label))
+
+    def number(self, label: int) -> int:
+        """The new index of an old one; -1 if it has none."""
+        return self._numbers.get(label, -1)
 
     @property
     def labels(self) -> list[int] | None:

@@ -20,6 +20,7 @@ from zoo.data.held_out import open_held_out
 from zoo.data.preprocessing import Preprocessing
 from zoo.data.resolve import open_data
 from zoo.errors import UsageError
+from zoo.evaluation.ahead import Ahead, start
 from zoo.evaluation.matching import matched
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.record import Evaluation, write_record
@@ -70,6 +71,7 @@ class Job:
         if self.picture:
             picture_format(self.picture)
         data = self._open()
+        options = {"remember": True, "ahead": self._start(data, options), **options}
         model = self._build()
         if self.picture and not can_show(model):
             raise UsageError(f"{self.model} takes no glimpses", remedy="leave out --picture")
@@ -87,6 +89,12 @@ class Job:
                 lambda: picture(self.picture) if self.picture else None,
             )
         return result, record
+
+    def _start(self, data: ImageData, options: Mapping[str, Any]) -> Ahead | None:
+        """Workers that decode while the model of a name is built."""
+        if self.model.startswith("hf-hub:") or is_saved(self.model, default_registry()):
+            return None
+        return start(self.model, data, self.settings, test_size=self.test_size, **options)
 
     def _build(self) -> nn.Module:
         """The model with its weights; one whose classifier they do not define is not measured."""

@@ -16,6 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from zoo.data.base import Items, describe
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.data.sequences import PAD
+from zoo.runtime.processes import cores
+
+MOST_WORKERS = 8
 
 
 @dataclass(slots=True)
@@ -98,6 +101,16 @@ def batches(
         pin_memory=pin_memory,
     )
     return iter(loader)
+
+
+def default_workers(asked: int | None, data: Items, processes: int) -> int:
+    """The number of decoding processes: what is asked for, else none for data in memory, else one
+    a core, and at most 8."""
+    if asked is not None:
+        return asked
+    if getattr(data, "in_memory", False):
+        return 0
+    return max(1, min(MOST_WORKERS, cores() // processes))
 
 
 def share(count: int, batch_size: int, rank: int = 0, processes: int = 1) -> list[range]:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from zoo.data.preprocessing import Preprocessing
 from zoo.data.sequences import sequence_of
 from zoo.errors import OptionError, ZooError
-from zoo.evaluation.fold import Watch, rewrite, share_tensors
+from zoo.evaluation.fold import Seen, Watch, share_tensors
+from zoo.evaluation.forms import AS_IT_IS, bring, candidates
+from zoo.evaluation.remembered import Found, forget, key_of, recall, remember
 from zoo.runtime.device import autocast_dtype, find_device
 
 _PROBE = 2  # images on which the forms of a model are compared
@@ -27,10 +29,15 @@ class Predictor:
     """From uint8 (B, H, W, C) to logits float32 (B, K), or (B, L, K) of sequences, on the device.
 
     The first call compares forms of the model on its first images, in float32: first with batch
-    norms folded and channels-last memory, then with channels-last memory alone. The first form
-    whose logits move by no more than `tolerance`, and whose first class stays, is used from then
-    on. If there is none, the model is used as it is. `form` says which it is. The model that was
-    given is not changed.
+    norms folded, channels-last memory and (on x86 CPUs) activations computed with the convolutions
+    before them, then without the last of these, then with channels-last memory alone. The first
+    form whose logits move by no more than `tolerance`, and whose first class stays, is used from
+    then on. If there is none, the model is used as it is. `form` says which it is. The model that
+    was given is not changed.
+
+    Args:
+        remembers: keep the form in the user's cache, and take it from there the next time, where
+            weights, code, versions and machine are the same (`zoo.evaluation.remembered`).
 
     Raises:
         OptionError: the model gives no logits.
@@ -44,6 +51,7 @@ class Predictor:
         *,
         device: str | torch.device | None = None,
         amp: bool | None = None,
+        remembers: bool = False,
     ) -> None:
         self.settings = settings or Preprocessing.of(model)
         self.device = find_device(device)
@@ -53,6 +61,14 @@ class Predictor:
         self._model = _on_device(model, self.device)
         floats = (p.dtype for p in self._model.parameters() if p.is_floating_point())
         self._dtype = next(floats, torch.float32)
+        self._key = self._key_of(model) if remembers else ""
+
+    def _key_of(self, model: nn.Module) -> str:
+        """What the form is remembered by; "" where somebody's hooks make the model another one."""
+        if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+            return ""
+        more = {"autocast": self.autocast, "sequence": bool(self.sequence)}
+        return key_of(model, tuple(self.settings.input_size), self.device, **more)
 
     @property
     def precision(self) -> str:
@@ -87,28 +103,52 @@ class Predictor:
         return model.sequence if self.sequence else model
 
     def _choose(self, x: Tensor) -> Tensor | None:
+        """Take the form of the model that was found before, or find it; logits of `x` in it."""
+        known = recall(self._key) if self._key else None
+        if known is not None:
+            logits = self._try(known.form, known.seen, known.part, x)
+            if logits is not None:
+                return logits
+            forget(self._key)
+        return self._find(x)
+
+    def _find(self, x: Tensor) -> Tensor | None:
         """Take the first form of the model that gives its logits; those of `x` in that form."""
-        reference, pairs = self._reference(x[:_PROBE])
-        forms = [("folded, channels-last", pairs)] if pairs else []
-        for form, fold in [*forms, ("channels-last", [])]:
-            try:
-                rewrite(self._model, fold)
-                with torch.inference_mode():
-                    logits = self._logits(x)
-                if len(logits) == len(x) and agrees(logits[:_PROBE], reference):
-                    self.form = form
-                    return logits
-            except Exception as error:  # a form that cannot be built or run is one that we leave
-                _log.debug("%s: %s", form, error)
-            self._model = _on_device(self._given, self.device)
-        self._part = 0
-        self.form = "as it is"
+        reference, seen = self._reference(x[:_PROBE])
+        part, logits = self._part_of(seen, len(x[:_PROBE])), None
+        for form in candidates(seen, self.device, self.autocast or self._dtype):
+            logits = self._try(form, seen, part, x, reference)
+            if logits is not None:
+                break
+        else:
+            self.form, self._part = AS_IT_IS, 0
+        if self._key:
+            remember(self._key, Found(self.form, self._part, seen))
+        return logits
+
+    def _try(
+        self, form: str, seen: Seen, part: int, x: Tensor, reference: Tensor | None = None
+    ) -> Tensor | None:
+        """Logits of `x` in a form, which is then taken; None if it fails or they are not
+        `reference`'s. Where there is no reference they must be finite."""
+        try:
+            self._part = part
+            bring(self._model, form, seen)
+            with torch.inference_mode():
+                logits = self._logits(x)
+            first = logits[:_PROBE]
+            if len(logits) == len(x) and agrees(first, first if reference is None else reference):
+                self.form = form
+                return logits
+        except Exception as error:  # a form that cannot be built or run is one that we leave
+            _log.debug("%s: %s", form, error)
+        self._part, self._model = 0, _on_device(self._given, self.device)
         return None
 
-    def _reference(self, x: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
+    def _reference(self, x: Tensor) -> tuple[Tensor, Seen]:
         try:
             # Not inference mode: its tensors have no version, which `Watch` compares.
-            with torch.no_grad(), Watch(self._model) as seen:
+            with torch.no_grad(), Watch(self._model) as watch:
                 logits: Any = self._forward(x)
         except torch.OutOfMemoryError:
             raise
@@ -120,9 +160,13 @@ class Predictor:
         shape = "(B, L, K)" if self.sequence else "(B, K)"
         if not isinstance(logits, Tensor) or logits.ndim != shape.count(",") + 1:
             raise OptionError(f"the model gives no logits {shape}", remedy="num_classes > 0")
-        if self.device.type == "cpu" and seen.largest:
-            self._part = max(1, _LARGEST_MAP * len(x) // seen.largest)
-        return logits, seen.pairs
+        return logits, watch.seen
+
+    def _part_of(self, seen: Seen, images: int) -> int:
+        """How many images are computed at once; 0 for all."""
+        if self.device.type != "cpu" or not seen.largest:
+            return 0
+        return max(1, _LARGEST_MAP * images // seen.largest)
 
 
 def agrees(logits: Tensor, reference: Tensor) -> bool:

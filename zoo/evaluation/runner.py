@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral
 
 import torch
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from zoo.data.base import ImageData, Items, adapt
 from zoo.data.preprocessing import Preprocessing
 from zoo.errors import DataError, OptionError, UsageError, ZooError
+from zoo.evaluation.ahead import Ahead
 from zoo.evaluation.labels import LabelKind
-from zoo.evaluation.loader import Batch, batches, share
+from zoo.evaluation.loader import Batch, batches, default_workers, share
 from zoo.evaluation.matching import matched
 from zoo.evaluation.metrics import Counts
 from zoo.evaluation.predictor import Predictor
 from zoo.evaluation.record import Evaluation
 from zoo.runtime.device import device_name
-from zoo.runtime.processes import Processes, cores, join
+from zoo.runtime.processes import Processes, join
 from zoo.runtime.progress import bar
 
 Sink = Callable[[list[int], Tensor, Tensor], object]
-MOST_WORKERS = 8
 
 
 def evaluate(
@@ -40,6 +40,8 @@ def evaluate(
     strict: bool = False,
     preprocessing: Preprocessing | None = None,
     sink: Sink | None = None,
+    remember: bool = False,
+    ahead: Ahead | None = None,
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a classifier on a labelled data set.
 
@@ -65,6 +67,8 @@ def evaluate(
         preprocessing: default the model's own.
         sink: called with (indices, logits, labels) of each batch of this process; sequences are
             filled up to L with the end symbol.
+        remember: take the form of the model that is remembered, and remember it; see `Predictor`.
+        ahead: workers that have started on this data set already, used if they do what is needed.
 
     Raises:
         DataError: the data set is empty, its classes are not the model's, it has sequences and
@@ -79,14 +83,16 @@ def evaluate(
     kind = LabelKind.of(model, data)
     count = len(data) if limit is None else min(limit, len(data))
     processes = join(device)
-    predictor = Predictor(model, preprocessing, device=processes.device, amp=amp)
-    run = _Run(data, predictor, kind, strict, sink)
+    predictor = Predictor(
+        model, preprocessing, device=processes.device, amp=amp, remembers=remember
+    )
+    run = _Run(data, predictor, kind, strict, sink, ahead)
     tally = _everyone(
         processes,
         kind.tally(),
         lambda: run.measure(
             share(count, batch_size, processes.rank, processes.count),
-            _workers(workers, data, processes.count),
+            default_workers(workers, data, processes.count),
             progress if processes.rank == 0 else False,
         ),
     )
@@ -120,21 +126,27 @@ class _Run:
         kind: LabelKind,
         strict: bool,
         sink: Sink | None,
+        ahead: Ahead | None,
     ) -> None:
         self.data, self.predictor, self.kind = data, predictor, kind
-        self.strict, self.sink = strict, sink
+        self.strict, self.sink, self.ahead = strict, sink, ahead
 
     def measure(self, shares: list[range], workers: int, progress: bool | None) -> Counts:
         tally, total = self.kind.tally(), sum(map(len, shares))
         start, cuda = time.perf_counter(), self.predictor.device.type == "cuda"
         with bar(self.data.name, total, progress) as show:
-            for batch in batches(
-                self.data, self.predictor.settings, shares, workers=workers, pin_memory=cuda
-            ):
+            for batch in self._batches(shares, workers, cuda):
                 self._count(batch, tally)
                 show(tally.count + len(tally.skipped), tally.note())
         tally.seconds = time.perf_counter() - start
         return tally
+
+    def _batches(self, shares: list[range], workers: int, cuda: bool) -> Iterator[Batch]:
+        settings = self.predictor.settings
+        begun = self.ahead.take(self.data, settings, shares) if self.ahead else None
+        if begun is not None:
+            return begun
+        return batches(self.data, settings, shares, workers=workers, pin_memory=cuda)
 
     def _count(self, batch: Batch, tally: Counts) -> None:
         if batch.skipped and self.strict:
@@ -190,11 +202,3 @@ def _check_numbers(**numbers: int | None) -> None:
         least = 0 if name == "workers" else 1
         if value is not None and not (isinstance(value, Integral) and value >= least):
             raise OptionError(f"{name}={value!r} is no whole number of at least {least}")
-
-
-def _workers(asked: int | None, data: ImageData, processes: int) -> int:
-    if asked is not None:
-        return asked
-    if getattr(data, "in_memory", False):
-        return 0
-    return max(1, min(MOST_WORKERS, cores() // processes))

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import (
 
 from zoo.build.attention import build_attention
 from zoo.errors import IncompatibleBackboneError, OptionError, PluginError, UsageError
-from zoo.insertion.mixers import HINTS
+from zoo.insertion.mixers import heard
 from zoo.insertion.probe import fake_copy
 from zoo.registry import Registry
 from zoo.registry.options import check_names, option_names
@@ -73,10 +73,7 @@ class Mechanism:
 
     def keywords(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """The user's options, and what is known of the place that the mechanism asks for."""
-        accepted = option_names(self._constructor)
-        unheard = {n for n in HINTS if accepted and n not in accepted}
-        heard = {k: v for k, v in known.items() if k not in self.options and k not in unheard}
-        return {**heard, **self.options}
+        return {**heard(known, option_names(self._constructor)), **self.options}
 
     def build(self, path: str, channels: int, keywords: Mapping[str, Any]) -> nn.Module:
         """The module for one place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
@@ -77,6 +78,15 @@ class Folded(nn.Module):
         """As that of the attention on maps, if it has one."""
         start: Any = getattr(self.attn, "take_over", None)
         return start(attention) if start is not None else None
+
+
+def heard(known: Mapping[str, Any], accepted: Collection[str]) -> dict[str, Any]:
+    """What is known of a place, without the hints that the constructor does not take.
+
+    Args:
+        accepted: the names of its options; empty where it takes any.
+    """
+    return {k: v for k, v in known.items() if not accepted or k in accepted or k not in HINTS}
 
 
 def folds(spec: AttentionSpec) -> bool:

@@ -19,8 +19,8 @@ from zoo.registry import default_registry
 from zoo.registry.catalogue import model_info
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.model_record import record_of
-from zoo.training.recipe import read_recipe
 from zoo.training.run_folder import CURVE, RECIPE
+from zoo.training.staged import read_staged
 from zoo.weights import config
 from zoo.weights.model_file import statement_of, weights_file
 from zoo.weights.remembered import read_note
@@ -96,7 +96,7 @@ def _described(
     if statement is not None:
         return statement.name, statement.arguments
     if recipe is not None:
-        return read_recipe(recipe).model, _options(recipe)
+        return read_staged(recipe).last.model, _options(recipe)
     try:
         parsed = config.parse((folder / CONFIG).read_bytes(), str(folder / CONFIG))
     except OSError:
@@ -111,13 +111,14 @@ def _described(
 
 def _options(recipe: Path) -> dict[str, Any]:
     """What a recipe builds its model with, but for the weights that it starts from."""
-    found = read_recipe(recipe).model_options.items()
+    found = read_staged(recipe).last.model_options.items()
     return {key: value for key, value in found if key != "backbone_weights"}
 
 
 def _read_text(path: Path) -> tuple[str, str]:
     """A recipe's text, and the data it trains on."""
-    return path.read_text(encoding="utf-8"), read_recipe(path).data.name
+    recipe = read_staged(path)
+    return recipe.text.decode(), recipe.last.data.name
 
 
 def _built(

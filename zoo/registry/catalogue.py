@@ -61,6 +61,14 @@ def list_backbones(pattern: str = "*", *, pretrained: bool = False) -> list[str]
     return sorted(n for n in found if matches(n, pattern))
 
 
+def list_recipes(pattern: str = "*") -> list[str]:
+    """The names of training recipes, of the zoo and of plugins, that match, sorted.
+
+    `zoo train NAME` trains by one, and `zoo.load_recipe(name)` reads it.
+    """
+    return sorted(n for n in default_registry().recipes if matches(n, pattern))
+
+
 def model_info(name: str) -> dict[str, Any]:
     """What is known of a model without building it: its parts, paper, weights and settings.
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from zoo.registry.specs import AttentionSpec, BackboneSpec, DatasetSpec, ModelSpec, WeightsSpec
+from zoo.registry.specs import (
+    AttentionSpec,
+    BackboneSpec,
+    DatasetSpec,
+    ModelSpec,
+    RecipeSpec,
+    WeightsSpec,
+)
 
 if TYPE_CHECKING:
     import click
@@ -40,6 +47,11 @@ def zoo_models() -> Iterable[ModelSpec]:  # pyright: ignore[reportReturnType]
 @hookspec
 def zoo_weights() -> Iterable[WeightsSpec]:  # pyright: ignore[reportReturnType]
     """Weights of the models of this plugin, or of any other models."""
+
+
+@hookspec
+def zoo_recipes() -> Iterable[RecipeSpec]:  # pyright: ignore[reportReturnType]
+    """Training recipes, for `zoo train NAME`: `zoo.RecipeSpec.in_folder("my_package")`."""
 
 
 @hookspec

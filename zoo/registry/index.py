@@ -14,11 +14,18 @@ from typing import Any, TypeVar
 from zoo.errors import PluginError, PluginWarning
 from zoo.registry import timm_index
 from zoo.registry.plugins import Plugin, blame, discover
-from zoo.registry.specs import AttentionSpec, BackboneSpec, DatasetSpec, ModelSpec, WeightsSpec
+from zoo.registry.specs import (
+    AttentionSpec,
+    BackboneSpec,
+    DatasetSpec,
+    ModelSpec,
+    RecipeSpec,
+    WeightsSpec,
+)
 from zoo.registry.targets import missing_attribute
 
 S = TypeVar("S")
-Named = AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec
+Named = AttentionSpec | BackboneSpec | ModelSpec | DatasetSpec | RecipeSpec
 MANY = 100_000  # specs of one plugin: an endless iterator must end
 _lock = RLock()
 
@@ -42,7 +49,7 @@ class Registry:
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """One row for each plugin, after each was asked for everything that it offers."""
-        _ = self.attentions, self.backbones, self.models, self.datasets, self.weights
+        _ = self.attentions, self.backbones, self.models, self.datasets, self.weights, self.recipes
         return tuple(self._plugins)
 
     @property
@@ -82,6 +89,11 @@ class Registry:
                     found[spec.model, spec.tag] = spec
             self.report()
             return found
+
+    @cached_property
+    def recipes(self) -> Mapping[str, RecipeSpec]:
+        """Training recipes by canonical name."""
+        return self._gather({"zoo_recipes": RecipeSpec})
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
@@ -174,10 +186,8 @@ class Registry:
             reason = refuse(plugin, name) if refuse else ""
             if reason:
                 return reason
-        if spec.target:
-            reason = missing_attribute(spec.target)
-            return f"{spec.name!r} is left out: {reason}" if reason else ""
-        return ""
+        reason = _missing(spec)
+        return f"{spec.name!r} is left out: {reason}" if reason else ""
 
     def _means_already(self, plugin: Plugin, name: str) -> str:
         """Why a plugin may not call a model or backbone `name`: it is timm's, or a composition.
@@ -196,6 +206,13 @@ class Registry:
             if not own and rest in timm_index.architectures():
                 return f"{name!r} already means {spec.name} (plugin {owner.name}) in {rest}"
         return ""
+
+
+def _missing(spec: Named) -> str:
+    """Why what a spec names cannot be there, or an empty string."""
+    if isinstance(spec, RecipeSpec):
+        return spec.missing()
+    return missing_attribute(spec.target) if spec.target else ""
 
 
 def default_registry() -> Registry:

@@ -15,7 +15,7 @@ from zoo.runtime.device import find_device
 
 def is_main() -> bool:
     """Whether this process is the one that prints and writes."""
-    return _launched()[0] == 0
+    return launched()[0] == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def join(device: str | torch.device | None = None) -> Processes:
     Raises:
         UsageError: the environment says so, but not everything that is needed to find them.
     """
-    rank, count = _launched()
+    rank, count = launched()
     wanted = find_device(device)
     if count < 2:
         return Processes(0, 1, wanted)
@@ -64,7 +64,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _launched() -> tuple[int, int]:
+def launched() -> tuple[int, int]:
     """(number of this process, how many there are), as a launcher's environment says.
 
     `RANK` without `WORLD_SIZE` is another program's variable: one process, which prints.

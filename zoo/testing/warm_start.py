@@ -19,7 +19,7 @@ from torch import nn
 
 from zoo.build.attention import build_attention
 from zoo.insertion import Target, insert
-from zoo.insertion.mixers import HINTS
+from zoo.insertion.mixers import heard
 from zoo.registry import default_registry
 from zoo.registry.constructor import option_names
 from zoo.registry.specs import MAPS, AttentionSpec
@@ -73,11 +73,9 @@ def _attended(spec: AttentionSpec) -> nn.Module:
     """The trained network of the attention's role, with the attention at both places."""
     model = copy.deepcopy(trained(spec.insertion.role))
     accepted = option_names(resolve(spec.target, default_registry().owner(spec)))
-    unheard = {name for name in HINTS if accepted and name not in accepted}
 
     def build(channels: int, **more: Any) -> nn.Module:
-        heard = {k: v for k, v in more.items() if k not in unheard}
-        return build_attention(spec, default_registry(), channels, heard)
+        return build_attention(spec, default_registry(), channels, heard(more, accepted))
 
     target = Target(model=model, name="a small network", img_size=SIZE, in_chans=3)
     with torch.random.fork_rng(devices=[]):

@@ -67,6 +67,7 @@ class Trainer:
         if recipe.ema_decay:
             self.ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
         self.step = 0
+        self.taken = 0  # steps of this process, without those of a checkpoint
         self.seconds = 0.0
         self.sums: dict[str, Tensor] = {}
         self.curve: list[dict[str, float]] = []
@@ -158,6 +159,7 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
+        self.taken += 1
         if self.ema:
             self.ema.update(self.model, step=self.step)
         for name, value in average_values(values, self.processes).items():

@@ -14,6 +14,7 @@ from zoo.build.create import create_model
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import DataError, HubError, OptionError, RecipeError, WeightsNotFoundError
 from zoo.registry import default_registry
+from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
 from zoo.runtime.processes import Processes, cores
 from zoo.training.data import TrainingData, training_data
@@ -26,6 +27,7 @@ from zoo.training.order import Order
 from zoo.training.parts import train_only
 from zoo.training.photographs import Augmented, Plain, Streamed, StreamedHeldOut, augmented
 from zoo.training.recipe import ImageSettings, Recipe
+from zoo.training.start import Start
 from zoo.training.teacher import distilled
 
 MOST_WORKERS = 8
@@ -33,11 +35,14 @@ MOST_WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A trainer, the images of any size that it trains on, if it does, and files to be written."""
+    """A trainer, the images of any size that it trains on, if it does, files to be written, and
+    the weights that it started from, if the recipe does not name them.
+    """
 
     trainer: Trainer
     data: OpenedData | None = None
     papers: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    start: Start | None = None
 
     @property
     def digest(self) -> str:
@@ -51,6 +56,7 @@ def prepare(
     processes: Processes,
     workers: int | None = None,
     found: TrainingData | None = None,
+    start: Start | None = None,
 ) -> Prepared:
     """Build all that a run needs, and check that it fits together.
 
@@ -58,6 +64,7 @@ def prepare(
         data: the folder with the training files. None is where the data set looks by itself.
         workers: how many processes decode images of any size; by default one for each core.
         found: the images in memory, if they were read before.
+        start: the weights to start from, in place of those that the recipe names.
 
     Raises:
         DataError: the data cannot be read, or are not what the model takes.
@@ -65,10 +72,10 @@ def prepare(
     """
     torch.manual_seed(recipe.seed)
     if recipe.images is None:
-        return Prepared(_from_memory(recipe, data, processes, found))
+        return Prepared(_from_memory(recipe, data, processes, found, start), start=start)
     opened = open_for_training(recipe.data, data)
     _check_batch(recipe, len(opened.train))
-    model, spec = build_model(recipe, len(opened.classes))
+    model, spec = build_model(recipe, len(opened.classes), start)
     settings = _own_settings(model, recipe.images, opened.classes)
     objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
     count = max(1, min(MOST_WORKERS, cores() // processes.count)) if workers is None else workers
@@ -86,13 +93,14 @@ def prepare(
         mixing=Mixing.of(recipe.images, len(opened.classes), recipe.seed, processes),
         processes=processes,
     )  # fmt: skip
-    return Prepared(trainer, opened)
+    return Prepared(trainer, opened, start=start)
 
 
 def _from_memory(
-    recipe: Recipe, data: Path | None, processes: Processes, found: TrainingData | None
-) -> Trainer:
-    model, spec = build_model(recipe)
+    recipe: Recipe, data: Path | None, processes: Processes, found: TrainingData | None,
+    start: Start | None,
+) -> Trainer:  # fmt: skip
+    model, spec = build_model(recipe, start=start)
     objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
     found = found or training_data(recipe, data)
     _check_batch(recipe, len(found.train))
@@ -114,11 +122,14 @@ def _check_batch(recipe: Recipe, count: int) -> None:
         )
 
 
-def build_model(recipe: Recipe, num_classes: int | None = None) -> tuple[nn.Module, Any]:
+def build_model(
+    recipe: Recipe, num_classes: int | None = None, start: Start | None = None
+) -> tuple[nn.Module, Any]:
     """The model that a recipe starts from, and its spec if it has one.
 
     Args:
         num_classes: that of the data. None is the model's own.
+        start: the weights to start from, in place of those that the recipe names.
     """
     spec = default_registry().models.get(recipe.model)
     # Training is for the model's own classes, whatever those of the weights it starts from.
@@ -133,7 +144,7 @@ def build_model(recipe: Recipe, num_classes: int | None = None) -> tuple[nn.Modu
             where="model_options.num_classes",
             remedy="leave it out, or the data set that the recipe is for",
         )
-    model = _started(recipe, options)
+    model = _started(recipe, options, start)
     train_only(model, recipe.train)
     if recipe.checkpointing:
         _checkpoint_activations(model)
@@ -142,10 +153,11 @@ def build_model(recipe: Recipe, num_classes: int | None = None) -> tuple[nn.Modu
     return model, spec
 
 
-def _started(recipe: Recipe, options: Mapping[str, Any]) -> nn.Module:
-    """The model with the weights that the recipe starts from."""
-    start = {"weights": recipe.weights, "backbone_weights": recipe.backbone_weights}
-    chosen: dict[str, Any] = {key: value for key, value in start.items() if value}
+def _started(recipe: Recipe, options: Mapping[str, Any], start: Start | None) -> nn.Module:
+    """The model with the weights that it starts from."""
+    weights = start.file if start else _named_weights(recipe.weights)
+    given = {"weights": weights, "backbone_weights": recipe.backbone_weights}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value}
     try:
         return create_model(recipe.model, recipe.pretrained, **chosen, **options)
     except (WeightsNotFoundError, HubError) as error:
@@ -158,6 +170,12 @@ def _started(recipe: Recipe, options: Mapping[str, Any]) -> nn.Module:
         if isinstance(error, HubError) and error.remedy:
             instead = f"{error.remedy}; or {instead}"
         raise type(error)(error.what, where=error.where, remedy=instead) from error
+
+
+def _named_weights(name: str) -> str | WeightsSpec:
+    """The weights `<model>.<tag>` of any model; what is no such name is for `create_model`."""
+    model, _, tag = name.partition(".")
+    return default_registry().weights.get((model, tag), name)
 
 
 def _checkpoint_activations(model: Any) -> None:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from zoo.data.splits import synonyms
 from zoo.errors import RecipeError
+from zoo.registry import default_registry
+from zoo.registry.recipes import find_recipe
 from zoo.training.tables import Augment, Data, Distill, ImageSettings, Optimizer, Schedule
 
 __all__ = [
@@ -41,7 +43,8 @@ class Recipe:
 
     Attributes:
         model, model_options: as for `zoo.create_model`.
-        weights: a tag or a file to start from. If it is empty, training starts from scratch.
+        weights: a tag, `<model>.<tag>` of any model, or a file to start from. If it is empty,
+            training starts from scratch.
         pretrained, backbone_weights: start from weights as by `zoo.create_model` instead.
         epochs, batch_size, seed: of the run. The last batch of an epoch is left out if it is
             incomplete.
@@ -197,16 +200,47 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe. One `RecipeError` names the first wrong key."""
+    """Read and check a recipe of one stage. One `RecipeError` names the first wrong key."""
     path = Path(path)
+    table = toml_table(read_toml(path), str(path))
+    if "stages" in table:
+        raise RecipeError(
+            "the recipe has stages, and one alone is needed here",
+            where=str(path),
+            remedy="zoo.training.staged.read_staged, or a recipe without [[stages]]",
+        )
+    return parse_recipe(table, str(path))
+
+
+def read_toml(path: Path) -> bytes:
+    """The text of a recipe's file.
+
+    Raises:
+        RecipeError: it cannot be read; where a recipe has the name of the file, it says so.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
-        raise RecipeError(f"recipe cannot be read: {error.strerror}", where=str(path)) from error
+        spec = find_recipe(path.stem, default_registry())
+        raise RecipeError(
+            f"recipe cannot be read: {error.strerror}",
+            where=str(path),
+            remedy=f"zoo train {path.stem}, without the path and .toml" if spec else "",
+        ) from error
+
+
+def toml_table(text: bytes, where: str) -> dict[str, Any]:
+    """The text of a recipe as a table, unchecked."""
+    try:
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe is not TOML: {error}", where=str(path)) from error
-    recipe = _build(Recipe, table, str(path), "")
-    check(recipe, str(path))
+        raise RecipeError(f"recipe is not TOML: {error}", where=where) from error
+
+
+def parse_recipe(table: Mapping[str, Any], where: str) -> Recipe:
+    """Check one stage of a recipe. One `RecipeError` names the first wrong key."""
+    recipe = _build(Recipe, table, where, "")
+    check(recipe, where)
     return recipe
 
 

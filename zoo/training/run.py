@@ -24,6 +24,7 @@ from zoo.training.prepare import Prepared, prepare
 from zoo.training.recipe import Recipe
 from zoo.training.room import check_room
 from zoo.training.run_folder import ABOUT, CHECKPOINT, CURVE, RECIPE, WEIGHTS
+from zoo.training.start import Start, run_digest
 from zoo.training.stop import stop_requests
 from zoo.training.toml_text import to_toml
 from zoo.weights.model_file import metadata_of
@@ -46,6 +47,7 @@ def train(
     text: bytes | None = None,
     found: TrainingData | None = None,
     adjust: Adjust | None = None,
+    start: Start | None = None,
 ) -> Trainer:
     """Train `recipe` into the folder `out`, going on from the checkpoint there if there is one.
 
@@ -64,6 +66,7 @@ def train(
         found: the images in memory, if they were read before.
         adjust: called with what was prepared, before a checkpoint is loaded and the first step is
             taken.
+        start: the weights to start from, in place of those that the recipe names.
 
     Raises:
         KeyboardInterrupt: the run was told to stop (Ctrl-C, SIGTERM). The step was finished and
@@ -72,8 +75,9 @@ def train(
     _check_folder(out)
     processes = join(_device(device))
     path = out / CHECKPOINT
-    state = load_checkpoint(path, recipe.digest) if path.exists() else None  # before slow data
-    prepared = prepare(recipe, data, processes, workers, found)
+    mark = run_digest(recipe, start)
+    state = load_checkpoint(path, mark) if path.exists() else None  # before slow data
+    prepared = prepare(recipe, data, processes, workers, found, start)
     if adjust:
         adjust(prepared)
     trainer = prepared.trainer
@@ -158,7 +162,7 @@ def _save(prepared: Prepared, out: Path) -> None:
             )
         write_atomically(out / CURVE, _csv(trainer.curve))
         state = {**trainer.state_dict(), "data": prepared.digest}
-        save_checkpoint(out / CHECKPOINT, trainer.recipe.digest, state)
+        save_checkpoint(out / CHECKPOINT, run_digest(trainer.recipe, prepared.start), state)
     except OSError as error:
         raise CheckpointError(
             f"step {trainer.step} cannot be saved: {error.strerror or error}",

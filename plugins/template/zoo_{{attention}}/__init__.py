@@ -13,3 +13,12 @@ def zoo_attentions() -> list[zoo.AttentionSpec]:
             insertion=zoo.Insertion(identity="exact"),
         )
     ]
+
+
+@zoo.hookimpl
+def zoo_recipes() -> list[zoo.RecipeSpec]:
+    return [
+        zoo.RecipeSpec(
+            name="{{attention}}_resnet18_cifar10", path="zoo_{{attention}}:recipe.toml"
+        )
+    ]

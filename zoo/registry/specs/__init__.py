@@ -7,6 +7,7 @@ from zoo.registry.specs.attention import CONTRACTS, MAPS, ROLES, AttentionSpec, 
 from zoo.registry.specs.model import BackboneSpec, DatasetSpec, ModelSpec
 from zoo.registry.specs.options import OptionNames, Width
 from zoo.registry.specs.provenance import KeyMap, Paper, Provenance
+from zoo.registry.specs.recipe import RecipeSpec
 from zoo.registry.specs.weights import Form, WeightsSpec
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "OptionNames",
     "Paper",
     "Provenance",
+    "RecipeSpec",
     "Trial",
     "WeightsSpec",
     "Width",
