@@ -4,10 +4,10 @@
 
 Every mechanism that goes into a backbone, in resnet18 with one block a stage and a quarter of its
 channels, and every token mixer, in a vit_tiny of two blocks; images of 64 x 64, random weights
-whose scales and shifts are moved off their start. What is made is read back and must agree with the model to 1e-4 of its
-largest number on batches of 2, 3 and 1 (`zoo.export`). Where no file takes every batch, one is made
-for a batch of 2. `compile` is `torch.compile(fullgraph=True)` with the backend "eager": Dynamo's
-capture of one whole graph, without generated kernels.
+whose scales and shifts are moved off their start. What is made is read back and must agree with
+the model to 1e-4 of its largest number on batches of 2, 3 and 1 (`zoo.export`). Where no file takes
+every batch, one is made for a batch of 2. `compile` is `torch.compile(fullgraph=True)` with the
+backend "eager": Dynamo's capture of one whole graph, without generated kernels.
 
 Writes benchmarks/exportable.json after each row, from which `python docs/generate.py` makes
 docs/exportable.md. What is there is left out, so that a run can be taken up again; --again runs it

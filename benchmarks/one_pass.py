@@ -1,9 +1,9 @@
 """What one pass of RAM errs, and costs, from a first glimpse at the centre and from anywhere.
 
-    python benchmarks/one_pass.py [--data MNIST_FOLDER] [--weights FILE --recipe RECIPE ...]
+    python benchmarks/one_pass.py [WEIGHTS ...] [--data MNIST_FOLDER] [--test]
 
-The papers start at a random place; the bundled models start near the centre. For the weights of
-each RAM, on the digits that its recipe holds out (the test set is not touched):
+The papers start at a random place; some of the bundled weights start near the centre. For the
+weights of each RAM, on the digits that its recipe holds out:
 
     centre, mean        one pass of the mean policy from the centre
     anywhere, mean      one pass of the mean policy, the first glimpse uniform over the image
@@ -11,8 +11,9 @@ each RAM, on the digits that its recipe holds out (the test set is not touched):
     averaged            the model's own prediction, the mean of `rollouts` sampled rollouts
 
 The two that start anywhere are means over five passes, with the standard deviation of a pass.
-Multiplications are those of one image. Writes benchmarks/one_pass.json, of which docs/generate.py
-makes the table in docs/results.md.
+Multiplications are those of one image. With --test it is the test set instead, which is used once,
+when everything is chosen. Writes benchmarks/one_pass.json, of which docs/generate.py makes tables
+in docs/results.md.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import zoo
+from zoo.data.resolve import open_data
+from zoo.registry import default_registry
 from zoo.runtime.files import write_atomically
 from zoo.runtime.multiplications import count_macs
 from zoo.training.data import Images, training_data
-from zoo.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
-NAMES = (
-    "ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60", "ram_mnist_cluttered100",
-)  # fmt: skip
+MODELS = ("ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60", "ram_mnist_cluttered100")
+TAGS = ("zoo_mnist", "zoo_mnist_random_start")
 PASSES = 5
 BATCH = 500
 
@@ -81,28 +83,38 @@ def measure(model: Any, held_out: Images) -> dict[str, Any]:
     return row
 
 
-def jobs(settings: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
-    """(name, model, recipe) of the bundled weights, or of a file that is given."""
-    if settings.weights:
-        yield settings.recipe.stem, zoo.create_model(settings.weights), read_recipe(settings.recipe)
-        return
-    for name in NAMES:
-        model = zoo.create_model(name, pretrained=True)
-        yield name, model, zoo.load_recipe(name).last
+def names() -> list[str]:
+    """The bundled weights of each RAM on the papers' data."""
+    known = default_registry().weights.values()
+    bundled = {f"{spec.model}.{spec.tag}" for spec in known if spec.kind == "bundled"}
+    return [f"{model}.{tag}" for model in MODELS for tag in TAGS if f"{model}.{tag}" in bundled]
+
+
+def images(name: str, data: Path | None, test: bool) -> Images:
+    """The digits that the recipe of these weights holds out, or its test set."""
+    recipe = zoo.load_recipe(name).last
+    if not test:
+        return training_data(recipe, data).held_out
+    items = open_data(recipe.data.name, "test")
+    pixels, labels = zip(*(items[i] for i in range(len(items))), strict=True)
+    stack = torch.stack([torch.from_numpy(np.array(image)) for image in pixels])
+    return Images(stack[:, None], torch.tensor(labels))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of MNIST's training files")
-    parser.add_argument("--weights", help="a weights file in the place of the bundled ones")
-    parser.add_argument("--recipe", type=Path, help="the recipe of that file")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="WEIGHTS")
+    parser.add_argument("--data", type=Path, help="folder of MNIST's files")
+    parser.add_argument("--test", action="store_true")
     settings = parser.parse_args()
     out = ROOT / "benchmarks/one_pass.json"
-    rows = json.loads(out.read_text("utf-8")) if out.exists() else {}
-    for name, model, recipe in jobs(settings):
-        rows[name] = measure(model.eval(), training_data(recipe, settings.data).held_out)
+    record = json.loads(out.read_text("utf-8")) if out.exists() else {}
+    rows = record.setdefault("test" if settings.test else "held_out", {})
+    for name in settings.names or names():
+        model = zoo.create_model(name, pretrained=True).eval()
+        rows[name] = measure(model, images(name, settings.data, settings.test))
         print(name, rows[name], flush=True)
-        write_atomically(out, f"{json.dumps(rows, indent=1)}\n".encode())
+        write_atomically(out, f"{json.dumps(record, indent=1)}\n".encode())
 
 
 if __name__ == "__main__":

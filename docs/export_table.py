@@ -39,7 +39,8 @@ A cell says ✓ where the model, with the mechanism in it, went that way and agr
 1e-4 of its largest number on batches of 2, 3 and 1; (✓) where it did so for one size of batch only.
 A number is the reason why it did not, below; an empty cell was not run. ONNX is run by onnxruntime;
 `torch.compile` is `fullgraph=True` with the backend "eager", the capture of one graph. The models
-are resnet18 with one block a stage and a quarter of its channels, and vit_tiny_patch16_224 with two blocks, at 64 x 64.
+are resnet18 with one block a stage and a quarter of its channels, and vit_tiny_patch16_224 with two
+blocks, at 64 x 64.
 """
 
 

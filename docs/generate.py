@@ -104,6 +104,7 @@ BLOCKS: dict[str, Callable[[Registry], str]] = {
     "results": result_tables.short,
     "results-by-rollouts": result_tables.by_rollouts,
     "results-in-one-pass": result_tables.in_one_pass,
+    "results-from-anywhere": result_tables.from_anywhere,
     "one-pass": result_tables.one_pass,
     "warm-starts": warm_tables.measured,
     "warm-starts-in-numbers": warm_tables.summary,
