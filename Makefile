@@ -2,12 +2,13 @@
 # make test     lint, types, tests
 # make tables   write the tables of README.md and docs/
 # make docs     build the site into build/site/html
+# make mutants  change the code a little, many times, and record what no test notices
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test tables docs
+.PHONY: demo test tables docs mutants
 
 demo: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/zoo eval ram_mnist --progress --picture demo/glimpses.png
@@ -24,6 +25,9 @@ tables: $(READY)
 docs: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/build_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+mutants: $(READY)
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tests/mutants/run.py $(MUTANTS)
 
 # Made when absent, brought up to date when what it is made from has changed, else reused.
 $(READY): pyproject.toml $(CONSTRAINTS)

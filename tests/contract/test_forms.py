@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
+from zoo.insertion.forms import (
+    AddedBranch,
+    Attended,
+    PatchesBranch,
+    ResidualAttended,
+    ScaledAttended,
+)
 from zoo.insertion.mixers import Folded
 
 
@@ -29,6 +35,27 @@ def test_each_form_is_its_equation() -> None:
         torch.testing.assert_close(added(x), alpha * f(x))
     torch.testing.assert_close(Attended(f)(x), f(x))
     torch.testing.assert_close(ScaledAttended(f, gate=0.25)(x), f(x) / 0.25)
+
+
+def test_a_branch_beside_patches_gives_nothing_to_the_tokens_before_them() -> None:
+    x, f = torch.randn(2, 7, 4), Odd()
+    branch = PatchesBranch(f, prefix=2)
+    assert branch.alpha == 0
+    nn.init.constant_(branch.alpha, 0.37)
+    found = branch(x)
+    assert found.shape == x.shape and not found[:, :2].any()
+    torch.testing.assert_close(found[:, 2:], 0.37 * f(x[:, 2:]))
+
+
+def test_what_stood_at_the_place_is_kept_in_every_form() -> None:
+    x, f, base = torch.randn(1, 2, 3, 3), Odd(), nn.ReLU()
+    first = base(x)
+    scaled = ScaledAttended(f, base, gate=0.25, base_first=True)
+    torch.testing.assert_close(scaled(x), f(first) / 0.25)
+    residual = ResidualAttended(f, base, alpha=0.2, base_first=True)
+    torch.testing.assert_close(residual(x), first + 0.2 * (f(first) - first))
+    assert ResidualAttended(f).alpha == 0
+    torch.testing.assert_close(ResidualAttended(f, base, alpha=0.2)(x), base(x + 0.2 * (f(x) - x)))
 
 
 def test_what_stood_at_the_place_runs_before_or_after() -> None:

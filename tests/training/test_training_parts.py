@@ -12,6 +12,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.data import Mixup
+from timm.data.random_erasing import RandomErasing
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
@@ -164,6 +165,28 @@ def test_what_is_drawn_for_a_step_follows_from_the_step_alone():
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
     assert first[1].sum(1) == pytest.approx(torch.ones(4))
+
+
+def test_erasing_and_mixing_are_timms_each_alone_too():
+    images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
+    kept = Mixing.of(ImageSettings(), 3, seed=5, processes=ALONE)(images, labels, 7)
+    assert kept[0] is images and kept[1] is labels
+
+    settings = ImageSettings(mixup=0.5, cutmix=1.0, mix_prob=0.9)
+    timms = Mixup(0.5, 1.0, prob=0.9, label_smoothing=0.0, num_classes=3)
+    mixing = Mixing.of(settings, 3, seed=5, processes=ALONE)
+    for step in range(6):  # some are mixed up, and some are cut
+        with seeded(5, step, 0):
+            expected = timms(images.clone(), labels)
+        found = mixing(images.clone(), labels, step)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+    mixing = Mixing.of(ImageSettings(random_erasing=0.7), 3, seed=5, processes=ALONE)
+    with seeded(5, 7, 0):
+        erased = RandomErasing(0.7, mode="pixel", device="cpu")(images.clone())
+    found = mixing(images.clone(), labels, 7)
+    assert torch.equal(found[0], erased) and not torch.equal(erased, images)
+    assert found[1] is labels
 
 
 def test_an_epoch_with_repeats_has_each_of_its_images_so_often():
