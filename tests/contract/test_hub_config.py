@@ -163,7 +163,8 @@ WILD: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("pretrained", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pretrained", [True, False])
 def test_a_wild_config_is_refused_soon_and_without_taking_memory(
     hub: Hub, client: Client, pretrained: bool
 ) -> None:

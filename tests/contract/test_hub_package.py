@@ -139,6 +139,7 @@ def test_a_part_of_the_data_is_no_result_on_it(run: Path, tmp_path: Path, part: 
     assert "51.25" in card.text and "a part of a data set" in card.text
 
 
+@pytest.mark.slow
 def test_a_recipe_is_utf8_whatever_the_locale(run: Path, tmp_path: Path) -> None:
     notes = 'notes = "überprüft ✓"\n'
     (run / "recipe.toml").write_text(notes + RECIPE, encoding="utf-8")

@@ -38,6 +38,7 @@ STAGES = {
     "eca_nfnet_l0": {}, "dpn48b": {}, "dla34": {}, "legacy_seresnet18": {}, "inception_v3": {},
     "xception41p": {}, "repvgg_a0": {}, "regnetx_002": {},
 }  # fmt: skip
+HEAVY = ("mobileone_s0", "efficientnetv2_rw_t", "inception_v3", "eca_nfnet_l0")
 SIZES = {"swin_tiny_patch4_window7_224": 224, "inception_v3": 96, "xception41p": 64}
 
 
@@ -80,7 +81,11 @@ def gates(model: nn.Module) -> Iterator[tuple[str, Gate]]:
 
 @pytest.mark.parametrize(
     ("name", "placement"),
-    [*((name, "block") for name in BLOCKS), *((name, "stage") for name in STAGES)],
+    [
+        pytest.param(name, place, marks=[pytest.mark.slow] if name in HEAVY else [])
+        for place, names in (("block", BLOCKS), ("stage", STAGES))
+        for name in names
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.*Initializing zero-element tensors")
 def test_each_site_runs_moves_the_output_and_gets_a_gradient(name: str, placement: str) -> None:

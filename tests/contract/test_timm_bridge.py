@@ -35,6 +35,7 @@ ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_a
     "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",
     "residual_attention_4", "residual_attention_9", "residual_attention_next_9",
 )  # fmt: skip
+HUGE = ("dvan_vgg16", "senet_154")
 NAMED = [
     n for n in zoo.list_models()
     if zoo.model_info(n)["kind"] == "soft" and not n.startswith(ELSEWHERE)
@@ -47,13 +48,15 @@ def depth(name: str) -> int:
 
 
 def once_each(names: Iterable[str]) -> list[ParameterSet]:
-    """The shallowest of those that one class and one attention make; the rest are slow tests."""
+    """The shallowest of those that one class and one attention make; the rest are slow tests, and
+    so are networks of over a hundred million parameters."""
     made: set[tuple[str, str]] = set()
     rows: list[ParameterSet] = []
     for name in sorted(names, key=depth):
         spec = default_registry().models[name]
         kind = (spec.target or spec.backbone.partition("net")[0], spec.attention)
-        rows.append(pytest.param(name, marks=[pytest.mark.slow] if kind in made else []))
+        slow = kind in made or name in HUGE
+        rows.append(pytest.param(name, marks=[pytest.mark.slow] if slow else []))
         made.add(kind)
     return rows
 
@@ -312,9 +315,8 @@ print("validated")
 """
 
 
-@pytest.mark.parametrize(
-    "name", ["cbam_test_resnet", pytest.param("sk_test_resnet", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cbam_test_resnet", "sk_test_resnet"])
 def test_checkpoints_of_a_training_script_are_validated(name: str, tmp_path: Path) -> None:
     backbone = zoo.create_model("test_resnet", num_classes=7)
     file = zoo.save_model(backbone, tmp_path / "backbone.safetensors")

@@ -96,6 +96,7 @@ def test_two_processes_measure_what_one_does(run, weights, digits, tmp_path):
     assert json.loads(two.stdout) == other  # printed once
 
 
+@pytest.mark.slow
 def test_two_processes_count_sequences_as_one_does(run, tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "pairs.safetensors"
@@ -155,6 +156,7 @@ def test_image_settings_are_timms(run, tmp_path):
     assert json.loads(json.dumps(settings)) == {key: used[key] for key in settings}
 
 
+@pytest.mark.slow
 def test_strict_ends_both_processes(weights, digits):
     arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)
     two = launch(*arguments, "--workers", 0, "--strict", launcher=TORCHRUN)

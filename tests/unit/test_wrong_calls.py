@@ -184,7 +184,11 @@ def test_mnist_says_where_it_can_be_had(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
-    [(["--help"], 0, "Usage: "), (["-h"], 0, "Usage: "), ([], 1, "no script is named")],
+    [
+        pytest.param(["--help"], 0, "Usage: ", marks=pytest.mark.slow),
+        (["-h"], 0, "Usage: "),
+        pytest.param([], 1, "no script is named", marks=pytest.mark.slow),
+    ],
 )
 def test_the_bridge_says_how_it_is_called(arguments: list[str], code: int, said: str) -> None:
     command = [sys.executable, "-m", "zoo.timm_bridge", *arguments]
