@@ -56,12 +56,11 @@
     if (data.y) svg.append(element("text", { x: box.left, y: box.top - 10, class: "axis start" }, data.y));
   }
 
+  // A mark with its words, which are its tooltip and its name, and a link if there is an address.
   function linked(mark, point, title) {
-    mark.append(element("title", {}, title));
-    if (!point.href) return mark;
-    const link = element("a", { href: point.href, "aria-label": title });
-    link.append(mark);
-    return link;
+    const whole = point.href ? element("a", { href: point.href }) : element("g");
+    whole.append(element("title", {}, title), mark);
+    return whole;
   }
 
   function scatter(root, data) {
