@@ -94,6 +94,14 @@ def milliseconds(steps: dict[str, Callable[[int], Any]], count: int, rounds: int
     return {name: median(times) for name, times in taken.items()}
 
 
+def show(result: dict[str, Any], file: str | None) -> None:
+    """Print the result, and write it to the file if there is one."""
+    text = json.dumps(result, indent=2)
+    print(text)
+    if file:
+        Path(file).write_text(text + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -117,10 +125,7 @@ def main() -> None:
         "rounds": args.rounds,
         "load": os.getloadavg(),
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if args.json:
-        Path(args.json).write_text(text + "\n")
+    show(result, args.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ cost at the rate of a large matrix product measured in the same run. Medians of 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -24,15 +23,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in zoo/cli/eval.py; re
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch  # noqa: E402
-from decoding import milliseconds, pillow  # noqa: E402
+from decoding import milliseconds, pillow, show  # noqa: E402
 from eval_throughput import MODELS, build  # noqa: E402
 
 from zoo.data.preprocessing import Preprocessing, ToPixels  # noqa: E402
 from zoo.evaluation.fold import Watch, share_tensors  # noqa: E402
 from zoo.evaluation.forms import FOLDED, FUSED, bring  # noqa: E402
+from zoo.evaluation.predictor import LARGEST_MAP  # noqa: E402
 from zoo.runtime.multiplications import count_macs  # noqa: E402
 
-BATCH, LARGEST_MAP, SIDE = 32, 30 << 20, 1024
+BATCH, SIDE = 32, 1024
 
 
 def timed(steps: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -91,10 +91,7 @@ def main() -> None:
     )  # fmt: skip
     rows = [passes(name, args.rounds) for name in args.models]
     result = {"rounds": args.rounds, "load": os.getloadavg(), "images": reading, "rows": rows}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if args.json:
-        Path(args.json).write_text(text + "\n")
+    show(result, args.json)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ NATTEN's own kernels need CUDA. On a CPU it computes by torch's FlexAttention an
 it, so that every score is held: `natten`. Where there is no dilation, two more stand beside it:
 `flex` is FlexAttention with the mask of the windows, compiled by `torch.compile` (torch 2.15 does
 not compile the mask with dilation for a CPU), and `unfolded` copies every window out of the map.
-The layer's two projections are in all times.
-Forward only: FlexAttention has no backward on a CPU. Times are CPU milliseconds of the process,
-medians of interleaved rounds. Writes benchmarks/neighborhood.json.
+The layer's two projections are in all times. Forward only. Times are CPU milliseconds of the
+process, medians of interleaved rounds. Writes benchmarks/neighborhood.json.
 """
 
 from __future__ import annotations

@@ -67,15 +67,14 @@ def restore(name: str, study: Comparison, folder: Folder) -> None:
         return
     content, now = json.loads(record.read_text("utf-8")), described(study)
     folder.claim(study)
-    for arm in study.everything:
-        if (content["digest"], content["arms"].get(arm.label)) != (
-            now["digest"],
-            now["arms"][arm.label],
-        ):
-            continue
-        for run in content["runs"]:
-            if run["arm"] == arm.label and not folder.done(arm, run["seed"]):
-                folder.add(arm, run["seed"], run)
+    if content["digest"] != now["digest"]:
+        return
+    arms = {arm.label: arm for arm in study.everything}
+    for run in content["runs"]:
+        label = run["arm"]
+        same = label in arms and content["arms"][label] == now["arms"][label]
+        if same and not folder.done(arms[label], run["seed"]):
+            folder.add(arms[label], run["seed"], run)
 
 
 def write(name: str, study: Comparison, runs: list[dict[str, Any]]) -> None:

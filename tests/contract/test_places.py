@@ -38,6 +38,7 @@ STAGES = {
     "eca_nfnet_l0": {}, "dpn48b": {}, "dla34": {}, "legacy_seresnet18": {}, "inception_v3": {},
     "xception41p": {}, "repvgg_a0": {}, "regnetx_002": {},
 }  # fmt: skip
+# the slowest of these, slow tests
 HEAVY = ("mobileone_s0", "efficientnetv2_rw_t", "inception_v3", "eca_nfnet_l0")
 SIZES = {"swin_tiny_patch4_window7_224": 224, "inception_v3": 96, "xception41p": 64}
 

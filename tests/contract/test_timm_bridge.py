@@ -35,7 +35,7 @@ ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_a
     "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",
     "residual_attention_4", "residual_attention_9", "residual_attention_next_9",
 )  # fmt: skip
-HUGE = ("dvan_vgg16", "senet_154")
+HEAVY = ("dvan_vgg16", "senet_154")  # 77 G and 21 G multiplications an image
 NAMED = [
     n for n in zoo.list_models()
     if zoo.model_info(n)["kind"] == "soft" and not n.startswith(ELSEWHERE)
@@ -49,13 +49,13 @@ def depth(name: str) -> int:
 
 def once_each(names: Iterable[str]) -> list[ParameterSet]:
     """The shallowest of those that one class and one attention make; the rest are slow tests, and
-    so are networks of over a hundred million parameters."""
+    so are the heaviest networks."""
     made: set[tuple[str, str]] = set()
     rows: list[ParameterSet] = []
     for name in sorted(names, key=depth):
         spec = default_registry().models[name]
         kind = (spec.target or spec.backbone.partition("net")[0], spec.attention)
-        slow = kind in made or name in HUGE
+        slow = kind in made or name in HEAVY
         rows.append(pytest.param(name, marks=[pytest.mark.slow] if slow else []))
         made.add(kind)
     return rows

@@ -21,7 +21,7 @@ from zoo.runtime.device import autocast_dtype, find_device
 _PROBE = 2  # images on which the forms of a model are compared
 # On a CPU, larger maps are mapped and cleared anew by the allocator at every use (glibc's bound is
 # 32 MiB), which costs up to a sixth of the time; batches are computed in parts that stay below.
-_LARGEST_MAP = 30 << 20
+LARGEST_MAP = 30 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -166,7 +166,7 @@ class Predictor:
         """How many images are computed at once; 0 for all."""
         if self.device.type != "cpu" or not seen.largest:
             return 0
-        return max(1, _LARGEST_MAP * images // seen.largest)
+        return max(1, LARGEST_MAP * images // seen.largest)
 
 
 def agrees(logits: Tensor, reference: Tensor) -> bool:
