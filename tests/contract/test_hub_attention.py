@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+import warm
 from click.testing import CliRunner
 from hub.client import Client
 from hub.samples import NAME
@@ -48,10 +48,7 @@ def saved(tmp_path: Path) -> Path:
 
 def load(client: Client, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     files = [str(folder / "x.pt"), str(folder / "out.pt")]
-    return subprocess.run(
-        [sys.executable, "-c", READER, name, *files], env=client.environment(),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return warm.run(["-c", READER, name, *files], env=client.environment())
 
 
 def test_pushed_with_a_card_and_pulled_by_another(

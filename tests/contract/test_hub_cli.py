@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hub.client import ORDINARY, Client
+from hub.client import Client, ordinary
 from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_not_called_intact(hub: Hub, client: Client, what
         blob.symlink_to(blob.name)
     else:
         (blob if what == "file" else snapshot).chmod(0)
-    done = client.cli("cache", "verify", "--json", popen=ORDINARY)
+    done = client.cli("cache", "verify", "--json", before=ordinary)
     snapshot.chmod(0o755)
     assert done.returncode == 1, done.stdout
     rows = [row for row in json.loads(done.stdout) if row["status"] != "ok"]

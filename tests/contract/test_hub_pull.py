@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hub.client import ORDINARY, Client
+from hub.client import Client, ordinary
 from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
@@ -448,11 +448,11 @@ def test_a_read_only_cache_serves_a_new_commit_of_the_same_weights(
     folders = [path for path in client.home.rglob("*") if path.is_dir()]
     for folder in folders:
         folder.chmod(0o555)
-    result = client.finish(client.start("pull", repository=NAME, popen=ORDINARY))
+    result = client.finish(client.start("pull", repository=NAME, before=ordinary))
     assert_good(result)
     assert result["revision"] == newer and hub.counts()["data"] == 1
     fill(hub, 1)
-    refused = client.finish(client.start("pull", repository=NAME, popen=ORDINARY))
+    refused = client.finish(client.start("pull", repository=NAME, before=ordinary))
     assert_refused(refused, "CacheError")
     assert "HF_HOME" in refused["what"]
     for folder in folders:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+import warm
 from hub.client import Client
 from hub.server import Hub
 from safetensors.torch import save, save_file
@@ -80,11 +79,9 @@ def results(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -
         large = published("mobilenetv3_large_100.miil_in21k")
         hub.store.put("timm/mobilenetv3_large_100.miil_in21k", {"model.safetensors": large})
         client = Client(hub.endpoint, tmp_path_factory.mktemp("home"))
-        process = subprocess.run(
-            [sys.executable, str(OPS), json.dumps(list(CALLS.values()))], text=True,
-            env=client.environment(), capture_output=True, timeout=200, check=False,
-        )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+        process = warm.run(
+            [OPS, json.dumps(list(CALLS.values()))], env=client.environment(), check=True
+        )
     rows = json.loads(process.stdout.splitlines()[-1])
     return dict(zip(CALLS, rows, strict=True)) | {"commit": commit}
 

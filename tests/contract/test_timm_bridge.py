@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import warm
 from _pytest.mark import ParameterSet
 from safetensors.torch import save_file
 from timm.models import (
@@ -266,8 +266,8 @@ def test_a_script_of_timm_runs_with_the_zoo_s_models(tmp_path: Path) -> None:
         "model = timm.create_model(parser.parse_args().model)\n"
         "print(sum(p.numel() for p in model.parameters()))\n"
     )
-    command = [sys.executable, "-m", "zoo.timm_bridge", str(script), "--model", "eca_resnet14t"]
-    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=True)
+    command = ["-m", "zoo.timm_bridge", script, "--model", "eca_resnet14t"]
+    done = warm.run(command, check=True)
     assert int(done.stdout) == sum(
         p.numel() for p in zoo.create_model("eca_resnet14t").parameters()
     )
@@ -329,12 +329,8 @@ def test_checkpoints_of_a_training_script_are_validated(name: str, tmp_path: Pat
          "--logits", tmp_path / "logits.pt"),
     )  # fmt: skip
     for script, *rest in calls:
-        command = [sys.executable, "-m", "zoo.timm_bridge", tmp_path / script, "--model", name]
-        done = subprocess.run(
-            [*map(str, command), *map(str, rest)], text=True, capture_output=True, timeout=120,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        command = ["-m", "zoo.timm_bridge", tmp_path / script, "--model", name]
+        done = warm.run([*command, *rest], check=True)
     assert "validated" in done.stdout
 
 

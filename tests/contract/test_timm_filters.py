@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import warm
 from hub.client import Client
 from hub.server import Hub
 from safetensors.torch import save, save_file
@@ -188,11 +187,9 @@ def test_over_http(tmp_path: Path) -> None:
         for name in OVER_HTTP:
             repository = timm.get_pretrained_cfg(name).hf_hub_id
             hub.store.put(repository, {"model.safetensors": save(weights(name))})
-        process = subprocess.run(
-            [sys.executable, str(OPS), json.dumps(calls)], text=True, check=False, timeout=200,
-            env=Client(hub.endpoint, tmp_path).environment(), capture_output=True,
-        )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+        process = warm.run(
+            [OPS, json.dumps(calls)], env=Client(hub.endpoint, tmp_path).environment(), check=True
+        )
     for row in json.loads(process.stdout.splitlines()[-1]):
         assert row["ok"] and row["states_equal"], row
 

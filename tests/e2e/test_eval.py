@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
+import warm
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -65,19 +65,11 @@ def run(monkeypatch, capsys):
 
 
 def launch(
-    *arguments: object, launcher: tuple[str, ...] = (), stdout: Any = subprocess.PIPE
+    *arguments: object, launcher: tuple[str, ...] = (), stdout: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *launcher, "-m", "zoo", "eval", *map(str, arguments)]
+    command = [*launcher, "-m", "zoo", "eval", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        timeout=280,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-    )
+    return warm.run(command, cwd=ROOT, env=environment, timeout=280, stdout=stdout)
 
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -246,8 +238,7 @@ def test_what_can_be_kept_of_a_finished_evaluation_is_kept(run, weights, digits,
 def test_a_result_that_cannot_be_printed_is_recorded(weights, tmp_path):
     record = tmp_path / "record.json"
     arguments = ["ram_mnist", "--weights", weights, "--limit", "20", "--record", record]
-    with open("/dev/full", "w") as full:
-        done = launch(*arguments, stdout=full)
+    done = launch(*arguments, stdout="/dev/full")
     assert done.returncode == 1
     assert done.stderr == "error: the output cannot be written: No space left on device\n"
     data = json.loads(record.read_text())["data"]

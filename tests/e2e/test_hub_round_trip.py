@@ -7,7 +7,6 @@ the zoo, once with one of an installed third-party plugin, which brings the data
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import warm  # noqa: E402
 from hub.client import Client  # noqa: E402
 from hub.server import Hub  # noqa: E402
 from hub.store import sha256  # noqa: E402
@@ -140,11 +140,7 @@ def install_plugin(folder: Path) -> Path:
 
 
 def run(client: Client, code: str, *arguments: object) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=client.environment(), capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = warm.run(["-c", code, *arguments], env=client.environment(), check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -12,9 +12,12 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import warm
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -27,8 +30,8 @@ def _drop_override() -> None:
             raise OSError("the capability cannot be dropped")
 
 
-ORDINARY: dict[str, Any] = {"preexec_fn": _drop_override if os.geteuid() == 0 else None}
-"""Keywords of a process that the modes of files bind, also where root starts it (Linux)."""
+ordinary = _drop_override if os.geteuid() == 0 else None
+"""Is called first in a process that the modes of files bind, also where root starts it (Linux)."""
 
 
 @dataclass
@@ -57,13 +60,13 @@ class Client:
         self,
         op: str,
         env: dict[str, str] | None = None,
-        popen: dict[str, Any] | None = None,
+        before: Callable[[], Any] | None = None,
         **arguments: Any,
     ) -> Any:
         command = [sys.executable, "-m", "hub.client", json.dumps({"op": op, **arguments})]
         return subprocess.Popen(
             command, env=self.environment(**env or {}), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen or {},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
         )  # fmt: skip
 
     def run(self, op: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -80,12 +83,15 @@ class Client:
         self,
         *arguments: str,
         env: dict[str, str] | None = None,
-        popen: dict[str, Any] | None = None,
-    ) -> Any:
-        """Run the `zoo` program."""
+        before: Callable[[], Any] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the `zoo` program; with `before`, as a program that is started after it."""
+        call, environment = ["-m", "zoo", *arguments], self.environment(**env or {})
+        if before is None:
+            return warm.run(call, env=environment, timeout=120)
         return subprocess.run(
-            [sys.executable, "-m", "zoo", *arguments], env=self.environment(**env or {}),
-            text=True, capture_output=True, timeout=120, check=False, **popen or {},
+            [sys.executable, *call], env=environment, preexec_fn=before,
+            text=True, capture_output=True, timeout=120, check=False,
         )  # fmt: skip
 
     def blobs(self) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 
 import torch
@@ -56,5 +55,6 @@ def read_curve(out: Path) -> list[dict[str, str]]:
 
 
 def command(recipe: Path, out: Path, data: Path, *more: str) -> list[str]:
-    base = [sys.executable, "-m", "zoo", "train", str(recipe), "--out", str(out)]
+    """What follows `python`."""
+    base = ["-m", "zoo", "train", str(recipe), "--out", str(out)]
     return [*base, "--data", str(data), *more]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from small_run import RECIPE, assert_same_result, command
 
 from zoo.errors import CheckpointError, RecipeError
@@ -82,20 +83,17 @@ def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(
     """A limit on the size of files stands for the full disk: writes fail half-way, as there."""
     out = tmp_path / "out"
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    subprocess.run(command(recipe, out, data, "--limit-steps", "3"), env=env, check=True,
-                   stderr=subprocess.DEVNULL)  # fmt: skip
+    warm.run(command(recipe, out, data, "--limit-steps", "3"), env=env, check=True)
     before = (out / training.CHECKPOINT).read_bytes()
     room = len(before) // 2
     assert room > (out / training.WEIGHTS).stat().st_size
-    failed = subprocess.run(
-        command(recipe, out, data), env=env, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-    )  # fmt: skip
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room))
+    failed = warm.run(command(recipe, out, data), env=env, before=limit)
     assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert "cannot be saved: File too large" in failed.stderr and str(out) in failed.stderr
     assert (out / training.CHECKPOINT).read_bytes() == before
     assert not list(out.glob(".*.tmp"))
-    subprocess.run(command(recipe, out, data), env=env, check=True, stderr=subprocess.DEVNULL)
+    warm.run(command(recipe, out, data), env=env, check=True)
     assert_same_result(out, uninterrupted)
 
 

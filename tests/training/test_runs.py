@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from small_run import RECIPE, assert_same_result, command, read_curve
@@ -31,7 +32,8 @@ from zoo.training.stop import stop_requests
 def test_a_killed_process_resumes_to_the_same_result(recipe, data, uninterrupted, tmp_path):
     out = tmp_path / "out"
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(command(recipe, out, data), env=env, stderr=subprocess.DEVNULL)
+    call = [sys.executable, *command(recipe, out, data)]
+    process = subprocess.Popen(call, env=env, stderr=subprocess.DEVNULL)
     while not (out / training.CHECKPOINT).exists():
         assert process.poll() is None, "it ended before its first checkpoint"
         time.sleep(0.002)
@@ -39,7 +41,7 @@ def test_a_killed_process_resumes_to_the_same_result(recipe, data, uninterrupted
     process.wait()
     step = load_checkpoint(out / training.CHECKPOINT, read_recipe(recipe).digest)["step"]
     assert 0 < step
-    subprocess.run(command(recipe, out, data), env=env, check=True, stderr=subprocess.DEVNULL)
+    warm.run(command(recipe, out, data), env=env, check=True)
     assert_same_result(out, uninterrupted)
 
 
@@ -60,7 +62,8 @@ def test_told_to_stop_in_its_first_epoch_it_saves_and_resumes(
 ):
     out = tmp_path / "out"
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(command(recipe, out, data), env=env, stderr=subprocess.PIPE) as process:
+    call = [sys.executable, *command(recipe, out, data)]
+    with subprocess.Popen(call, env=env, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(b"step 1 of 40  loss "), "before an epoch"
         process.send_signal(number)
@@ -165,7 +168,7 @@ def test_two_processes_train_one_model_and_resume(recipe, data, tmp_path):
                 *start,
                 "--nproc-per-node",
                 str(count),
-                *command(recipe, out, data, *limits)[1:],
+                *command(recipe, out, data, *limits),
             ]
             said = subprocess.run([*call, "--json"], env=env, check=True, capture_output=True)
             assert json.loads(said.stdout)["step"] == (5 if limits else 16)

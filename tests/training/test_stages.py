@@ -123,7 +123,7 @@ def test_the_folder_is_a_model_with_the_whole_recipe(whole, staged):
 
 
 def test_the_command_says_in_which_stage_it_is(staged, data, tmp_path):
-    call = command(staged, tmp_path / "out", data, "--json", "--limit-steps", "23")[3:]
+    call = command(staged, tmp_path / "out", data, "--json", "--limit-steps", "23")[2:]
     done = CliRunner().invoke(cli, call, catch_exceptions=False)
     said = json.loads(done.stdout)
     assert (said["stage"], said["stages"], said["step"]) == (2, 2, 3)
@@ -134,7 +134,7 @@ def test_the_command_says_in_which_stage_it_is(staged, data, tmp_path):
 def test_two_processes_train_stages_and_resume(staged, data, tmp_path):
     """The second process waits for the weights that the first writes between two stages."""
     call = command(staged, tmp_path / "out", data)
-    several = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *call[1:]]
+    several = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *call]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for more in (["--limit-steps", "7"], []):
         subprocess.run([*several, *more], env=environment, check=True, capture_output=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import warm
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader
@@ -191,8 +190,7 @@ def test_mnist_says_where_it_can_be_had(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_the_bridge_says_how_it_is_called(arguments: list[str], code: int, said: str) -> None:
-    command = [sys.executable, "-m", "zoo.timm_bridge", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = warm.run(["-m", "zoo.timm_bridge", *arguments])
     assert done.returncode == code and said in (done.stderr if code else done.stdout)
     assert "Traceback" not in done.stderr
 

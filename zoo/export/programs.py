@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from zoo.errors import ExportError
 from zoo.export.facts import FACTS_FILE, Facts
 from zoo.export.inputs import Trials
+from zoo.export.operators import forget_freed_operators
 from zoo.hosts.survey import Example
 
 LIMIT = 2**31 - 1  # of a protocol buffer, which an .onnx file is
@@ -80,6 +81,7 @@ def eager(model: nn.Module) -> Run:
 
 def scripted(order: Order) -> Program:
     """TorchScript, compiled from the source of the model's classes."""
+    forget_freed_operators()
     return _torchscript(torch.jit.script(order.model), order)
 
 
