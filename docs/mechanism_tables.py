@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
-from zoo.build.costs import Cost, cost
 from zoo.registry import Registry
 from zoo.registry.catalogue import weights_of
+from zoo.registry.recorded_costs import recorded_cost
 from zoo.registry.specs import CONTRACTS, ROLES, AttentionSpec, ModelSpec
 
 HEAD = """\
@@ -92,13 +93,13 @@ def _datasets(registry: Registry) -> str:
 def _family(family: str, specs: Sequence[AttentionSpec], registry: Registry) -> str:
     lines = [f"## {family.replace('_', ' ').capitalize()}", "", _line(COLUMNS)]
     lines.append("|" + "---|" * 4 + "---:|" * 3 + "---|" * 2)
-    lines += [_line(_cells(spec, cost(spec, registry))) for spec in specs]
+    lines += [_line(_cells(spec, recorded_cost(spec, registry))) for spec in specs]
     notes = [f"- `{spec.name}`: {spec.provenance.notes}" for spec in specs if spec.provenance.notes]
     return "\n".join([*lines, "", *(["Departures and choices:\n", *notes, ""] if notes else [])])
 
 
-def _cells(spec: AttentionSpec, cost: Cost | None) -> tuple[str, ...]:
-    figures = (cost.parameters, cost.macs, cost.bytes) if cost else ()
+def _cells(spec: AttentionSpec, cost: Mapping[str, Any] | None) -> tuple[str, ...]:
+    figures = tuple(cost[key] for key in ("parameters", "multiplications", "bytes")) if cost else ()
     return (
         ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
         f"`{spec.contract}`",

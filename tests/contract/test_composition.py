@@ -62,6 +62,7 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
     assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+@pytest.mark.long
 @by_name
 def test_goes_into_resnet18(spec: AttentionSpec) -> None:
     model = zoo.create_model(f"{spec.name}_resnet18", num_classes=7, img_size=64, **NARROW)

@@ -10,6 +10,8 @@ from torch.export import Dim, export
 
 import zoo
 
+pytestmark = pytest.mark.long
+
 SMALL = {
     "ram_mnist": {"num_glimpses": 2, "hidden_size": 16},
     "dram_mnist_pairs": {"cell_size": 16, "glimpse_dim": 16, "filters": (4, 4, 4)},

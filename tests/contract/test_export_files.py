@@ -17,6 +17,7 @@ from zoo.errors import ExportError, UsageError, WeightsNotFoundError, ZooError
 from zoo.export import formats
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
 ]

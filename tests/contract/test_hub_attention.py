@@ -19,6 +19,8 @@ import zoo
 from zoo.cli import cli
 from zoo.errors import UsageError
 
+pytestmark = pytest.mark.long
+
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 BASE = "timm/resnet18.a1_in1k"
 READER = """

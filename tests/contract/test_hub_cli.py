@@ -14,6 +14,8 @@ from hub.samples import NAME, fill, weights
 from hub.server import Hub
 from hub.store import sha256
 
+pytestmark = pytest.mark.long
+
 CONFIG = json.dumps({
     "architecture": "se_resnet18", "num_classes": 10, "model_args": {"attention": "se"},
     "pretrained_cfg": {"tag": "mine", "input_size": [3, 32, 32], "license": "mit"},

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from zoo.errors import CorruptWeightsError
 
+pytestmark = pytest.mark.long
+
 TESTS = Path(__file__).resolve().parents[1]
 bounded = settings(
     max_examples=60,

@@ -20,6 +20,8 @@ from zoo.data.vocabulary import ModelClasses
 from zoo.errors import ConfigError
 from zoo.weights.config import parse
 
+pytestmark = pytest.mark.long
+
 NAMES = ["zebra", "ant", "Mole", "tiger cat"]
 
 

@@ -23,6 +23,8 @@ from zoo.publish.package import Package, build
 from zoo.publish.source import open_source
 from zoo.weights.config import parse
 
+pytestmark = pytest.mark.long
+
 MODEL, OPTIONS = "se_test_resnet", {"num_classes": 4, "in_chans": 1}
 RECIPE = """
 model = "se_test_resnet"

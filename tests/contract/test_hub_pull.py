@@ -20,6 +20,8 @@ from zoo.hub import Request
 from zoo.hub.client import Clock
 from zoo.hub.download import progress_bar
 
+pytestmark = pytest.mark.long
+
 GOOD = weights(0)
 
 

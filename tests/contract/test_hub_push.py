@@ -9,6 +9,8 @@ import pytest
 from hub.client import Client
 from hub.server import Hub
 
+pytestmark = pytest.mark.long
+
 NAME = "org/net"
 FILES = {"model.safetensors": "weights", "config.json": "{}", "README.md": "---\ntags: []\n---\n"}
 

@@ -22,6 +22,8 @@ from zoo.insertion.layers import is_layer
 from zoo.insertion.probe import fake_copy, probe
 from zoo.registry.specs import AttentionSpec, Insertion
 
+pytestmark = pytest.mark.long
+
 GATE = AttentionSpec(name="gate", target="test_places:Gate")
 # one backbone of each kind of block, and of each way to find the ends of stages
 BLOCKS = {

@@ -17,6 +17,8 @@ from safetensors.torch import save, save_file
 import zoo
 from zoo.errors import CorruptWeightsError, WeightsMismatchError, WeightsNotFoundError
 
+pytestmark = pytest.mark.long
+
 OPS = Path(__file__).with_name("pretrained_ops.py")
 
 

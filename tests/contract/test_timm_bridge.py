@@ -31,6 +31,8 @@ from zoo.registry import default_registry
 from zoo.registry.specs import AttentionSpec
 from zoo.registry.targets import resolve
 
+pytestmark = pytest.mark.long
+
 ELSEWHERE = (  # heat maps; the code of axial_resnet26_s; the code of residual_attention_56
     "stacked_hourglass", "axial_resnet50", "residual_attention_1", "residual_attention_2",
     "residual_attention_4", "residual_attention_9", "residual_attention_next_9",

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 import zoo
 from zoo.weights import timm_loading
 
+pytestmark = pytest.mark.long
+
 OPS = Path(__file__).with_name("pretrained_ops.py")
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "beit": ("beit_base_patch16_224", {"depth": 1}),

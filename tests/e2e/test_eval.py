@@ -21,6 +21,8 @@ import zoo
 from zoo.cli import main
 from zoo.data.mnist import load
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -19,6 +19,8 @@ from hub.client import Client  # noqa: E402
 from hub.server import Hub  # noqa: E402
 from hub.store import sha256  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 RECIPE = """
 model = "{model}"
 epochs = 2

@@ -18,6 +18,8 @@ from zoo.cli import cli
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import UsageError, WeightsMismatchError
 
+pytestmark = pytest.mark.long
+
 MODEL = "cbam_test_resnet"
 CLASSES = 10
 

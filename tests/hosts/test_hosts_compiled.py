@@ -13,6 +13,8 @@ from torch import nn
 
 import zoo
 
+pytestmark = pytest.mark.long
+
 QUICK = ("own_unet", "torchvision_vit", "transformers_vit")
 NAMES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)

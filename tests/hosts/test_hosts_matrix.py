@@ -20,6 +20,8 @@ from torch.utils._pytree import tree_leaves
 
 import zoo
 
+pytestmark = pytest.mark.long
+
 CASES = [
     *(pytest.param(host, id=name) for name, host in SMALL.items()),
     *(pytest.param(host, id=name, marks=pytest.mark.slow) for name, host in LARGE.items()),

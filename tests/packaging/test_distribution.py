@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from environment import ROOT, Environment
 
+pytestmark = pytest.mark.long
+
 PACKAGES = {
     "zoo": "zoo",
     "zoo_plugins": "plugins/zoo_plugins",

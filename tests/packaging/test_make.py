@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from environment import ROOT
 
+pytestmark = pytest.mark.long
+
 FAKE_PYTHON = '#!/bin/sh\necho "$(basename "$0") $*" >> "$LOG"\n'
 
 

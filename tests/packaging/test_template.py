@@ -13,6 +13,8 @@ from environment import ROOT, Environment
 
 from zoo.testing import CHECKS
 
+pytestmark = pytest.mark.long
+
 TEMPLATE = ROOT / "plugins" / "template"
 
 

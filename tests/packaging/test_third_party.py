@@ -9,6 +9,8 @@ import pytest
 from environment import Environment
 from third_party import BROKEN, GOOD, build, write
 
+pytestmark = pytest.mark.long
+
 Rows = dict[str, dict[str, Any]]
 COMPOSE = """
 import sys, warnings, zoo

@@ -38,6 +38,8 @@ from zoo.reference.models import draw
 from zoo.registry import default_registry
 from zoo.weights.keymaps import carry_over, map_keys
 
+pytestmark = pytest.mark.long
+
 CASES = Path(__file__).parents[1] / "reference" / "cases"
 ENTRIES = {e["name"]: e for e in json.loads((CASES / "models.json").read_text())["models"]}
 MODELS = (

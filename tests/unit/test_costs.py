@@ -30,11 +30,16 @@ def test_the_record_of_a_model_is_true(name: str) -> None:
     assert zoo.model_info(name)["cost"] == model_cost(name)
 
 
-@pytest.mark.parametrize("name", ["se", "cbam", "non_local", "multi_head"])
+OFTEN = ("se", "cbam", "non_local", "multi_head")
+RARELY = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in sorted(REGISTRY.attentions.keys() - OFTEN)
+]
+
+
+@pytest.mark.parametrize("name", [*OFTEN, *RARELY])
 def test_the_record_of_a_mechanism_is_true(name: str) -> None:
-    found, recorded = cost(REGISTRY.attentions[name], REGISTRY), zoo.attention_info(name)["cost"]
-    assert found is not None
-    assert (recorded["parameters"], recorded["multiplications"]) == (found.parameters, found.macs)
+    assert zoo.attention_info(name)["cost"] == cost(REGISTRY.attentions[name], REGISTRY)
 
 
 def test_every_named_model_and_refiner_has_a_record() -> None:

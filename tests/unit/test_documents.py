@@ -50,7 +50,6 @@ def test_a_changed_figure_is_seen_as_stale(
     generate: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--check` fails on a document whose table says something else."""
-    monkeypatch.setattr(generate, "WHOLE", {})  # costs of mechanisms take their time
     changed = TEXTS["README.md"].replace(f"{len(default_registry().attentions)} attention", "9 at")
     read = generate._read
     monkeypatch.setattr(generate, "_read", lambda n: changed if n == "README.md" else read(n))

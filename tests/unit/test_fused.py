@@ -18,6 +18,8 @@ from timm.layers.coord_attn import CoordAttn
 import zoo
 from zoo.sdk import fused
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("triton")
 CASES = Path(__file__).parents[1] / "reference" / "cases"
 MECHANISMS = (

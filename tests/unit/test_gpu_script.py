@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 ABSENT = ("accelerate", "pyarrow", "rich")  # which the machine with the GPU need not have
 

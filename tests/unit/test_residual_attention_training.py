@@ -22,6 +22,8 @@ from zoo.training.recipe import Augment, Recipe, read_recipe
 from zoo.training.run import train
 from zoo.training.staged import load_recipe
 
+pytestmark = pytest.mark.long
+
 RECIPES = sorted((Path(zoo_weights.__file__).parent / "recipes").glob("residual_attention*.toml"))
 SMALL = "residual_attention_56_cifar_small"
 
@@ -51,7 +53,13 @@ def short(path: Path, **changes: Any) -> Recipe:
     return replace(recipe, **{"epochs": 1, "batch_size": 16, "data": data, **changes})
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem == SMALL else pytest.mark.slow, id=path.stem)
+        for path in RECIPES
+    ],
+)
 def test_a_recipe_runs(path: Path, data: Path, tmp_path: Path) -> None:
     deep = "452" in path.stem or "236" in path.stem
     recipe = short(path, batch_size=4 if deep else 16)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,13 @@ from zoo.runtime.multiplications import count_macs
 CHANNELS, SIZE = 256, (28, 28)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """The cost of one forward pass in float32.
+def cost(spec: AttentionSpec, registry: Registry) -> dict[str, Any] | None:
+    """The cost on a map (1, 256, 28, 28) or as many tokens; None for what takes no single map.
 
-    Attributes:
-        parameters: the number of parameters.
-        macs: multiply-accumulates, as `zoo.runtime.multiplications` counts them.
-        bytes: the sizes of input, output and parameters, each counted once: the least that must be
-            moved.
+    Its keys are those of the record: `parameters`; `multiplications` and additions as
+    `zoo.runtime.multiplications` counts them; `input_size`; and `bytes`, the sizes of input, output
+    and parameters in float32, each counted once: the least that must be moved.
     """
-
-    parameters: int
-    macs: int
-    bytes: int
-
-
-def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
-    """The cost on a map (1, 256, 28, 28) or as many tokens; None for what takes no single map."""
     x = _sample(spec)
     if x is None:
         return None
@@ -60,7 +48,7 @@ def cost(spec: AttentionSpec, registry: Registry) -> Cost | None:
         return None
     parameters = sum(p.numel() for p in module.parameters())
     moved = 4 * (x.numel() + y.numel() + parameters)
-    return Cost(parameters=parameters, macs=macs, bytes=moved)
+    return {**_row(parameters, macs, tuple(x.shape[1:])), "bytes": moved}
 
 
 def _sample(spec: AttentionSpec) -> Tensor | None:
@@ -99,11 +87,8 @@ def _row(parameters: int, macs: int, size: tuple[int, ...]) -> dict[str, Any]:
 
 def count_all(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
     """The costs of each mechanism that takes one map, and of each named model, by name."""
-    attentions: dict[str, Any] = {}
-    for name, spec in sorted(registry.attentions.items()):
-        found, x = cost(spec, registry), _sample(spec)
-        if found is not None and x is not None:
-            attentions[name] = _row(found.parameters, found.macs, tuple(x.shape[1:]))
+    found = {name: cost(spec, registry) for name, spec in sorted(registry.attentions.items())}
+    attentions = {name: row for name, row in found.items() if row is not None}
     return {"attentions": attentions, "models": {n: model_cost(n) for n in sorted(registry.models)}}
 
 

@@ -21,7 +21,8 @@ def recorded_cost(spec: AttentionSpec | ModelSpec, registry: Registry) -> Mappin
     """The `parameters`, the `multiplications` of one forward pass, and the `input_size` of both.
 
     For a model, the input is one image of its own size. For a mechanism it is one map (256, 28,
-    28), or as many tokens. The result is None where nothing is recorded.
+    28), or as many tokens, and `bytes` are the least that must be moved. The result is None where
+    nothing is recorded.
     """
     kind = "attentions" if isinstance(spec, AttentionSpec) else "models"
     return _table(registry.package(spec)).get(kind, {}).get(spec.name)
