@@ -86,6 +86,7 @@ def test_a_plugin_with_a_missing_target_is_found(
         testing.check_plugin(module)
 
 
+@pytest.mark.long
 def test_a_plugin_that_imports_torch_is_found() -> None:
     with pytest.raises(AssertionError, match="imports timm torch"):
         testing.check_plugin("zoo_plugins.mechanisms.channel.se")

@@ -77,6 +77,7 @@ def test_a_folder_that_cannot_be_is_refused_before_data_are_read(recipe, tmp_pat
         training.train(read_recipe(recipe), tmp_path / "file" / "out", data=tmp_path / "absent")
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(
     recipe, data, uninterrupted, tmp_path
 ):

@@ -29,6 +29,7 @@ from zoo.training.shared import check_parts, part
 from zoo.training.stop import stop_requests
 
 
+@pytest.mark.long
 def test_a_killed_process_resumes_to_the_same_result(recipe, data, uninterrupted, tmp_path):
     out = tmp_path / "out"
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
@@ -56,6 +57,7 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_result(
     assert_same_result(out, uninterrupted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_stop_in_its_first_epoch_it_saves_and_resumes(
     recipe, data, uninterrupted, tmp_path, number
