@@ -8,6 +8,7 @@ branch, as in `create_model` (`zoo.insertion.families`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -21,7 +22,8 @@ BLOCKS = {
         "resnet.BasicBlock", "resnet.Bottleneck", "convnext.CNBlock", "regnet.ResBottleneckBlock",
         "mobilenetv2.InvertedResidual", "mobilenetv3.InvertedResidual", "mnasnet._InvertedResidual",
         "shufflenetv2.InvertedResidual", "efficientnet.MBConv", "efficientnet.FusedMBConv",
-        "densenet._DenseBlock", "maxvit.MaxVitBlock", "googlenet.Inception",
+        "densenet._DenseBlock", "maxvit.MaxVitBlock", "googlenet.Inception", "squeezenet.Fire",
+        *(f"inception.Inception{letter}" for letter in "ABCDE"),
         "swin_transformer.SwinTransformerBlock", "vision_transformer.EncoderBlock",
     ),
     "transformers.models": (
@@ -34,23 +36,44 @@ BLOCKS = {
         "vit.modeling_vit.ViTLayer", "deit.modeling_deit.DeiTLayer", "beit.modeling_beit.BeitLayer",
         "dinov2.modeling_dinov2.Dinov2Layer", "dinov3_vit.modeling_dinov3_vit.DINOv3ViTLayer",
         "swin.modeling_swin.SwinLayer", "swinv2.modeling_swinv2.Swinv2Layer",
-        "segformer.modeling_segformer.SegformerLayer",
-        "pvt_v2.modeling_pvt_v2.PvtV2BlockLayer",
+        "segformer.modeling_segformer.SegformerLayer", "glpn.modeling_glpn.GLPNLayer",
+        "pvt.modeling_pvt.PvtLayer", "pvt_v2.modeling_pvt_v2.PvtV2BlockLayer",
+        "bit.modeling_bit.BitBottleneckLayer", "bit.modeling_bit.BitPreActivationBottleneckLayer",
+        "clip.modeling_clip.CLIPEncoderLayer", "cvt.modeling_cvt.CvtLayer",
+        "data2vec.modeling_data2vec_vision.Data2VecVisionLayer",
+        "dinov2_with_registers.modeling_dinov2_with_registers.Dinov2WithRegistersLayer",
+        "focalnet.modeling_focalnet.FocalNetLayer", "ijepa.modeling_ijepa.IJepaLayer",
+        "poolformer.modeling_poolformer.PoolFormerLayer",
+        "siglip.modeling_siglip.SiglipEncoderLayer", "vit_mae.modeling_vit_mae.ViTMAELayer",
+        "vit_msn.modeling_vit_msn.ViTMSNLayer", "yolos.modeling_yolos.YolosLayer",
     ),
     "timm.models": ("vision_transformer.Block", "swin_transformer.SwinTransformerBlock"),
 }  # fmt: skip
+
+POOLED = ("torchvision.models.vgg.VGG", "torchvision.models.alexnet.AlexNet")  # without blocks
 
 _NAMES = frozenset(f"{package}.{block}" for package, of in BLOCKS.items() for block in of)
 
 
 def blocks(model: nn.Module) -> list[str]:
-    """Paths of the blocks of known families, in order; of several in each other the outermost."""
+    """Paths of the blocks of known families, in order; of several in each other the outermost.
+
+    A network of single layers (VGG, AlexNet) has what comes before each pooling in place of blocks.
+    """
     found: list[str] = []
     for path, module in model.named_modules():
-        inside = any(path.startswith(f"{block}.") for block in found)
-        if not inside and any(_name(cls) in _NAMES for cls in type(module).__mro__):
+        names = {_name(cls) for cls in type(module).__mro__}
+        if names & _NAMES and not any(path.startswith(f"{block}.") for block in found):
             found.append(path)
+        if names.intersection(POOLED):
+            found += _before_pooling(path, module)
     return found
+
+
+def _before_pooling(path: str, network: nn.Module) -> list[str]:
+    layers = network.get_submodule("features").named_children()
+    inner = f"{path}.features" if path else "features"
+    return [f"{inner}.{a}" for (a, _), (_, b) in pairwise(layers) if isinstance(b, nn.MaxPool2d)]
 
 
 def stages(survey: Survey, blocks: Sequence[str]) -> list[str]:

@@ -14,6 +14,10 @@ from zoo.hosts.layouts import KINDS, Kind, Layout
 from zoo.hosts.outputs import Found
 from zoo.hosts.survey import Survey
 
+SPECIAL_TOKENS = (
+    "cls_token", "class_token", "dist_token", "distillation_token", "reg_token", "register_tokens",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -179,11 +183,22 @@ def _grid(survey: Survey, tokens: int, told: Told) -> tuple[int, tuple[int, int]
                 where="grid",
             )
         return prefix, (told.grid[0], told.grid[1])
-    for prefix in (0, 1) if told.prefix_tokens is None else (told.prefix_tokens,):
+    guesses = (
+        (0, 1, _special_tokens(survey)) if told.prefix_tokens is None else (told.prefix_tokens,)
+    )
+    for prefix in guesses:
         grid = _of_the_image(survey, tokens - prefix)
         if grid is not None:
             return prefix, grid
     return None
+
+
+def _special_tokens(survey: Survey) -> int:
+    """How many tokens the host has that it learns: parameters (1, n, C) of the usual names."""
+    parameters = survey.model.named_parameters()
+    return sum(
+        p.shape[1] for name, p in parameters if p.ndim == 3 and name.endswith(SPECIAL_TOKENS)
+    )
 
 
 def _of_the_image(survey: Survey, patches: int) -> tuple[int, int] | None:

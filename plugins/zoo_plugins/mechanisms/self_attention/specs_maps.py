@@ -157,7 +157,7 @@ MAPS = (
         aliases=("nlsa", "nlsn"),
         target=f"{PACKAGE}.non_local_sparse:NonLocalSparse",
         family="self_attention",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(width=Width()),
         provenance=Provenance(
             paper=papers.NON_LOCAL_SPARSE,
