@@ -60,18 +60,33 @@ def test_transformers_networks_have_default_places(name: str) -> None:
     check(getattr(transformers, f"{name}Model")(config), 64, count)
 
 
-def check(model: torch.nn.Module, size: int, count: int) -> None:
-    """`count` places, no output moved, and each of the attentions is asked."""
+@pytest.mark.parametrize("name", ["Beit", "Dinov2", "ViTMSN", "ViTMAE", "IJepa", "CLIPVision"])
+def test_a_mixer_stands_beside_the_softmax_attention_of(name: str) -> None:
+    more = {"mask_ratio": 0.0} if name == "ViTMAE" else {}
+    config = getattr(transformers, f"{name}Config")(**SMALL, **more)
+    model = getattr(transformers, f"{name}Model")(config)
+    check(model, 64, 5, "multi_head")  # q, k, v, output, and alpha
+    zoo.add_attention(model, "multi_head", example=torch.rand(2, 3, 64, 64), insertion="plain")
+    assert leaves(model(torch.rand(2, 3, 64, 64)))[0].isfinite().all()
+
+
+def check(model: torch.nn.Module, size: int, count: int, name: str = "eca") -> None:
+    """No output is moved by so many parameters, and without them the model is as it was."""
     torch.manual_seed(0)
     x = torch.rand(2, 3, size, size)
-    expected = leaves(model.eval()(x))
+    expected = leaves(seeded(model.eval(), x))
     keys = list(model.state_dict())
-    zoo.add_attention(model, "eca", example=x)
+    zoo.add_attention(model, name, example=x)
     assert len(list(zoo.attention_parameters(model))) == count
-    for one, other in zip(leaves(model(x)), expected, strict=True):
+    for one, other in zip(leaves(seeded(model, x)), expected, strict=True):
         torch.testing.assert_close(one, other)
     zoo.remove_attention(model)
     assert list(model.state_dict()) == keys
+
+
+def seeded(model: torch.nn.Module, x: torch.Tensor) -> Any:
+    torch.manual_seed(0)
+    return model(x)
 
 
 def leaves(output: Any) -> list[torch.Tensor]:

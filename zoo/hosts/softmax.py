@@ -106,12 +106,28 @@ KINDS = {
     "transformers": Kind(
         classes=(
             "transformers.models.vit.modeling_vit.ViTAttention",
+            "transformers.models.beit.modeling_beit.BeitAttention",
             "transformers.models.deit.modeling_deit.DeiTAttention",
+            "transformers.models.dinov2.modeling_dinov2.Dinov2Attention",
+            "transformers.models.dinov2_with_registers.modeling_dinov2_with_registers"
+            ".Dinov2WithRegistersAttention",
+            "transformers.models.ijepa.modeling_ijepa.IJepaAttention",
             "transformers.models.swin.modeling_swin.SwinAttention",
+            "transformers.models.vit_mae.modeling_vit_mae.ViTMAEAttention",
+            "transformers.models.vit_msn.modeling_vit_msn.ViTMSNAttention",
         ),
         arguments=("hidden_states", "attention_mask"), masks=("attention_mask",),
         tokens=_hidden, output=_with_weights,
         dim="q_proj.in_features", heads="num_attention_heads",
+    ),
+    "transformers_clip": Kind(
+        classes=(
+            "transformers.models.clip.modeling_clip.CLIPAttention",
+            "transformers.models.siglip.modeling_siglip.SiglipAttention",
+        ),
+        arguments=("hidden_states", "attention_mask"), masks=("attention_mask", "is_causal"),
+        tokens=_hidden, output=_with_weights,
+        dim="q_proj.in_features", heads="num_heads",
     ),
 }  # fmt: skip
 
