@@ -51,3 +51,20 @@ def test_an_attribute_at_a_freed_address_is_no_operator(grown: Any, tmp_path: Pa
     assert Path(done.path).is_file()
     x = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(torch.jit.load(done.path)(x), model(x))
+
+
+class Sorts(nn.Module):
+    """Values with many equals, and where each came from."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        coarse = (x * 3).round()
+        falling = coarse.sort(dim=1, descending=True, stable=True)
+        return falling.values, coarse.argsort(dim=-1, stable=True) + falling.indices
+
+
+@pytest.mark.parametrize("opset", [None, 18])
+def test_a_stable_sort_is_one_in_onnx(tmp_path: Path, opset: int | None) -> None:
+    pytest.importorskip("onnxruntime")
+    options = {} if opset is None else {"opset": opset}
+    done = zoo.export(Sorts(), tmp_path / "sorts.onnx", example=torch.rand(2, 40, 40), **options)
+    assert done.absolute == 0

@@ -19,6 +19,7 @@ from zoo.errors import ExportError
 from zoo.export.facts import FACTS_FILE, Facts
 from zoo.export.inputs import Trials
 from zoo.export.operators import forget_freed_operators
+from zoo.export.translations import translations
 from zoo.hosts.survey import Example
 
 LIMIT = 2**31 - 1  # of a protocol buffer, which an .onnx file is
@@ -126,6 +127,7 @@ def onnx(order: Order) -> Program:
         order.graph, dynamo=True, verbose=False, opset_version=order.opset,
         input_names=list(order.trials.names), output_names=list(order.outputs),
         dynamic_shapes=order.trials.axis_names(),
+        custom_translation_table=translations(),
     )  # fmt: skip
     assert made is not None
     proto = made.model_proto

@@ -100,10 +100,19 @@ class Grid(nn.Module):
         q, k, v = self._heads(self._windows(whole))
         bias = self.rel_pos() if self.rel_pos is not None else None
         bias = self._without(whole, (height, width), bias) if any(more) else bias
-        bias = bias if bias is None else bias.to(q.dtype)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        y = self._back(self.proj(y.transpose(2, 3).flatten(3)), whole.shape[1], whole.shape[2])
+        y = self.proj(self._windowed(q, k, v, bias).transpose(2, 3).flatten(3))
+        y = self._back(y, whole.shape[1], whole.shape[2])
         return y[:, :height, :width]
+
+    def _windowed(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Attention in each window, of q, k and v (B, windows, heads, N, d).
+
+        Windows and heads are one axis: kernels of attention, and ONNX, know no more than four.
+        """
+        if bias is not None:
+            bias = bias.to(q.dtype).expand(q.shape[1], q.shape[2], -1, -1).flatten(0, 1)
+        merged = (t.flatten(1, 2) for t in (q, k, v))
+        return F.scaled_dot_product_attention(*merged, attn_mask=bias).unflatten(1, q.shape[1:3])
 
     def _windows(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, windows, P_h P_w, C)."""
