@@ -10,7 +10,9 @@ import torch
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """For `torch.onnx.export(custom_translation_table=...)`, which wants it mutable."""
-    from onnxscript import opset18 as op  # the operators that the exporter's own functions use
+    import onnxscript
+
+    op: Any = onnxscript.opset18  # the operators that the exporter's own functions use
 
     def stable_sort(
         self: Any, stable: bool | None = None, dim: int = -1, descending: bool = False

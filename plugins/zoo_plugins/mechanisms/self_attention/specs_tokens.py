@@ -58,7 +58,9 @@ TOKENS = (
         family="self_attention",
         contract="tokens",
         masked=True,
-        insertion=Insertion(role="replace_mixer", identity="exact", quadratic=True),
+        insertion=Insertion(
+            role="replace_mixer", identity="exact", default_form="residual", quadratic=True
+        ),
         options=OptionNames(channels=("dim",)),
         provenance=Provenance(
             paper=papers.TALKING_HEADS,
