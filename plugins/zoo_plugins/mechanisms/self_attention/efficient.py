@@ -37,7 +37,7 @@ class EfficientAttention(nn.Module):
         channels: C.
         key_channels: d_k, of all heads together, C/2.
         value_channels: d_v, of all heads together, C.
-        num_heads: 8, or fewer if that does not divide d_k and d_v.
+        num_heads: 8, or fewer: it divides d_k and d_v, and a head has at least two channels of d_k.
         normalization: `softmax` or `scaling`, as above.
         bias: of the 1x1 convolutions.
         residual: add x.
@@ -135,7 +135,8 @@ class EfficientTokens(EfficientAttention):
 
 
 def _default_heads(keys: int, values: int) -> int:
-    heads = largest_divisor(keys, 8)
+    """A softmax over one channel is 1 whatever the query: a head has two, if there are two."""
+    heads = largest_divisor(keys, min(8, max(1, keys // 2)))
     while values % heads:
         heads = largest_divisor(keys, heads - 1)
     return heads
