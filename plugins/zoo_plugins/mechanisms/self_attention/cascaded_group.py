@@ -99,7 +99,9 @@ class CascadedGroup(nn.Module):
             group = groups[head] + made[-1] if made else groups[head]
             q, k, v = qkv(group).split(self.parts, 1)
             q, k, v = (t.flatten(2).mT[:, None] for t in (local(q), k, v))  # B, 1, M^2, d
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=biases[head].to(q.dtype))
+            y = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=biases[head].to(q.dtype)[None, None]
+            )
             made.append(y[:, 0].mT.unflatten(2, x.shape[2:]))
         return self.proj(torch.cat(made, 1))
 

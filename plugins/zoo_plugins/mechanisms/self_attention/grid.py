@@ -107,10 +107,10 @@ class Grid(nn.Module):
     def _windowed(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """Attention in each window, of q, k and v (B, windows, heads, N, d).
 
-        Windows and heads are one axis: kernels of attention, and ONNX, know no more than four.
+        Windows and heads are one axis: fast kernels, and ONNX, take q, k, v and B of four axes.
         """
         if bias is not None:
-            bias = bias.to(q.dtype).expand(q.shape[1], q.shape[2], -1, -1).flatten(0, 1)
+            bias = bias.to(q.dtype).expand(q.shape[1], q.shape[2], -1, -1).flatten(0, 1)[None]
         merged = (t.flatten(1, 2) for t in (q, k, v))
         return F.scaled_dot_product_attention(*merged, attn_mask=bias).unflatten(1, q.shape[1:3])
 
