@@ -23,6 +23,8 @@ from zoo.errors import (
 )
 from zoo.training.toml_text import to_toml
 
+pytestmark = pytest.mark.long
+
 
 def call(images: Path, out: Path, *more: str, attentions: str = "se,eca") -> None:
     arguments = ["--backbone", "test_resnet", "--attentions", attentions, "--data", str(images)]

@@ -29,6 +29,8 @@ from zoo.training.loop import Trainer
 from zoo.training.prepare import build_model, prepare
 from zoo.training.recipe import Recipe
 
+pytestmark = pytest.mark.long
+
 
 def kept(folder: Path) -> list[dict[str, Any]]:
     """What the runs of a folder found, but for how long they took."""

@@ -95,7 +95,7 @@ def test_a_plugin_that_imports_torch_is_found() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "zoo_plugins.mechanisms.multimodal",
+        pytest.param("zoo_plugins.mechanisms.multimodal", marks=pytest.mark.slow),
         "zoo_plugins.mechanisms.spatial_transformer",
         pytest.param("zoo_plugins.mechanisms.mixed", marks=pytest.mark.slow),
     ],

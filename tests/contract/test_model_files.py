@@ -19,6 +19,8 @@ import zoo
 from zoo.errors import ConfigError, OptionError, UsageError, WeightsMismatchError, ZooError
 from zoo.weights.model_file import read_statement
 
+pytestmark = pytest.mark.long
+
 SMALL = "eca_test_resnet"
 
 

@@ -77,6 +77,7 @@ def launch(
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(run, weights, digits, tmp_path):
     record = tmp_path / "two.json"
     arguments = ("ram_mnist", "--weights", weights, "--data", digits, "--batch-size", 7)

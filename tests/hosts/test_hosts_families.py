@@ -14,6 +14,8 @@ import zoo
 from zoo.errors import UsageError
 from zoo.hosts.families import BLOCKS, POOLED
 
+pytestmark = pytest.mark.long
+
 transformers = pytest.importorskip("transformers")
 NAMES = [f"{package}.{block}" for package, blocks in BLOCKS.items() for block in blocks]
 SMALL: dict[str, Any] = {

@@ -27,6 +27,8 @@ from zoo.errors import (
     WeightsWarning,
 )
 
+pytestmark = pytest.mark.long
+
 X = torch.rand(2, 3, 16, 16)
 KEY = "zoo_attention"
 

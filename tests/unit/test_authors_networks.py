@@ -14,6 +14,8 @@ from zoo.errors import OptionError, UsageError
 from zoo.registry import default_registry
 from zoo.weights.keymaps import carry_over, map_keys
 
+pytestmark = pytest.mark.long
+
 SETTINGS: tuple[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]], ...] = (
     ("fca_resnet50", {"depth": 18, "frequencies": "low8"}, (3, 50, 70), (1000,)),
     ("axial_resnet26_s", {"img_size": 64, "groups": 4, "num_classes": 5}, (3, 64, 64), (5,)),

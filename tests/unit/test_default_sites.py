@@ -13,6 +13,8 @@ from zoo.insertion.sites import in_last_stage
 from zoo.registry.catalogue import attention_info
 from zoo.registry.specs import Insertion
 
+pytestmark = pytest.mark.long
+
 
 def sites(name: str, **options: object) -> list[str]:
     return zoo.create_model(name, num_classes=2, **options).zoo.sites

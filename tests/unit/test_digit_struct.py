@@ -33,6 +33,7 @@ class TestDigitStruct:
         assert content.starts.tolist() == [0, 2, 3, 6, 12]
         assert bool(slow) != quick
 
+    @pytest.mark.long
     def test_both_ways_of_reading_agree(self, tmp_path):
         generator = np.random.default_rng(1)
         entries = [

@@ -49,6 +49,7 @@ def interpreted(cases: tuple[str, ...]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_kernels_compute_the_plain_expressions_and_the_reference_cases() -> None:
     found = interpreted(QUICK)
     far = {

@@ -23,6 +23,8 @@ from zoo.errors import OptionError, UsageError, WeightsMismatchError
 from zoo.reference.convert import convert
 from zoo.reference.models import draw
 
+pytestmark = pytest.mark.long
+
 CASES = Path(__file__).parents[1] / "reference" / "cases" / "models.json"
 ENTRIES = {e["name"]: e for e in json.loads(CASES.read_text())["models"]}
 DEFAULTS = {spec.name: spec.defaults for spec in MODELS}

@@ -69,6 +69,7 @@ def test_a_recipe_runs(path: Path, data: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").stat().st_size > 1e6
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
     recipe = replace(short(RECIPES[[p.stem for p in RECIPES].index(SMALL)]), epochs=2)
     whole = train(recipe, tmp_path / "whole", data=data)

@@ -16,6 +16,8 @@ import zoo
 from zoo.cli import cli
 from zoo.errors import DataError, PluginError, UsageError
 
+pytestmark = pytest.mark.long
+
 NETWORK = "residual_attention_56_cifar"
 
 
