@@ -36,6 +36,8 @@ import zoo
 from zoo.registry import default_registry
 from zoo.testing import trial
 
+pytestmark = pytest.mark.long
+
 REGISTRY = default_registry()
 TAGS = re.compile(r"<[^>]+>")
 

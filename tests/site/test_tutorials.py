@@ -11,6 +11,8 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli import COMMANDS, cli
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 TUTORIALS = {file.stem: file.read_text("utf-8") for file in (ROOT / "docs/tutorials").glob("*.md")}
 WITH_PYTHON = sorted(name for name, text in TUTORIALS.items() if "```python" in text)
