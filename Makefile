@@ -5,7 +5,6 @@
 # make mutants  change the code a little, many times, and record what no test notices
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
-TESTS ?= not slow and not gpu and not network
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -18,7 +17,7 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m '$(TESTS)'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not gpu and not network'
 
 tables: $(READY)
 	$(BIN)/python docs/generate.py

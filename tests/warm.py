@@ -90,9 +90,11 @@ def _become(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.modules["torch"].set_num_threads(int(env.get("OMP_NUM_THREADS", 1)))
+    import torch
+
+    torch.set_num_threads(int(env.get("OMP_NUM_THREADS", 1)))
     warnings.resetwarnings()
-    warnings._processoptions(list(filter(None, env.get("PYTHONWARNINGS", "").split(","))))  # type: ignore[attr-defined]
+    warnings._processoptions(list(filter(None, env.get("PYTHONWARNINGS", "").split(","))))
     _speak_into(files)
     try:
         _execute(arguments, paths)
@@ -108,14 +110,15 @@ def _speak_into(files: list[str]) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
 
 
 def _execute(arguments: list[str], paths: list[str]) -> None:
     how, *rest = arguments
-    what = rest[0] if how in ("-m", "-c") else how
-    sys.argv = [how, *rest[1:]] if how in ("-m", "-c") else arguments
+    named = how in ("-m", "-c")
+    what = rest.pop(0) if named else how
+    sys.argv = [how, *rest]
     first = {"-m": os.getcwd(), "-c": ""}.get(how, str(Path(how).resolve().parent))
     sys.path = [first, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *paths]
     if how == "-m":

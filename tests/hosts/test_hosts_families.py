@@ -24,11 +24,11 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 STAGED: dict[str, Any] = {"depths": [1] * 4, "hidden_sizes": [16, 32, 64, 128]}
 HOSTS = {
-    "DeiT": ({**SMALL}, 1),
-    "Dinov2WithRegisters": ({**SMALL}, 1),
-    "Beit": ({**SMALL}, 1),
-    "ViTMSN": ({**SMALL}, 1),
-    "IJepa": ({**SMALL}, 1),
+    "DeiT": (SMALL, 1),
+    "Dinov2WithRegisters": (SMALL, 1),
+    "Beit": (SMALL, 1),
+    "ViTMSN": (SMALL, 1),
+    "IJepa": (SMALL, 1),
     "FocalNet": ({"image_size": 64, "embed_dim": 16, "depths": [1] * 4}, 4),
     "PoolFormer": (STAGED, 4),
     "Bit": (

@@ -85,7 +85,11 @@ class Client:
         env: dict[str, str] | None = None,
         before: Callable[[], Any] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the `zoo` program; with `before`, as a program that is started after it."""
+        """Run the `zoo` program.
+
+        Args:
+            before: is called first; what it drops, a process loses only as it starts a program.
+        """
         call, environment = ["-m", "zoo", *arguments], self.environment(**env or {})
         if before is None:
             return warm.run(call, env=environment, timeout=120)

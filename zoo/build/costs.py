@@ -29,7 +29,7 @@ CHANNELS, SIZE = 256, (28, 28)
 def cost(spec: AttentionSpec, registry: Registry) -> dict[str, Any] | None:
     """The cost on a map (1, 256, 28, 28) or as many tokens; None for what takes no single map.
 
-    Its keys are those of the record: `parameters`; `multiplications` and additions as
+    Its keys are those of the record: `parameters`; `multiplications`, each with its addition, as
     `zoo.runtime.multiplications` counts them; `input_size`; and `bytes`, the sizes of input, output
     and parameters in float32, each counted once: the least that must be moved.
     """

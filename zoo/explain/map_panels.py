@@ -33,6 +33,8 @@ def map_panels(each: Explanation) -> list[Panel]:
 
 
 def photograph(each: Explanation) -> Panel:
+    """The panel of the image as it is, with what the model predicts."""
+
     def above(axis: Any) -> None:
         rows, columns = each.frame.size
         axis.imshow(_shrunk(each.photograph), extent=(0, columns, rows, 0))

@@ -20,6 +20,7 @@ class Panel:
 
 
 def box(axis: Any, extent: Any, colour: Any, width: float, **more: Any) -> None:
+    """Draw the outline of an extent: (left, right, bottom, top)."""
     left, right, bottom, top = extent
     axis.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=colour,
               linewidth=width, **more)  # fmt: skip

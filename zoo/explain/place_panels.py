@@ -44,8 +44,7 @@ def _glimpses(each: Explanation, path: glimpses.GlimpsePath) -> Panel:
         axis.set(xlim=(0, width), ylim=(height, 0))
 
     def patches(axis: Any) -> None:
-        sheet = _sheet(image, path)
-        axis.imshow(sheet, interpolation="nearest")
+        axis.imshow(_sheet(image, path), interpolation="nearest")
 
     sides = ", ".join(f"{s} x {s}" for s in path.sides)
     title = f"{steps} glimpses, yellow to red\nat {len(path.sides)} scales: {sides} pixels"

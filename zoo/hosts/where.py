@@ -183,10 +183,8 @@ def _grid(survey: Survey, tokens: int, told: Told) -> tuple[int, tuple[int, int]
                 where="grid",
             )
         return prefix, (told.grid[0], told.grid[1])
-    guesses = (
-        (0, 1, _special_tokens(survey)) if told.prefix_tokens is None else (told.prefix_tokens,)
-    )
-    for prefix in guesses:
+    guesses = (0, 1, _special_tokens(survey))
+    for prefix in guesses if told.prefix_tokens is None else (told.prefix_tokens,):
         grid = _of_the_image(survey, tokens - prefix)
         if grid is not None:
             return prefix, grid
