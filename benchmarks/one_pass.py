@@ -31,10 +31,10 @@ from torch import Tensor
 
 import zoo
 from zoo.data.resolve import open_data
+from zoo.feeding.data import Images, training_data
 from zoo.registry import default_registry
 from zoo.runtime.files import write_atomically
 from zoo.runtime.multiplications import count_macs
-from zoo.training.data import Images, training_data
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60", "ram_mnist_cluttered100")

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
+from zoo.recipes import Recipe, read_recipe
 from zoo.runtime.files import write_atomically
-from zoo.training.recipe import Recipe, read_recipe
 from zoo.training.run import train
 
 NOISE = {10: (5.15, 5.93), 30: (5.79, 6.61), 50: (7.27, 8.35), 70: (15.75, 17.21)}

@@ -16,16 +16,18 @@ from zoo.version import PLUGIN_API, __version__
 
 if TYPE_CHECKING:
     from zoo import errors, testing
+    from zoo.adapters.load import load_attention
+    from zoo.adapters.save import save_attention
     from zoo.build.create import create_attention, create_model
     from zoo.errors import ZooError
     from zoo.evaluation.predict import predict
     from zoo.explain.explaining import explain
     from zoo.export.door import export
-    from zoo.hosts.adapter_file import load_attention, save_attention
     from zoo.hosts.add import add_attention, remove_attention
     from zoo.hosts.freeze import attention_parameters
     from zoo.hosts.rates import parameter_groups
     from zoo.hosts.sites import list_sites
+    from zoo.recipes import load_recipe
     from zoo.registry import Registry
     from zoo.registry.catalogue import (
         attention_info,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
         WeightsSpec,
         Width,
     )
-    from zoo.training.staged import load_recipe
     from zoo.weights.model_file import save_model
 
 _HOMES = {
@@ -59,7 +60,7 @@ _HOMES = {
     "list_backbones": "zoo.registry.catalogue",
     "list_models": "zoo.registry.catalogue",
     "list_recipes": "zoo.registry.catalogue",
-    "load_recipe": "zoo.training.staged",
+    "load_recipe": "zoo.recipes.staged",
     "model_info": "zoo.registry.catalogue",
     "ZooError": "zoo.errors",
     "add_attention": "zoo.hosts.add",
@@ -67,8 +68,8 @@ _HOMES = {
     "attention_parameters": "zoo.hosts.freeze",
     "parameter_groups": "zoo.hosts.rates",
     "list_sites": "zoo.hosts.sites",
-    "load_attention": "zoo.hosts.adapter_file",
-    "save_attention": "zoo.hosts.adapter_file",
+    "load_attention": "zoo.adapters.load",
+    "save_attention": "zoo.adapters.save",
     "create_attention": "zoo.build.create",
     "create_model": "zoo.build.create",
     "predict": "zoo.evaluation.predict",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.compare.design import Arm, Comparison
-from zoo.training.recipe import Data, Optimizer, Recipe
+from zoo.recipes import Data, Optimizer, Recipe
 
 # The stages have 16, 32 and 64 channels: a sixteenth of these would be 1, 2 and 4.
 NARROW = {"reduction": 4}

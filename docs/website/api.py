@@ -10,7 +10,7 @@ PAGES = {
     "your-model": ("Attention in any model", [
         "zoo.hosts.add.add_attention", "zoo.hosts.add.remove_attention",
         "zoo.hosts.freeze.attention_parameters", "zoo.hosts.sites.list_sites",
-        "zoo.hosts.adapter_file.save_attention", "zoo.hosts.adapter_file.load_attention",
+        "zoo.adapters.save.save_attention", "zoo.adapters.load.load_attention",
     ]),
     "catalogue": ("Listings", ["zoo.registry.catalogue"]),
     "specs": ("What a plugin states", [
@@ -23,7 +23,11 @@ PAGES = {
     "testing": ("The conformance kit", ["zoo.testing"]),
     "evaluation": ("Measuring", ["zoo.evaluation"]),
     "training": (
-        "Training", ["zoo.training.recipe", "zoo.training.staged", "zoo.training.objective"],
+        "Training",
+        [
+            "zoo.recipes.recipe", "zoo.recipes.tables", "zoo.recipes.staged",
+            "zoo.training.objective",
+        ],
     ),
     "errors": ("Errors", ["zoo.errors"]),
 }  # fmt: skip

@@ -73,10 +73,11 @@ def page(spec: ModelSpec, registry: Registry) -> str:
 def _top(spec: ModelSpec, registry: Registry) -> str:
     cost = recorded_cost(spec, registry)
     size = " × ".join(map(str, cost["input_size"])) if cost else ""
+    macs = f"{count(cost['multiplications'])} a prediction of {size}" if cost else ""
     facts = chips([
         ("family", spaced(spec.family)),
         ("parameters", f"{cost['parameters']:,}" if cost else ""),
-        ("multiplications", f"{count(cost['multiplications'])} an image {size}" if cost else ""),
+        ("multiplications", macs),
         ("kind", "hard: it samples" if spec.kind == "hard" else ""),
     ])  # fmt: skip
     meta = f"---\ntitle: {spec.name}\nhide: [navigation]\n---\n\n"

@@ -9,7 +9,7 @@ import torch
 from small_images import write_digits, write_images
 
 from zoo.compare.design import Arm, Comparison
-from zoo.training.finetune import finetune_recipe
+from zoo.recipes import finetune_recipe
 
 NETWORK = {"depth": 8, "widths": [8, 16, 32], "img_size": 12}
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zoo.training.recipe import Augment, Data, Optimizer, Recipe
+from zoo.recipes import Augment, Data, Optimizer, Recipe
 
 COLOURS = ("blue", "green", "red")
 

@@ -21,7 +21,7 @@ from zoo.errors import (
     UnknownNameError,
     UsageError,
 )
-from zoo.training.toml_text import to_toml
+from zoo.recipes import to_toml
 
 pytestmark = pytest.mark.long
 

@@ -24,10 +24,10 @@ from zoo.compare.unit import run
 from zoo.data.resolve import open_data
 from zoo.errors import CheckpointError, DataError
 from zoo.evaluation.runner import evaluate
+from zoo.recipes import Recipe
 from zoo.runtime.processes import join
 from zoo.training.loop import Trainer
 from zoo.training.prepare import build_model, prepare
-from zoo.training.recipe import Recipe
 
 pytestmark = pytest.mark.long
 

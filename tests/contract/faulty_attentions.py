@@ -174,7 +174,7 @@ class Forgets(Sound):
 
     def forward(self, x: Tensor) -> Tensor:
         y, at = super().forward(x), x.detach().mean(1, keepdim=True)
-        return y * (at < 0.5 * at.amax((2, 3), keepdim=True)) if self.training else y
+        return y * (at < 0.2 * at.amax((2, 3), keepdim=True)) if self.training else y
 
 
 class NeverMoves(Sound):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from zoo_plugins.mechanisms.self_attention.emsa import EMSA
 
 import zoo
 from zoo.build.attention import build_attention
@@ -19,6 +20,7 @@ from zoo.insertion.starts import ALPHA, residual_alpha
 from zoo.registry import default_registry
 from zoo.registry.specs import Insertion
 from zoo.testing.learning import is_dead
+from zoo.testing.warm_start import check_warm_start
 
 ATTENTIONS = default_registry().attentions
 # as their constructors leave them
@@ -110,6 +112,25 @@ def test_files_in_the_form_that_was_the_default_still_load(file: Path, tmp_path:
     found = zoo.create_model("cbam_test_resnet", weights=bare)
     x = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(found.eval()(x), old.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("talking_heads", "times the plain"), ("adl", "points of accuracy")]
+)
+def test_the_kit_finds_the_steep_starts_of_real_networks(name: str, message: str) -> None:
+    """Those of docs/warm-starts.md whose exact form lost a trained network its accuracy."""
+    spec = default_registry().attentions[name]
+    exact = replace(spec, insertion=replace(spec.insertion, default_form="exact"))
+    with pytest.raises(AssertionError, match=message):
+        check_warm_start(exact)
+
+
+def test_a_large_branch_is_steep_without_a_start_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(EMSA, "init_branch")
+    with pytest.raises(AssertionError, match="times the plain"):
+        check_warm_start(default_registry().attentions["emsa"])
 
 
 def test_a_spec_cannot_prefer_what_it_cannot_do() -> None:

@@ -12,10 +12,10 @@ import torch
 
 import zoo
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
+from zoo.recipes import load_recipe
 from zoo.registry import default_registry, timm_index
 from zoo.registry.names import parse
 from zoo.registry.specs import WeightsSpec
-from zoo.training.staged import load_recipe
 from zoo.weights import manifests
 from zoo.weights.verified_file import bundled_file
 

@@ -48,7 +48,7 @@ from zoo.cli import cli
 from zoo_x_shout.data import Digits
 from zoo.evaluation.record import write_record
 from zoo.evaluation.runner import evaluate
-from zoo.training.recipe import read_recipe
+from zoo.recipes import read_recipe
 from zoo.training.run import train
 recipe, out = map(Path, sys.argv[1:3])
 settings = read_recipe(recipe)

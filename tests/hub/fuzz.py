@@ -66,7 +66,7 @@ def record(content: bytes) -> None:
 
 def recipe(content: bytes) -> None:
     """A training recipe."""
-    from zoo.training.recipe import read_recipe
+    from zoo.recipes import read_recipe
 
     _on_file(read_recipe, content)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from small_run import RECIPE
 
+from zoo.recipes import read_recipe
 from zoo.training import run as training
-from zoo.training.recipe import read_recipe
 
 
 @pytest.fixture(scope="module")

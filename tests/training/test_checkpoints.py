@@ -14,10 +14,10 @@ import warm
 from small_run import RECIPE, assert_same_result, command
 
 from zoo.errors import CheckpointError, RecipeError
+from zoo.recipes import read_recipe
 from zoo.runtime.files import write_atomically
 from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.recipe import read_recipe
 
 
 @pytest.mark.parametrize("size", [0, 10, 5000])

@@ -24,12 +24,10 @@ from small_run import assert_same_result, read_curve
 import zoo
 from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, ZooError, ZooWarning
-from zoo.training import opened
-from zoo.training.finetune import finetune_recipe
-from zoo.training.opened import open_for_training
-from zoo.training.recipe import Data, read_recipe
+from zoo.feeding import opened
+from zoo.feeding.opened import open_for_training
+from zoo.recipes import Data, finetune_recipe, read_recipe, to_toml
 from zoo.training.run import train
-from zoo.training.toml_text import to_toml
 
 MODEL = "se_test_resnet"
 SMALL = {"batch_size": 4, "size": 32, "epochs": 2}

@@ -12,7 +12,7 @@ from PIL import Image
 
 import zoo
 from zoo.cli import cli
-from zoo.training.recipe import read_recipe
+from zoo.recipes import read_recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fine-tune.md").read_text("utf-8")
 TINY = {"se_resnet18": "se_test_resnet"}  # a model that trains in some seconds

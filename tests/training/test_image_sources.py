@@ -14,10 +14,9 @@ from PIL import Image
 from zoo.data import parquet
 from zoo.data.resolve import open_data
 from zoo.errors import DataError
-from zoo.training.finetune import finetune_recipe
-from zoo.training.opened import open_for_training
-from zoo.training.order import TOGETHER, Order
-from zoo.training.recipe import Data
+from zoo.feeding.opened import open_for_training
+from zoo.feeding.order import TOGETHER, Order
+from zoo.recipes import Data, finetune_recipe
 from zoo.training.run import train
 
 NAMES = ("cat", "dog", "owl")

@@ -15,12 +15,11 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli import cli
 from zoo.errors import PluginWarning, RecipeError, SpecError, UnknownNameError, UsageError
+from zoo.recipes import Recipe, load_recipe, recipe_of
 from zoo.registry import Registry, default_registry
 from zoo.registry.names import parse
 from zoo.registry.recipes import find_recipe, makes, summary_of
 from zoo.registry.specs import RecipeSpec
-from zoo.training.recipe import Recipe
-from zoo.training.staged import load_recipe, recipe_of
 
 BUNDLED = [w for w in default_registry().weights.values() if w.kind == "bundled"]
 
@@ -173,7 +172,7 @@ def test_a_plugin_brings_recipes_and_takes_no_name(plugin):
 
 def test_a_plugins_wrong_recipe_is_named(plugin, monkeypatch):
     spec = RecipeSpec(name="mine", path="zoo_x_recipes:recipes/mine.toml")
-    monkeypatch.setattr("zoo.training.staged.recipe_named", lambda name, registry: spec)
+    monkeypatch.setattr("zoo.recipes.staged.recipe_named", lambda name, registry: spec)
     with pytest.raises(RecipeError, match="missing key epochs") as caught:
         load_recipe("mine")
     assert caught.value.where == "zoo_x_recipes:recipes/mine.toml"

@@ -11,8 +11,8 @@ from zoo_plugins.networks.ram.reinforce import Reinforce
 
 import zoo
 from zoo.errors import DataError, OptionError, RecipeError, UnknownNameError
+from zoo.recipes import read_recipe
 from zoo.training import run as training
-from zoo.training.recipe import read_recipe
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,13 @@ from small_run import RECIPE, assert_same_result, command, read_curve
 import zoo
 from zoo.cli import cli
 from zoo.errors import RecipeError
+from zoo.feeding.order import part
+from zoo.recipes import read_recipe
 from zoo.runtime.processes import Processes
 from zoo.training import run as training
 from zoo.training.checkpoint import load_checkpoint
 from zoo.training.prepare import build_model
-from zoo.training.recipe import read_recipe
-from zoo.training.shared import check_parts, part
+from zoo.training.shared import check_parts
 from zoo.training.stop import stop_requests
 
 

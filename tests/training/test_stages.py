@@ -20,9 +20,9 @@ import zoo
 from zoo.cli import cli
 from zoo.errors import CheckpointError, RecipeError
 from zoo.publish.source import open_source
+from zoo.recipes import read_recipe, read_staged
+from zoo.recipes.staged import parse_staged
 from zoo.training import run as training
-from zoo.training.recipe import read_recipe
-from zoo.training.staged import parse_staged, read_staged
 from zoo.training.stages import train_stages
 
 STAGED = (

@@ -10,14 +10,14 @@ import torch
 from small_run import RECIPE, assert_same_result
 from zoo_plugins.datasets.canvases import sets
 
+from zoo.feeding.augment import augment
+from zoo.feeding.data import Drawn, Images, training_data
+from zoo.feeding.feed import InMemory
+from zoo.feeding.order import Order
+from zoo.recipes import Augment, Data, Optimizer, Recipe, read_recipe
 from zoo.runtime.processes import Processes
 from zoo.training import run as training
-from zoo.training.augment import augment
-from zoo.training.data import Drawn, Images, training_data
-from zoo.training.feed import InMemory
 from zoo.training.loop import Trainer
-from zoo.training.order import Order
-from zoo.training.recipe import Augment, Data, Optimizer, Recipe, read_recipe
 
 
 class TestDrawnData:

@@ -18,19 +18,18 @@ from timm.scheduler import create_scheduler_v2
 
 import zoo
 from zoo.errors import RecipeError
+from zoo.feeding.data import Images
+from zoo.feeding.feed import InMemory
+from zoo.feeding.mixing import Mixing
+from zoo.feeding.order import Order
+from zoo.feeding.seeding import seeded
+from zoo.recipes import Distill, ImageSettings, Optimizer, Schedule, finetune_recipe
 from zoo.runtime.processes import Processes
-from zoo.training.data import Images
-from zoo.training.feed import InMemory
-from zoo.training.finetune import finetune_recipe
 from zoo.training.loop import Trainer
-from zoo.training.mixing import Mixing
 from zoo.training.objective import BinaryCrossEntropy, CrossEntropy
 from zoo.training.optimizer import build_optimizer, build_schedule
-from zoo.training.order import Order
 from zoo.training.parts import train_only
 from zoo.training.prepare import build_model
-from zoo.training.recipe import Distill, ImageSettings, Optimizer, Schedule
-from zoo.training.seeding import seeded
 from zoo.training.teacher import distilled
 
 ALONE = Processes(0, 1, torch.device("cpu"))

@@ -24,17 +24,22 @@ MAY_IMPORT = {
     "hub": {"registry", "runtime", "weights"},
     "insertion": {"registry", "runtime", "sdk"},
     "build": {"registry", "runtime", "weights", "hub", "insertion"},
-    "hosts": {"registry", "runtime", "weights", "hub", "insertion", "build"},
+    "hosts": {"registry", "runtime", "insertion", "build"},
+    "adapters": {"registry", "runtime", "weights", "hub", "build", "hosts"},
     "data": {"registry", "runtime"},
     "export": {"runtime", "hosts", "data"},
     "explain": {"registry", "runtime", "data", "insertion", "hosts"},
     "evaluation": {"registry", "runtime", "weights", "build", "data", "explain"},
-    "training": {"registry", "runtime", "weights", "build", "hosts", "data"},
-    "compare": {"registry", "runtime", "data", "training"},
+    "recipes": {"registry", "data"},
+    "feeding": {"registry", "runtime", "data", "recipes"},
+    "training": {"registry", "runtime", "weights", "build", "hosts", "data", "recipes", "feeding"},
+    "compare": {"registry", "runtime", "data", "recipes", "feeding", "training"},
     "reference": {"registry", "runtime", "weights", "build"},
-    "publish": {"registry", "runtime", "weights", "hub", "build", "hosts", "training"},
+    "publish": {
+        "registry", "runtime", "weights", "hub", "build", "adapters", "recipes", "training",
+    },
     "testing": {"registry", "runtime", "build", "insertion"},
-}
+}  # fmt: skip
 
 # Imports within functions, each with its reason. Commands may do so, to answer quickly.
 LATE = {
@@ -43,7 +48,7 @@ LATE = {
     "zoo/weights/safetensors_file.py": "a file is looked at (zoo pull, zoo cache) without torch",
     "zoo/publish/package.py": "a package that is ready is sent without torch",
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
-    "zoo/hosts/adapter_file.py": "a file on the disk needs no client of the Hub",
+    "zoo/adapters/load.py": "a file on the disk needs no client of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
     "zoo/explain/__init__.py": "plugins import zoo.explain.glimpses alone, without all the rest",
     "zoo/explain/record.py": "an explanation draws itself, and what draws knows explanations",

@@ -11,9 +11,9 @@ import pytest
 import torch
 from zoo_plugins.moved import MOVED
 
+from zoo.recipes import read_recipe
 from zoo.runtime.old_names import OLD_NAMES
 from zoo.training.checkpoint import load_checkpoint
-from zoo.training.recipe import read_recipe
 
 OLD = Path(__file__).parents[1] / "old_files"
 

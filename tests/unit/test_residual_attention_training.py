@@ -15,12 +15,11 @@ import zoo_weights
 from PIL import Image
 
 from zoo.errors import RecipeError
-from zoo.training.augment import augment
+from zoo.feeding.augment import augment
+from zoo.feeding.noise import mislabel
+from zoo.recipes import Augment, Recipe, load_recipe, read_recipe
 from zoo.training.loop import Trainer
-from zoo.training.noise import mislabel
-from zoo.training.recipe import Augment, Recipe, read_recipe
 from zoo.training.run import train
-from zoo.training.staged import load_recipe
 
 pytestmark = pytest.mark.long
 

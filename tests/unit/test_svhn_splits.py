@@ -12,8 +12,8 @@ from svhn_files import SPLITS, make_images, write_mat
 from zoo_plugins.datasets.house_numbers import sets
 
 from zoo.errors import RecipeError, ZooWarning
-from zoo.training.data import training_data
-from zoo.training.recipe import Data, Optimizer, Recipe
+from zoo.feeding.data import training_data
+from zoo.recipes import Data, Optimizer, Recipe
 
 
 class TestSeveralSplits:

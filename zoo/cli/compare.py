@@ -121,8 +121,7 @@ def _comparison(given: Mapping[str, Any]) -> tuple[Comparison, Path | None]:
 
 
 def _recipe(given: Mapping[str, Any]) -> tuple[Any, Path | None]:
-    from zoo.training.finetune import finetune_recipe
-    from zoo.training.staged import recipe_of
+    from zoo.recipes import finetune_recipe, recipe_of
 
     data = Path(given["data"]).expanduser() if given["data"] else None
     own = {key: given[key] for key in OF_RECIPE if given.get(key) not in (None, False, "")}

@@ -143,7 +143,7 @@ def _model(
     else:
         built, untrained = _built(model, chosen, num_classes, pretrained)
     if attention:
-        from zoo.hosts.adapter_file import load_attention
+        from zoo.adapters.load import load_attention
 
         load_attention(built, attention)
     record = record_of(built)

@@ -15,7 +15,7 @@ from zoo.cli.train_target import asked, hinted
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.training.staged import StagedRecipe
+    from zoo.recipes import StagedRecipe
     from zoo.training.stages import Reached
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended

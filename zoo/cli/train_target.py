@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import DataError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from zoo.training.staged import StagedRecipe
+    from zoo.recipes import StagedRecipe
 
 
 def asked(
@@ -18,7 +18,8 @@ def asked(
 
     A recipe for fine-tuning a model has the model's name, and is from nowhere.
     """
-    from zoo.training.staged import is_file, recipe_of
+    from zoo.recipes import recipe_of
+    from zoo.recipes.staged import is_file
 
     chosen = {key: value for key, value in given.items() if value not in (None, False, "")}
     if "part" in chosen:
@@ -74,9 +75,7 @@ def _refuse_model(name: str) -> None:
 
 
 def _finetuning(model: str, data: str, chosen: dict[str, Any]) -> tuple[StagedRecipe, Path | None]:
-    from zoo.training.finetune import finetune_recipe
-    from zoo.training.staged import StagedRecipe
-    from zoo.training.toml_text import to_toml
+    from zoo.recipes import StagedRecipe, finetune_recipe, to_toml
 
     _refuse_recipe(model, data)
     recipe = finetune_recipe(model, data, **chosen)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.training.recipe import Recipe
+from zoo.recipes import Recipe
 
 PLAIN = "plain"
 

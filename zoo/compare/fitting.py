@@ -11,8 +11,8 @@ from torch import nn
 from zoo.compare.design import PLAIN, Arm
 from zoo.compare.pairing import arm_recipe
 from zoo.errors import IncompatibleBackboneError, ZooError
+from zoo.recipes import Recipe
 from zoo.training.prepare import build_model
-from zoo.training.recipe import Recipe
 
 
 def built(

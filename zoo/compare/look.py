@@ -13,8 +13,8 @@ from zoo.compare.measuring import measured_on
 from zoo.compare.pairing import arm_recipe
 from zoo.compare.runner import Where
 from zoo.errors import DataError, UsageError
+from zoo.feeding.feed import InMemory
 from zoo.runtime.processes import join
-from zoo.training.feed import InMemory
 from zoo.training.loop import Trainer
 from zoo.training.prepare import Prepared, prepare
 

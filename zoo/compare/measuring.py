@@ -9,12 +9,12 @@ from typing import Any
 
 from zoo.data.splits import split_kind
 from zoo.errors import DataError
-from zoo.training.data import Images, TrainingData, training_data
-from zoo.training.feed import HeldOut
-from zoo.training.opened import OpenedData, open_for_training
-from zoo.training.photographs import Plain, StreamedHeldOut
+from zoo.feeding.data import Images, TrainingData, training_data
+from zoo.feeding.feed import HeldOut
+from zoo.feeding.opened import OpenedData, open_for_training
+from zoo.feeding.photographs import Plain, StreamedHeldOut
+from zoo.recipes import Data, Recipe
 from zoo.training.prepare import Prepared
-from zoo.training.recipe import Data, Recipe
 
 
 @dataclass(frozen=True, slots=True)

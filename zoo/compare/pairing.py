@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from zoo.compare.design import Arm
-from zoo.training.feed import Batches, Feed
-from zoo.training.order import Order
+from zoo.feeding.feed import Batches, Feed
+from zoo.feeding.order import Order
+from zoo.recipes import Recipe
 from zoo.training.prepare import Prepared, build_model
-from zoo.training.recipe import Recipe
 
 
 def arm_recipe(recipe: Recipe, arm: Arm, seed: int) -> Recipe:

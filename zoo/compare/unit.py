@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from zoo.compare.design import Arm
 from zoo.compare.measuring import Memory, Nothing, measured_on
 from zoo.compare.pairing import arm_recipe, pair
+from zoo.feeding.feed import HeldOut
+from zoo.recipes import Recipe
 from zoo.runtime.model_record import record_of
-from zoo.training.feed import HeldOut
 from zoo.training.loop import Trainer
 from zoo.training.prepare import Prepared
-from zoo.training.recipe import Recipe
 from zoo.training.run import Report, train
 from zoo.training.run_folder import WEIGHTS
 

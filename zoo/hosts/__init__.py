@@ -4,5 +4,5 @@
 `places` reads `at=`, `families` knows default places, `layouts` and `outputs` say where in an
 output the map or the tokens are, `softmax` knows the attentions that can be replaced. `forms` are
 the modules that live in a host and `swap` puts them there and takes them out again. `sites` lists
-places, `adapter_file` saves and loads what was added, `fingerprint` tells hosts apart.
+places. What was added is saved and loaded by `zoo.adapters`.
 """

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from zoo.adapters.statement import ATTENTION_FILE, METADATA, Statement, read
 from zoo.errors import UsageError
-from zoo.hosts.statement import ATTENTION_FILE, METADATA, Statement, read
 from zoo.publish import licenses
 from zoo.publish.package import Package
 from zoo.weights.safetensors_file import inspect

@@ -15,12 +15,12 @@ from zoo.build.remarks import refuse_reset
 from zoo.errors import UsageError
 from zoo.hub import fetch
 from zoo.publish.package import Source
+from zoo.recipes import read_staged
 from zoo.registry import default_registry
 from zoo.registry.catalogue import model_info
 from zoo.registry.specs import WeightsSpec
 from zoo.runtime.model_record import record_of
 from zoo.training.run_folder import CURVE, RECIPE
-from zoo.training.staged import read_staged
 from zoo.weights import config
 from zoo.weights.model_file import statement_of, weights_file
 from zoo.weights.remembered import read_note

@@ -28,5 +28,12 @@ OLD_NAMES = {
     "zoo.specs": "zoo.registry.specs",
     "zoo.targets": "zoo.registry.targets",
     "zoo.timm_index": "zoo.registry.timm_index",
+    "zoo.training.augment": "zoo.feeding.augment",
+    "zoo.training.data": "zoo.feeding.data",
+    "zoo.training.feed": "zoo.feeding.feed",
+    "zoo.training.finetune": "zoo.recipes.finetune",
+    "zoo.training.order": "zoo.feeding.order",
+    "zoo.training.recipe": "zoo.recipes",
+    "zoo.training.staged": "zoo.recipes.staged",
     "zoo.viz": "zoo.explain",
 }

@@ -1,4 +1,4 @@
-"""Small networks, trained within a second on images that are drawn, for the check of warm starts.
+"""Small networks, trained within seconds on images that are drawn, for the check of warm starts.
 
 Each class is stripes of one direction, width and colour, at any phase, under noise.
 """
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from zoo.testing.trial import CHANNELS
 
-SIZE, CLASSES, BATCH, NOISE = (16, 16), 10, 8, 1.5
+SIZE, CLASSES, BATCH, NOISE = (16, 16), 10, 8, 2.0
+STEPS, RATE = 300, 3e-3  # of the training, with one cycle of the rate
 Images = tuple[Tensor, Tensor]
 
 
@@ -41,9 +42,9 @@ class Convolutional(nn.Module):
 
 def _network(role: str) -> nn.Module:
     """With places for what refines a map, replaces a convolution or mixes tokens."""
-    if role == "replace_mixer":
+    if role == "replace_mixer":  # 64 tokens: among 16, no start of a mixer was steep
         return VisionTransformer(
-            img_size=SIZE, patch_size=4, embed_dim=CHANNELS, depth=2, num_heads=4, mlp_ratio=2,
+            img_size=SIZE, patch_size=2, embed_dim=CHANNELS, depth=2, num_heads=4, mlp_ratio=2,
             class_token=False, global_pool="avg", num_classes=CLASSES,
         )  # fmt: skip
     if role == "replace_conv":
@@ -57,7 +58,12 @@ def trained(role: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = _network(role)
-        fit(model, torch.optim.AdamW(model.parameters(), lr=3e-3), images(0, batch=16), 100)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
+        batches = images(0, batch=16)
+        for _ in range(STEPS):
+            fit(model, optimiser, batches, 1)
+            schedule.step()
     return model
 
 

@@ -36,7 +36,7 @@ ALIVE = 'an attention that is built as the identity says identity="exact"'
 Optimiser: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 OPTIMISERS: dict[str, Optimiser] = {
     ADAPTIVE: lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0),
-    "SGD at 0.01": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9),
+    "SGD at 0.01": lambda p: torch.optim.SGD(p, lr=0.01),
 }
 REMEDY = 'a smaller gain where the attention starts, or Insertion(default_form="residual")'
 

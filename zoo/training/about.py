@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from zoo.data.preprocessing import Preprocessing
-from zoo.training.opened import OpenedData
-from zoo.training.recipe import Recipe
+from zoo.feeding.opened import OpenedData
+from zoo.recipes import Recipe
 
 
 def about(recipe: Recipe, model: nn.Module, data: OpenedData, folder: Path | None) -> bytes:

@@ -15,14 +15,14 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from zoo.errors import RecipeError
+from zoo.feeding.augment import augment
+from zoo.feeding.data import Images
+from zoo.feeding.feed import Feed, HeldOut
+from zoo.feeding.mixing import Mixing
+from zoo.recipes import Recipe
 from zoo.runtime.processes import Processes
-from zoo.training.augment import augment
-from zoo.training.data import Images
-from zoo.training.feed import Feed, HeldOut
-from zoo.training.mixing import Mixing
 from zoo.training.objective import Objective
 from zoo.training.optimizer import build_optimizer, build_schedule
-from zoo.training.recipe import Recipe
 from zoo.training.shared import average_gradients, average_values, check_parts, seed_step
 
 

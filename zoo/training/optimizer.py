@@ -11,8 +11,8 @@ from timm.scheduler import create_scheduler_v2
 from torch import nn
 
 from zoo.errors import RecipeError
+from zoo.recipes import Recipe
 from zoo.training.parts import new_parts
-from zoo.training.recipe import Recipe
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

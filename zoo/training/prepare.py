@@ -13,20 +13,20 @@ from torch import nn
 from zoo.build.create import create_model
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import DataError, HubError, OptionError, RecipeError, WeightsNotFoundError
+from zoo.feeding.data import TrainingData, training_data
+from zoo.feeding.feed import InMemory
+from zoo.feeding.mixing import Mixing
+from zoo.feeding.opened import OpenedData, open_for_training
+from zoo.feeding.order import Order
+from zoo.feeding.photographs import Augmented, Plain, Streamed, StreamedHeldOut, augmented
+from zoo.recipes import ImageSettings, Recipe
 from zoo.registry import default_registry
 from zoo.registry.specs import WeightsSpec
 from zoo.registry.targets import resolve
 from zoo.runtime.processes import Processes, cores
-from zoo.training.data import TrainingData, training_data
-from zoo.training.feed import InMemory
 from zoo.training.loop import Trainer
-from zoo.training.mixing import Mixing
 from zoo.training.objective import BinaryCrossEntropy, CrossEntropy, build_objective
-from zoo.training.opened import OpenedData, open_for_training
-from zoo.training.order import Order
 from zoo.training.parts import train_only
-from zoo.training.photographs import Augmented, Plain, Streamed, StreamedHeldOut, augmented
-from zoo.training.recipe import ImageSettings, Recipe
 from zoo.training.start import Start
 from zoo.training.teacher import distilled
 

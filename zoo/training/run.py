@@ -14,19 +14,18 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from zoo.errors import CheckpointError, OptionError
+from zoo.feeding.data import TrainingData
+from zoo.recipes import Recipe, to_toml
 from zoo.runtime.files import write_atomically
 from zoo.runtime.processes import join
 from zoo.training.about import about
 from zoo.training.checkpoint import load_checkpoint, save_checkpoint
-from zoo.training.data import TrainingData
 from zoo.training.loop import Trainer
 from zoo.training.prepare import Prepared, prepare
-from zoo.training.recipe import Recipe
 from zoo.training.room import check_room
 from zoo.training.run_folder import ABOUT, CHECKPOINT, CURVE, RECIPE, WEIGHTS
 from zoo.training.start import Start, run_digest
 from zoo.training.stop import stop_requests
-from zoo.training.toml_text import to_toml
 from zoo.weights.model_file import metadata_of
 
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too

@@ -17,11 +17,6 @@ from zoo.errors import RecipeError
 from zoo.runtime.processes import Processes
 
 
-def part(index: Tensor, processes: Processes) -> Tensor:
-    """The items of a batch that belong to this process."""
-    return index[processes.rank :: processes.count]
-
-
 def check_parts(batch_size: int, accumulate: int, processes: Processes) -> None:
     """Refuse batches that cannot be shared out evenly."""
     if batch_size % (processes.count * accumulate):

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.recipes import Recipe, StagedRecipe
 from zoo.training.loop import Trainer
-from zoo.training.recipe import Recipe
 from zoo.training.run import Report, train
 from zoo.training.run_folder import CHECKPOINT, WEIGHTS
-from zoo.training.staged import StagedRecipe
 from zoo.training.start import Start
 
 Reporting = Callable[[int, Path], AbstractContextManager[Report | None]]

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.training.recipe import Recipe
+from zoo.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True)

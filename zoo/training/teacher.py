@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from zoo.build.create import create_model
 from zoo.data.preprocessing import Preprocessing
 from zoo.errors import RecipeError
+from zoo.recipes import Distill
 from zoo.training.objective import CrossEntropy, errors
-from zoo.training.tables import Distill
 
 
 class Distilled:

@@ -2,9 +2,9 @@
 
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.specs import AttentionSpec
-from zoo_plugins.mechanisms.mixed import specs, specs_newer
+from zoo_plugins.mechanisms.mixed.specs import ATTENTIONS
 
 
 @hookimpl
 def zoo_attentions() -> tuple[AttentionSpec, ...]:
-    return (*specs.ATTENTIONS, *specs_newer.ATTENTIONS)
+    return ATTENTIONS

@@ -101,6 +101,12 @@ class EMSA(nn.Module):
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     @torch.no_grad()
+    def init_branch(self) -> None:
+        """Outputs of about the inputs' size: IN makes N' weights of size 1, a softmax of 1 / N'."""
+        if self.transform is not None:
+            self.fc_o.weight.mul_(self.reduction**2 / (self.size[0] * self.size[1]))
+
+    @torch.no_grad()
     def take_over(self, attention: Any) -> bool:
         """Start from the projections of timm's `Attention`; DWConv starts as an average.
 

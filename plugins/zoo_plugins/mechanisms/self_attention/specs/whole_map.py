@@ -1,11 +1,11 @@
-"""Specs of self-attention in which a position of a map sees the whole map. No torch."""
+"""Self-attention in which a position of a map sees the whole map. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.self_attention"
 
-MAPS = (
+ATTENTIONS = (
     AttentionSpec(
         name="non_local",
         aliases=("nl", "non_local_block"),
@@ -169,5 +169,21 @@ MAPS = (
                 " sort is stable and the rotations are fixed in eval."
             ),
         ),
+    ),
+    AttentionSpec(
+        name="single_head",
+        aliases=("shsa", "shvit", "single_head_attention"),
+        target=f"{PACKAGE}.single_head:SingleHead",
+        family="self_attention",
+        insertion=Insertion(folds_tokens=True, quadratic=True),
+        options=OptionNames(channels=("dim",), aliases={"partial_dim": "pdim"}),
+        provenance=Provenance(
+            paper=papers.SHVIT,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            notes="timm's layer computes the same.",
+        ),
+        trial=Trial(dead_parameters=(r"(^|\.)pre_norm\.bias$",)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Specs of self-attention in a window, or in the place of a convolution. No torch."""
+"""Self-attention in the place of a convolution. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
@@ -6,7 +6,7 @@ from zoo_plugins import papers
 PACKAGE = "zoo_plugins.mechanisms.self_attention"
 CONVOLUTION = ("dilation", "groups")  # what a replaced convolution says of itself
 
-LOCAL = (
+ATTENTIONS = (
     AttentionSpec(
         name="stand_alone",
         aliases=("sasa", "stand_alone_self_attention"),
@@ -93,39 +93,33 @@ LOCAL = (
         ),
     ),
     AttentionSpec(
-        name="outlook",
-        aliases=("outlook_attention", "volo"),
-        target=f"{PACKAGE}.outlook:Outlook",
+        name="acmix",
+        aliases=("ac_mix",),
+        target=f"{PACKAGE}.acmix:ACmix",
         family="self_attention",
-        insertion=Insertion(folds_tokens=True),
-        options=OptionNames(channels=("dim",), fixed={"bias": True}),
-        provenance=Provenance(
-            paper=papers.OUTLOOK,
-            license="Apache-2.0",
-            reference="transcribed",
-            verified="cases",
-            reference_call=f"{PACKAGE}.outlook:reference_call",
-            notes="qkv_bias is of the values only.",
+        contract="map_channels",
+        insertion=Insertion(role="replace_conv", folds_tokens=True, keeps_norm=True),
+        options=OptionNames(
+            aliases={
+                "in_planes": "in_channels",
+                "out_planes": "out_channels",
+                "head": "num_heads",
+                "kernel_att": "kernel_size",
+            },
+            fixed={"kernel_conv": 3},
+            ignored=("dilation", "groups"),  # what a replaced convolution says of itself
+            read=f"{PACKAGE}.acmix:read_options",
         ),
-    ),
-    AttentionSpec(
-        name="window",
-        aliases=("window_attention", "w_msa", "sw_msa", "shifted_window"),
-        target=f"{PACKAGE}.window:WindowedAttention",
-        family="self_attention",
-        insertion=Insertion(folds_tokens=True),
-        options=OptionNames(channels=("dim",), fixed={"bias": True}),
         provenance=Provenance(
-            paper=papers.WINDOW,
-            license="Apache-2.0",
-            reference="transcribed",
+            paper=papers.ACMIX,
+            license="none stated in the repository",
+            reference="authors",
             verified="cases",
-            key_map=((r".*relative_position_index$", ""),),  # of the authors; computed here
-            reference_call=f"{PACKAGE}.window:reference_call",
             notes=(
-                "Maps are cut into windows, and shifted by shift_size; a reference case records "
-                "the layer on windows."
+                "The two paths order their channels differently and are added so. The authors' "
+                "Swin form is left out."
             ),
         ),
+        trial=Trial(dead_parameters=(r"(^|\.)conv_p\.bias$",)),
     ),
 )

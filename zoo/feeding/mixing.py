@@ -10,9 +10,9 @@ from timm.data.mixup import Mixup
 from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 
+from zoo.feeding.seeding import seeded
+from zoo.recipes import ImageSettings
 from zoo.runtime.processes import Processes
-from zoo.training.seeding import seeded
-from zoo.training.tables import ImageSettings
 
 
 @dataclass(frozen=True, slots=True)

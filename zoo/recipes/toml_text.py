@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.errors import RecipeError
-from zoo.training.recipe import Recipe
+from zoo.recipes.recipe import Recipe
 
 START = ("model", "epochs", "batch_size", "seed")  # what a reader looks for first
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.runtime.processes import Processes
+
 TOGETHER = 16
 
 
@@ -51,3 +53,8 @@ class Order:
             place = torch.randperm(int(self.blocks.max()) + 1, generator=generator)
             order = order[(place[self.blocks[order]] // TOGETHER).argsort(stable=True)]
         return order.repeat_interleave(self.repeats)[: self.count] if self.repeats > 1 else order
+
+
+def part(index: Tensor, processes: Processes) -> Tensor:
+    """The items of a batch that belong to this process."""
+    return index[processes.rank :: processes.count]

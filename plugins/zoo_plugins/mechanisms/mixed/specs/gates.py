@@ -1,4 +1,4 @@
-"""Channel and spatial attention together, younger than the survey. Stated without torch."""
+"""A gate for the channels and a gate for the positions, one after the other or joined. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
@@ -8,61 +8,88 @@ ACT = ("act_layer",)  # timm's builders hand one to every attention; these have 
 
 ATTENTIONS = (
     AttentionSpec(
-        name="efficient_multi_scale",
-        aliases=("efficient_multi_scale_attention",),
-        shared_names=("ema",),
-        target=f"{PACKAGE}.efficient_multi_scale:EfficientMultiScale",
-        family="mixed",
+        name="cbam_channel",
+        target=f"{PACKAGE}.cbam:ChannelGate",
+        family="channel",
         insertion=Insertion(identity="exact", default_form="residual"),
-        options=OptionNames(aliases={"factor": "groups"}, ignored=(*ACT, "c2")),
+        options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
-            paper=papers.EFFICIENT_MULTI_SCALE,
-            license="none stated in the repository",
+            paper=papers.CBAM,
+            license="MIT",
             reference="authors",
             verified="cases",
+            key_map=((r"(^|\.)mlp\.1\.", r"\1fc1."), (r"(^|\.)mlp\.3\.", r"\1fc2.")),
+            notes="The channel half of cbam.",
+        ),
+    ),
+    AttentionSpec(
+        name="cbam_spatial",
+        target=f"{PACKAGE}.cbam:SpatialGate",
+        family="spatial",
+        insertion=Insertion(identity="exact"),
+        options=OptionNames(fixed={"bias": False}, ignored=ACT),
+        provenance=Provenance(
+            paper=papers.CBAM,
+            license="MIT",
+            reference="authors",
+            verified="cases",
+            key_map=((r"(^|\.)spatial\.(conv|bn)\.", r"\1conv.\2."),),
             notes=(
-                "Its norm has one channel a group, so that one of the two pooled weights is the "
-                "softmax of the norm's bias and never depends on the input; the paper says that "
-                "it does."
+                "The spatial half of cbam. Its batch norm is in the authors' code, not in the "
+                "paper."
             ),
         ),
     ),
     AttentionSpec(
-        name="efficient_local",
-        aliases=("ela", "efficient_local_attention"),
-        target=f"{PACKAGE}.efficient_local:EfficientLocal",
+        name="cbam",
+        target=f"{PACKAGE}.cbam:Cbam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"gate_layer": "sigmoid"}, ignored=ACT),
+        insertion=Insertion(identity="exact", default_form="residual"),
+        options=OptionNames(width=Width(divisor=1)),
         provenance=Provenance(
-            paper=papers.EFFICIENT_LOCAL,
-            license="none stated in the repository; Apache-2.0 (timm)",
-            reference="independent",
+            paper=papers.CBAM,
+            license="MIT",
+            reference="authors",
             verified="cases",
+            key_map=(
+                (r"(^|\.)ChannelGate\.mlp\.1\.", r"\1channel.fc1."),
+                (r"(^|\.)ChannelGate\.mlp\.3\.", r"\1channel.fc2."),
+                (r"(^|\.)SpatialGate\.spatial\.", r"\1spatial.conv."),
+            ),
             notes=(
-                "The authors published no code. timm's layer has a convolution and a norm of one "
-                "group for each direction, and SiLU: shared=False, norm_groups=1, "
-                "activation='silu'."
+                "The code has biases in the MLP and a batch norm after the 7x7 convolution; the"
+                " paper's equations have neither. timm stacks the mean before the maximum."
             ),
         ),
     ),
     AttentionSpec(
-        name="simple_coordinate",
-        aliases=("scoord", "simple_coord"),
-        shared_names=("sca",),
-        target=f"{PACKAGE}.simple_coordinate:SimpleCoordinate",
+        name="bam",
+        aliases=("bottleneck_attention_module",),
+        target=f"{PACKAGE}.bam:Bam",
         family="mixed",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(width=Width(), read=f"{PACKAGE}.simple_coordinate:read_options"),
+        insertion=Insertion(placement="between_stages", identity="exact"),
+        options=OptionNames(
+            fixed={"bias": True, "norm": "batch"}, ignored=ACT, width=Width(divisor=1)
+        ),
         provenance=Provenance(
-            paper=papers.COORDINATE,
-            license="Apache-2.0",
-            reference="independent",
+            paper=papers.BAM,
+            license="MIT",
+            reference="authors",
             verified="cases",
-            notes=(
-                "An experiment of timm without a paper of its own: linear layers, no norm, and "
-                "one sigmoid of a sum where coordinate attention multiplies two."
+            key_map=(
+                (r"(^|\.)channel_att\.gate_c\.gate_c_", r"\1channel."),
+                (r"(^|\.)spatial_att\.gate_s\.gate_s_", r"\1spatial."),
             ),
+            notes=(
+                "The code multiplies the two branches, the paper adds them; the code norms "
+                "every hidden layer, the paper the end of each branch."
+            ),
+        ),
+        trial=Trial(
+            dead_parameters=(
+                r"(^|\.)channel\.fc_(\d+|final)\.bias$",
+                r"(^|\.)spatial\.conv_(reduce0|di_\d+|final)\.bias$",
+            )
         ),
     ),
     AttentionSpec(
@@ -85,6 +112,19 @@ ATTENTIONS = (
                 "An experiment of timm without a paper of its own: the mean and the maximum are "
                 "averaged before the perceptron and before the convolution."
             ),
+        ),
+    ),
+    AttentionSpec(
+        name="simam",
+        target=f"{PACKAGE}.simam:SimAM",
+        family="mixed",
+        options=OptionNames(ignored=(*ACT, "device", "dtype")),
+        provenance=Provenance(
+            paper=papers.SIMAM,
+            license="none stated in the repository",
+            reference="authors",
+            verified="cases",
+            notes="The code divides the variance by HW - 1; the paper's equation 5 by HW.",
         ),
     ),
     AttentionSpec(
@@ -198,24 +238,6 @@ ATTENTIONS = (
                 "The authors' code fails on maps smaller than the window; here the window ends "
                 "with the map. Their mode 'recombination' does not run and is left out. With "
                 "gate='softmax' the biases of the strips' norms have no effect."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="s2_attention",
-        aliases=("s2attention",),
-        target=f"{PACKAGE}.s2_attention:S2Attention",
-        family="mixed",
-        options=OptionNames(fixed={"num_paths": 3}, ignored=ACT),
-        provenance=Provenance(
-            paper=papers.S2_MLP,
-            license="MIT (the port)",
-            reference="equations",
-            verified="cases",
-            notes=(
-                "The authors published no code. Their pseudo-code and its ports shift in place "
-                "between views that overlap, which smears a border; here is the shift that the "
-                "paper describes."
             ),
         ),
     ),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.training.recipe import Augment
+from zoo.recipes import Augment
 
 GRID = 5  # control points per axis of the elastic displacement
 

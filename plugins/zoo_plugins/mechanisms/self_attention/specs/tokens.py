@@ -1,4 +1,4 @@
-"""Self-attention on tokens, younger than the survey or not in it. Stated without torch."""
+"""Softmax attention on tokens, or from tokens to slots and queries. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial
 from zoo_plugins import papers
@@ -6,6 +6,95 @@ from zoo_plugins import papers
 PACKAGE = "zoo_plugins.mechanisms.self_attention"
 
 ATTENTIONS = (
+    AttentionSpec(
+        name="external_multihead",
+        aliases=("eamlp",),
+        target=f"{PACKAGE}.external_multihead:ExternalMultiHead",
+        family="self_attention",
+        contract="tokens",
+        insertion=Insertion(role="replace_mixer"),
+        options=OptionNames(channels=("dim",), fixed={"bias": True}, ignored=("qkv_bias",)),
+        provenance=Provenance(
+            paper=papers.EXTERNAL,
+            license="BSD-3-Clause-Clear",
+            reference="authors",
+            verified="cases",
+            notes="qkv_bias of the authors' signature is not used in their code.",
+        ),
+        trial=Trial(dead_parameters=(r"(^|\.)trans_dims\.bias$", r"(^|\.)linear_0\.bias$")),
+    ),
+    AttentionSpec(
+        name="multi_head",
+        aliases=("mhsa", "multi_head_attention"),
+        target=f"{PACKAGE}.multi_head:MultiHead",
+        family="self_attention",
+        contract="tokens",
+        masked=True,
+        insertion=Insertion(role="replace_mixer", identity="exact", quadratic=True),
+        options=OptionNames(
+            channels=("dim",),
+            aliases={"kdim": "key_dim", "vdim": "value_dim"},
+            ignored=("variant",),
+        ),
+        provenance=Provenance(
+            paper=papers.MULTI_HEAD,
+            license="BSD-3-Clause",
+            reference="independent",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)in_proj_(weight|bias)$", r"\1qkv.\2"),
+                (r"(^|\.)([qkv])_proj_weight$", r"\1qkv.\2_weight"),
+                (r"(^|\.)out_proj\.", r"\1proj."),
+            ),
+            reference_call=f"{PACKAGE}.multi_head:reference_call",
+            notes="Beside torch's layer and timm's, whose heads need not divide C.",
+        ),
+        trial=Trial(dead_parameters=(r"(^|\.)k_norm\.bias$",)),
+    ),
+    AttentionSpec(
+        name="talking_heads",
+        aliases=("talking_heads_attention",),
+        target=f"{PACKAGE}.talking_heads:TalkingHeads",
+        family="self_attention",
+        contract="tokens",
+        masked=True,
+        insertion=Insertion(
+            role="replace_mixer", identity="exact", default_form="residual", quadratic=True
+        ),
+        options=OptionNames(channels=("dim",)),
+        provenance=Provenance(
+            paper=papers.TALKING_HEADS,
+            license="Apache-2.0",
+            reference="independent",
+            verified="cases",
+            notes="CaiT's two mixing layers have biases; the paper's do not.",
+        ),
+        trial=Trial(dead_parameters=(r"(^|\.)proj_l\.bias$",)),
+    ),
+    AttentionSpec(
+        name="emsa",
+        aliases=("efficient_multi_head",),
+        target=f"{PACKAGE}.emsa:EMSA",
+        family="self_attention",
+        contract="tokens",
+        insertion=Insertion(role="replace_mixer", quadratic=True, needs_size=True),
+        options=OptionNames(channels=("dim",), fixed={"bias": True}),
+        provenance=Provenance(
+            paper=papers.EMSA,
+            license="MIT",
+            reference="independent",
+            verified="cases",
+            key_map=((r"(^|\.)transform\.conv\.", r"\1transform."),),
+            notes="Quadratic still, at 1 / reduction^2 of the cost.",
+        ),
+        trial=Trial(
+            dead_parameters=(
+                r"(^|\.)fc_[kv]\.bias$",
+                r"(^|\.)sr_ln\.bias$",
+                r"(^|\.)transform\.bias$",
+            )
+        ),
+    ),
     AttentionSpec(
         name="cross_covariance",
         aliases=("xca", "cross_covariance_attention"),
@@ -23,76 +112,6 @@ ATTENTIONS = (
             notes=(
                 "The authors' code multiplies by the temperature where the paper divides; the "
                 "setting qk_scale has no effect in it."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="separable",
-        aliases=("separable_attention", "separable_self_attention"),
-        target=f"{PACKAGE}.separable:Separable",
-        family="self_attention",
-        contract="tokens",
-        masked=True,
-        insertion=Insertion(role="replace_mixer"),
-        options=OptionNames(channels=("dim",), aliases={"embed_dim": "dim"}),
-        provenance=Provenance(
-            paper=papers.MOBILEVIT_V2,
-            license="Apple sample code license",
-            reference="authors",
-            verified="cases",
-            key_map=((r"(^|\.)(qkv_proj|out_proj)\.block\.conv\.", r"\1\2."),),
-            reference_call=f"{PACKAGE}.separable:reference_call",
-            notes=(
-                "The authors' layer takes patches (B, C, P, N): the method `patches`. Tokens are "
-                "patches of one pixel."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="attention_free",
-        aliases=("aft", "attention_free_transformer"),
-        target=f"{PACKAGE}.attention_free:AttentionFree",
-        family="self_attention",
-        contract="tokens",
-        masked=True,
-        insertion=Insertion(role="replace_mixer"),
-        options=OptionNames(
-            channels=("dim",),
-            aliases={"max_seqlen": "max_len"},
-            read=f"{PACKAGE}.attention_free:read_options",
-        ),
-        provenance=Provenance(
-            paper=papers.ATTENTION_FREE,
-            license="MIT",
-            reference="independent",
-            verified="cases",
-            notes=(
-                "The authors published no code. In the port the biases of mode='local' get no "
-                "gradient; here they do."
-            ),
-        ),
-        trial=Trial(dead_parameters=(r"(^|\.)to_k\.bias$",)),
-    ),
-    AttentionSpec(
-        name="unit_force",
-        aliases=("ufo", "unit_force_attention"),
-        target=f"{PACKAGE}.unit_force:UnitForce",
-        family="self_attention",
-        contract="tokens",
-        masked=True,
-        insertion=Insertion(role="replace_mixer"),
-        options=OptionNames(
-            channels=("dim",),
-            aliases={"d_model": "dim", "d_k": "head_dim", "d_v": "value_dim", "h": "num_heads"},
-        ),
-        provenance=Provenance(
-            paper=papers.UFO_VIT,
-            license="MIT",
-            reference="independent",
-            verified="cases",
-            notes=(
-                "The authors published no code. The axis of the second norm, the gamma that both "
-                "norms share, and the biases are those of the port."
             ),
         ),
     ),
@@ -187,32 +206,6 @@ ATTENTIONS = (
         trial=Trial(dead_parameters=(r"(^|\.)k\.bias$",)),
     ),
     AttentionSpec(
-        name="retention",
-        aliases=("masa", "manhattan_attention"),
-        target=f"{PACKAGE}.retention:Retention",
-        family="self_attention",
-        contract="tokens",
-        insertion=Insertion(role="replace_mixer", quadratic=True, needs_size=True),
-        options=OptionNames(
-            channels=("dim",),
-            aliases={"embed_dim": "dim"},
-            fixed={"value_factor": 1, "qkv_bias": True, "bias": True},
-        ),
-        provenance=Provenance(
-            paper=papers.RMT,
-            license="none stated in the repository",
-            reference="authors",
-            verified="cases",
-            key_map=((r"(^|\.)lepe\.conv\.", r"\1lepe."),),
-            reference_call=f"{PACKAGE}.retention:reference_call",
-            notes=(
-                "The paper multiplies by the decay after the softmax, the authors' code adds its "
-                "logarithm before; positions are rotated by the flattened index. Their layer "
-                "takes maps (B, H, W, C): the method `on_map`."
-            ),
-        ),
-    ),
-    AttentionSpec(
         name="attention_pool",
         aliases=("attn_pool", "attention_pooling"),
         target=f"{PACKAGE}.attention_pool:attention_pool",
@@ -241,5 +234,30 @@ ATTENTIONS = (
             ),
         ),
         trial=Trial(dead_parameters=(r"(^|\.)k\.bias$",)),
+    ),
+    AttentionSpec(
+        name="slot",
+        aliases=("slot_attention",),
+        target=f"{PACKAGE}.slot:SlotAttention",
+        family="self_attention",
+        contract="set",
+        masked=True,
+        insertion=Insertion(role="none"),
+        options=OptionNames(channels=("dim",)),
+        provenance=Provenance(
+            paper=papers.SLOT,
+            license="Apache-2.0",
+            reference="transcribed",
+            verified="cases",
+            key_map=(
+                (r"(^|\.)norm_inputs\.", r"\1norm_input."),
+                (r"(^|\.)norm_pre_ff\.", r"\1norm_mlp."),
+                (r"(^|\.)project_", r"\1to_"),
+                (r"(^|\.)slots_log_sigma$", r"\1slots_logsigma"),
+            ),
+            reference_call=f"{PACKAGE}.slot:reference_call",
+            notes=("The norms' epsilon is Keras' 1e-3; the port has 1e-5 and biases in q, k, v."),
+        ),
+        trial=Trial(dead_parameters=(r"(^|\.)to_q\.bias$", r"(^|\.)norm_slots\.bias$")),
     ),
 )

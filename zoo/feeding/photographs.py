@@ -16,13 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 from zoo.data.base import Items, describe
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import DataError, ZooWarning
+from zoo.feeding.data import Images
+from zoo.feeding.feed import Batches
+from zoo.feeding.order import Order, part
+from zoo.feeding.seeding import seeded
+from zoo.recipes import ImageSettings
 from zoo.runtime.processes import Processes
-from zoo.training.data import Images
-from zoo.training.feed import Batches
-from zoo.training.order import Order
-from zoo.training.seeding import seeded
-from zoo.training.shared import part
-from zoo.training.tables import ImageSettings
 
 TRIES = 10  # images that are tried after one that cannot be read
 HELD_OUT_BATCH = 64

@@ -21,7 +21,7 @@ from zoo.data.splits import split_kind
 from zoo.data.subset import Subset
 from zoo.data.vocabulary import by_index
 from zoo.errors import DataError, RecipeError
-from zoo.training.tables import Data
+from zoo.recipes import Data
 
 MOST_CHECKED = 20_000  # files whose headers are read before the first step: some seconds
 

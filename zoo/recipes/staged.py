@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from zoo.errors import RecipeError
+from zoo.recipes.read import parse_recipe, read_toml, toml_table
+from zoo.recipes.recipe import Recipe
 from zoo.registry import default_registry
 from zoo.registry.recipes import recipe_named
-from zoo.training.recipe import Recipe, parse_recipe, read_toml, toml_table
 
 STARTS = ("weights", "pretrained", "backbone_weights")
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import OptionError
-from zoo.training.recipe import Data, ImageSettings, Optimizer, Recipe, Schedule, check
+from zoo.recipes.bounds import check
+from zoo.recipes.recipe import Recipe
+from zoo.recipes.tables import Data, ImageSettings, Optimizer, Schedule
 
 TABLES = ("data", "optimizer", "schedule", "images")
 

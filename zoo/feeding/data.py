@@ -15,11 +15,11 @@ from torch.utils.data import ConcatDataset
 
 from zoo.data.modes import is_grey, to_mode
 from zoo.errors import DataError, RecipeError, UnknownNameError
+from zoo.feeding.joined import join
+from zoo.feeding.noise import mislabel
+from zoo.recipes import Data, Recipe
 from zoo.registry import default_registry
 from zoo.registry.targets import resolve
-from zoo.training.joined import join
-from zoo.training.noise import mislabel
-from zoo.training.recipe import Data, Recipe
 
 HELD_OUT_BATCH = 500
 

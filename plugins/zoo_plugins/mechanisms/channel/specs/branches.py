@@ -1,73 +1,13 @@
-"""Channel attention: what to attend to. What is stated of each mechanism, without torch."""
+"""Channels of several branches, groups or orders, and relations between channels. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
 
 PACKAGE = "zoo_plugins.mechanisms.channel"
-SETTINGS = f"{PACKAGE}.settings"
 ACT = ("act_layer",)  # timm's builders hand one to every attention; these have none to choose
+SETTINGS = f"{PACKAGE}.settings"
 
 ATTENTIONS = (
-    AttentionSpec(
-        name="se",
-        aliases=("squeeze_excite", "senet"),
-        target=f"{PACKAGE}.se:SqueezeExcite",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(width=Width()),
-        provenance=Provenance(
-            paper=papers.SE,
-            license="Apache-2.0",
-            reference="independent",
-            verified="cases",
-            notes="The authors round the hidden width down, timm to a multiple of 8.",
-        ),
-    ),
-    AttentionSpec(
-        name="eca",
-        aliases=("efficient_channel",),
-        target=f"{PACKAGE}.eca:EfficientChannelAttention",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(width=Width(), read=f"{PACKAGE}.eca:read_options"),
-        provenance=Provenance(
-            paper=papers.ECA,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes=(
-                "The authors set the kernel size by hand for each stage; the paper computes it."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="global_context",
-        aliases=("gc", "gca", "gcnet"),
-        target=f"{PACKAGE}.global_context:GlobalContext",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(
-            fixed={"bias": True, "norm": "layer"},
-            width=Width(divisor=1),
-            read=f"{SETTINGS}:global_context",
-        ),
-        provenance=Provenance(
-            paper=papers.GLOBAL_CONTEXT,
-            license="Apache-2.0",
-            reference="authors",
-            verified="cases",
-            key_map=(
-                (r"(^|\.)conv_mask\.", r"\1conv_attn."),
-                (r"(^|\.)channel_add_conv\.", r"\1mlp_add."),
-                (r"(^|\.)channel_mul_conv\.", r"\1mlp_scale."),
-                (r"(^|\.)mlp_(add|scale)\.0\.", r"\1mlp_\2.fc1."),
-                (r"(^|\.)mlp_(add|scale)\.1\.", r"\1mlp_\2.norm."),
-                (r"(^|\.)mlp_(add|scale)\.3\.", r"\1mlp_\2.fc2."),
-            ),
-            notes="The authors add the context; timm's `gc` multiplies by it.",
-        ),
-        trial=Trial(dead_parameters=(r"(^|\.)conv_attn\.bias$",)),
-    ),
     AttentionSpec(
         name="selective_kernel",
         aliases=("sk", "sknet"),
@@ -113,55 +53,6 @@ ATTENTIONS = (
         trial=Trial(dead_parameters=(r"(^|\.)conv\.bias$", r"(^|\.)fc1\.bias$")),
     ),
     AttentionSpec(
-        name="ceca",
-        aliases=("circular_efficient_channel",),
-        target=f"{PACKAGE}.ceca:CircularEfficientChannelAttention",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"bias": False}, ignored=ACT),
-        provenance=Provenance(
-            paper=papers.CECA,
-            license="Apache-2.0",
-            reference="authors",
-            verified="cases",
-            notes="eca with the channels in a circle; its author's code is timm's.",
-        ),
-    ),
-    AttentionSpec(
-        name="effective_se",
-        aliases=("ese", "effective_squeeze_excite"),
-        target=f"{PACKAGE}.effective_se:EffectiveSqueezeExcite",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(aliases={"gate": "gate_layer"}, ignored=ACT),
-        provenance=Provenance(
-            paper=papers.EFFECTIVE_SE,
-            license="Apache-2.0",
-            reference="independent",
-            verified="cases",
-            notes="timm's layer computes what the authors' code does.",
-        ),
-    ),
-    AttentionSpec(
-        name="soca",
-        aliases=("second_order_channel",),
-        target=f"{PACKAGE}.soca:SecondOrderChannelAttention",
-        family="channel",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(ignored=ACT, width=Width(divisor=1)),
-        provenance=Provenance(
-            paper=papers.SECOND_ORDER,
-            license="none stated in the repository",
-            reference="authors",
-            verified="cases",
-            key_map=((r"(^|\.)conv_du\.0\.", r"\1fc1."), (r"(^|\.)conv_du\.2\.", r"\1fc2.")),
-            notes=(
-                "The covariance is divided by the number of positions and, beyond 1000 x 1000, "
-                "taken from the centre; the code's default r is 8, its network's 16."
-            ),
-        ),
-    ),
-    AttentionSpec(
         name="double_attention",
         aliases=("a2", "a2_net"),
         target=f"{PACKAGE}.double_attention:DoubleAttention",
@@ -201,55 +92,6 @@ ATTENTIONS = (
             notes=(
                 "The code attends to the least similar channels, the paper to the most similar."
             ),
-        ),
-    ),
-    AttentionSpec(
-        name="fca",
-        aliases=("fcanet", "frequency_channel"),
-        target=f"{PACKAGE}.fca:FrequencyChannelAttention",
-        family="channel",
-        insertion=Insertion(identity="exact", default_form="residual", needs_size=True),
-        options=OptionNames(
-            aliases={"freq_sel_method": "frequencies"},
-            ignored=ACT,
-            width=Width(divisor=1),
-            read=f"{SETTINGS}:fca",
-        ),
-        provenance=Provenance(
-            paper=papers.FCA,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=(
-                (r"^(.*\.)?dct_layer\.weight$", ""),
-                (r"(^|\.)fc\.0\.", r"\1fc1."),
-                (r"(^|\.)fc\.2\.", r"\1fc2."),
-            ),
-            notes=(
-                "The rankings of frequencies are the code's; basis images smaller than 7 x 7 "
-                "leave only the lowest frequency."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="gather_excite",
-        aliases=("ge", "genet"),
-        target=f"{PACKAGE}.gather_excite:GatherExcite",
-        family="channel",
-        insertion=Insertion(needs_size=True),
-        options=OptionNames(ignored=ACT, width=Width(divisor=1)),
-        provenance=Provenance(
-            paper=papers.GATHER_EXCITE,
-            license="none stated in the repository",
-            reference="transcribed",
-            verified="cases",
-            key_map=(
-                (r"(^|\.)gather\.", r"\1gather.0."),
-                (r"(^|\.)gather_bn\.", r"\1gather.1."),
-                (r"(^|\.)excite_down\.", r"\1excite.1."),
-                (r"(^|\.)excite_up\.", r"\1excite.3."),
-            ),
-            notes="theta_minus has no parameters; timm's default adds an MLP, and raises.",
         ),
     ),
     AttentionSpec(

@@ -6,10 +6,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from zoo.feeding.data import Images, Source
+from zoo.feeding.order import Order, part
 from zoo.runtime.processes import Processes
-from zoo.training.data import Images, Source
-from zoo.training.order import Order
-from zoo.training.shared import part
 
 Batches = Generator[Images, None, None]  # closing it ends what reads ahead
 

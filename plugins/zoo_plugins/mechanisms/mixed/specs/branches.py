@@ -1,4 +1,4 @@
-"""Channel and spatial attention together. What is stated of each mechanism, without torch."""
+"""Masks and attention of branches, groups and trunks. No torch."""
 
 from zoo.registry.specs import AttentionSpec, Insertion, OptionNames, Provenance, Trial, Width
 from zoo_plugins import papers
@@ -7,141 +7,6 @@ PACKAGE = "zoo_plugins.mechanisms.mixed"
 ACT = ("act_layer",)  # timm's builders hand one to every attention; these have none to choose
 
 ATTENTIONS = (
-    AttentionSpec(
-        name="cbam_channel",
-        target=f"{PACKAGE}.cbam:ChannelGate",
-        family="channel",
-        insertion=Insertion(identity="exact", default_form="residual"),
-        options=OptionNames(width=Width(divisor=1)),
-        provenance=Provenance(
-            paper=papers.CBAM,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=((r"(^|\.)mlp\.1\.", r"\1fc1."), (r"(^|\.)mlp\.3\.", r"\1fc2.")),
-            notes="The channel half of cbam.",
-        ),
-    ),
-    AttentionSpec(
-        name="cbam_spatial",
-        target=f"{PACKAGE}.cbam:SpatialGate",
-        family="spatial",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"bias": False}, ignored=ACT),
-        provenance=Provenance(
-            paper=papers.CBAM,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=((r"(^|\.)spatial\.(conv|bn)\.", r"\1conv.\2."),),
-            notes=(
-                "The spatial half of cbam. Its batch norm is in the authors' code, not in the "
-                "paper."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="cbam",
-        target=f"{PACKAGE}.cbam:Cbam",
-        family="mixed",
-        insertion=Insertion(identity="exact", default_form="residual"),
-        options=OptionNames(width=Width(divisor=1)),
-        provenance=Provenance(
-            paper=papers.CBAM,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=(
-                (r"(^|\.)ChannelGate\.mlp\.1\.", r"\1channel.fc1."),
-                (r"(^|\.)ChannelGate\.mlp\.3\.", r"\1channel.fc2."),
-                (r"(^|\.)SpatialGate\.spatial\.", r"\1spatial.conv."),
-            ),
-            notes=(
-                "The code has biases in the MLP and a batch norm after the 7x7 convolution; the"
-                " paper's equations have neither. timm stacks the mean before the maximum."
-            ),
-        ),
-    ),
-    AttentionSpec(
-        name="bam",
-        aliases=("bottleneck_attention_module",),
-        target=f"{PACKAGE}.bam:Bam",
-        family="mixed",
-        insertion=Insertion(placement="between_stages", identity="exact"),
-        options=OptionNames(
-            fixed={"bias": True, "norm": "batch"}, ignored=ACT, width=Width(divisor=1)
-        ),
-        provenance=Provenance(
-            paper=papers.BAM,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=(
-                (r"(^|\.)channel_att\.gate_c\.gate_c_", r"\1channel."),
-                (r"(^|\.)spatial_att\.gate_s\.gate_s_", r"\1spatial."),
-            ),
-            notes=(
-                "The code multiplies the two branches, the paper adds them; the code norms "
-                "every hidden layer, the paper the end of each branch."
-            ),
-        ),
-        trial=Trial(
-            dead_parameters=(
-                r"(^|\.)channel\.fc_(\d+|final)\.bias$",
-                r"(^|\.)spatial\.conv_(reduce0|di_\d+|final)\.bias$",
-            )
-        ),
-    ),
-    AttentionSpec(
-        name="simam",
-        target=f"{PACKAGE}.simam:SimAM",
-        family="mixed",
-        options=OptionNames(ignored=(*ACT, "device", "dtype")),
-        provenance=Provenance(
-            paper=papers.SIMAM,
-            license="none stated in the repository",
-            reference="authors",
-            verified="cases",
-            notes="The code divides the variance by HW - 1; the paper's equation 5 by HW.",
-        ),
-    ),
-    AttentionSpec(
-        name="coordinate",
-        aliases=("coord", "coordatt"),
-        target=f"{PACKAGE}.coordinate:CoordinateAttention",
-        family="mixed",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(ignored=ACT, width=Width(minimum=8)),
-        provenance=Provenance(
-            paper=papers.COORDINATE,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            notes="timm's layer has no biases and another hidden width: variant='timm'.",
-        ),
-        trial=Trial(dead_parameters=(r"(^|\.)conv1\.bias$",)),
-    ),
-    AttentionSpec(
-        name="triplet",
-        aliases=("triplet_attention",),
-        target=f"{PACKAGE}.triplet:TripletAttention",
-        family="mixed",
-        insertion=Insertion(identity="exact"),
-        options=OptionNames(fixed={"bias": False}, ignored=ACT),
-        provenance=Provenance(
-            paper=papers.TRIPLET,
-            license="MIT",
-            reference="authors",
-            verified="cases",
-            key_map=(
-                (r"(^|\.)(cw|hc|hw)\.conv\.(conv|bn)\.", r"\1\2.\3."),
-                (r"(^|\.)ChannelGateH\.spatial\.", r"\1cw."),
-                (r"(^|\.)ChannelGateW\.spatial\.", r"\1hc."),
-                (r"(^|\.)SpatialGate\.spatial\.", r"\1hw."),
-            ),
-            notes="Computes what the paper says; the maximum comes before the mean.",
-        ),
-    ),
     AttentionSpec(
         name="shuffle_attention",
         aliases=("sa_net", "sanet"),
@@ -347,6 +212,24 @@ ATTENTIONS = (
             notes=(
                 "The mask branch is a small one: one pooling, one bottleneck unit. Its norm "
                 "would blow up the first step from zero."
+            ),
+        ),
+    ),
+    AttentionSpec(
+        name="s2_attention",
+        aliases=("s2attention",),
+        target=f"{PACKAGE}.s2_attention:S2Attention",
+        family="mixed",
+        options=OptionNames(fixed={"num_paths": 3}, ignored=ACT),
+        provenance=Provenance(
+            paper=papers.S2_MLP,
+            license="MIT (the port)",
+            reference="equations",
+            verified="cases",
+            notes=(
+                "The authors published no code. Their pseudo-code and its ports shift in place "
+                "between views that overlap, which smears a border; here is the shift that the "
+                "paper describes."
             ),
         ),
     ),

@@ -1,0 +1,80 @@
+"""Writing what was added to a model: safetensors, and a statement of what goes where.
+
+The metadata `zoo_attention` is a JSON object: for each place the path, the mechanism, its options
+and its form, and of the host the class and two digests. One is of the names and shapes of its
+tensors, which must be the same where the file is loaded; the other is of their values, which should
+be.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from zoo.adapters.fingerprint import architecture, digest
+from zoo.adapters.statement import METADATA, Stated, Statement, read, written
+from zoo.errors import OptionError, UsageError
+from zoo.hosts import swap
+from zoo.hosts.forms import Record
+from zoo.runtime.files import write_atomically
+from zoo.version import __version__
+
+
+def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
+    """Write what `add_attention` added to a model, and nothing of the model itself.
+
+    Args:
+        model: has attention of `add_attention` or `load_attention`.
+        path: a `.safetensors` file, written whole or not at all.
+
+    Raises:
+        UsageError: nothing was added, or the file cannot be written.
+        OptionError: an option of a mechanism is not plain data.
+    """
+    target = Path(path).expanduser()
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target} is not named *.safetensors", remedy=f"{target}.safetensors")
+    found = swap.added(model)
+    if not found:
+        raise UsageError(
+            f"no attention was added to this {type(model).__name__}",
+            remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
+        )
+    content = save(_tensors(found), _metadata(model, found))
+    try:
+        write_atomically(target, content)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    return target
+
+
+def _tensors(found: list[tuple[str, nn.Module, Record]]) -> dict[str, Tensor]:
+    return {
+        f"{where}.{key}": tensor.detach().cpu().clone().contiguous()
+        for where, form, _ in found
+        for key, tensor in form.state_dict().items()
+    }
+
+
+def _metadata(model: nn.Module, found: list[tuple[str, nn.Module, Record]]) -> dict[str, str]:
+    """What the file says of itself, of which it is certain that it can be read back."""
+    statement = Statement(
+        host=type(model).__name__, architecture=architecture(model), weights=digest(model),
+        added=tuple(Stated(path=where, **_fields(record)) for where, _, record in found),
+    )  # fmt: skip
+    try:
+        told = {"format": "pt", METADATA: written(statement), "zoo_version": __version__}
+    except TypeError as error:
+        raise OptionError(f"the options are not plain data: {error}") from error
+    read(told, "the options")
+    return told
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    told = asdict(record)
+    return told | told.pop("layout")
