@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoo_plugins.mechanisms.self_attention.emsa import EMSA
 
 import zoo
 from zoo.build.attention import build_attention
@@ -125,12 +124,23 @@ def test_the_kit_finds_the_steep_starts_of_real_networks(name: str, message: str
         check_warm_start(exact)
 
 
-def test_a_large_branch_is_steep_without_a_start_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["emsa", "lambda_layer"])
+def test_a_loud_mechanism_starts_as_a_branch_with_outputs_no_larger_than_its_inputs(
+    name: str,
 ) -> None:
-    monkeypatch.delattr(EMSA, "init_branch")
-    with pytest.raises(AssertionError, match="times the plain"):
-        check_warm_start(default_registry().attentions["emsa"])
+    torch.manual_seed(0)
+    module, x = _loud(name)
+    before = module(x).square().mean().sqrt()
+    module.init_branch()  # pyright: ignore[reportCallIssue]
+    after = module(x).square().mean().sqrt()
+    assert before > 1 >= after > 0
+
+
+def _loud(name: str) -> tuple[nn.Module, Tensor]:
+    spec = default_registry().attentions[name]
+    size = {"feat_size": (16, 16)} if spec.insertion.needs_size else {}
+    module = build_attention(spec, default_registry(), 64, size)
+    return module, torch.randn((2, 256, 64) if spec.contract == "tokens" else (2, 64, 16, 16))
 
 
 def test_a_spec_cannot_prefer_what_it_cannot_do() -> None:

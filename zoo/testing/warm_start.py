@@ -54,14 +54,14 @@ def check_warm_start(attention: Attention) -> None:
     spec = spec_of(attention)
     if spec.insertion.role == "none" or spec.contract not in (*MAPS, "tokens"):
         raise SkipTest(f"{spec.name} does not go into a backbone")
-    model = _attended(spec)
-    steep = _norm(copy.deepcopy(model)) / _plain_norm(spec.insertion.role)
+    model, role = _attended(spec), spec.insertion.role
+    steep = _norm(copy.deepcopy(model), role) / _plain_norm(role)
     form = f"in its default form, {spec.insertion.warm_form}"
     what = f"{form}, the gradient at step 0 is {steep:.1f} times the plain network's: {REMEDY}"
     require(steep <= STEEP, spec, what)
     for name in OPTIMISERS:
-        tuned, kept = _tune(copy.deepcopy(model), name)
-        lost = _plain_accuracy(spec.insertion.role, name) - kept
+        tuned, kept = _tune(copy.deepcopy(model), role, name)
+        lost = _plain_accuracy(role, name) - kept
         what = f"{form}, {STEPS} steps of {name} cost {lost:.0f} points of accuracy: {REMEDY}"
         require(lost <= LOST, spec, what)
         still = _still(spec, model, tuned) if name == ADAPTIVE else []
@@ -84,32 +84,32 @@ def _attended(spec: AttentionSpec) -> nn.Module:
     return model
 
 
-def _norm(model: nn.Module) -> float:
+def _norm(model: nn.Module, role: str) -> float:
     """Of the gradient of all parameters, over four batches."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for x, labels in islice(images(2), 4):
+        for x, labels in islice(images(role, 2), 4):
             nn.functional.cross_entropy(model.train()(x), labels).backward()
     return (
         torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm().item()
     )
 
 
-def _tune(model: nn.Module, optimiser: str) -> tuple[nn.Module, float]:
+def _tune(model: nn.Module, role: str, optimiser: str) -> tuple[nn.Module, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fit(model, OPTIMISERS[optimiser](model.parameters()), images(2), STEPS)
-        return model, accuracy(model)
+        fit(model, OPTIMISERS[optimiser](model.parameters()), images(role, 2), STEPS)
+        return model, accuracy(model, role)
 
 
 @cache
 def _plain_norm(role: str) -> float:
-    return _norm(copy.deepcopy(trained(role)))
+    return _norm(copy.deepcopy(trained(role)), role)
 
 
 @cache
 def _plain_accuracy(role: str, optimiser: str) -> float:
-    return _tune(copy.deepcopy(trained(role)), optimiser)[1]
+    return _tune(copy.deepcopy(trained(role)), role, optimiser)[1]
 
 
 def _still(spec: AttentionSpec, before: nn.Module, after: nn.Module) -> list[str]:
