@@ -1,8 +1,9 @@
-"""What the tutorials show runs, and their commands exist."""
+"""What the tutorials show runs, and every command that a page names exists."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = {file.stem: file.read_text("utf-8") for file in (ROOT / "docs/tutorials").glob("*.md")}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_PYTHON = sorted(name for name, text in TUTORIALS.items() if "```python" in text)
 
 
@@ -25,15 +27,22 @@ def test_a_tutorial_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(compile("".join(blocks), f"docs/tutorials/{name}.md", "exec"), {})
 
 
-@pytest.mark.parametrize("name", TUTORIALS)
-def test_its_commands_and_their_options_exist(name: str) -> None:
-    shell = "".join(re.findall(r"```sh\n(.*?)```", TUTORIALS[name], re.DOTALL))
-    for command, rest in re.findall(r"^zoo (\w+)(.*)$", shell, re.MULTILINE):
-        assert command in COMMANDS
-        known = CliRunner().invoke(cli, [command, "--help"]).output
-        assert all(option in known for option in re.findall(r"--[a-z-]+", rest)), rest
-        recipes = re.findall(r"--recipe (\w+)", rest)
-        assert all(recipe in zoo.list_recipes() for recipe in recipes)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_its_commands_and_their_options_exist(page: Path) -> None:
+    shell = "".join(re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+    for line in re.findall(r"^zoo (\w.*)$", shell.replace("\\\n", " "), re.MULTILINE):
+        words = line.partition(" #")[0].split()
+        assert words[0] in COMMANDS, line
+        known = "".join(_help(*words[:count]) for count in (1, 2))
+        assert all(option in known for option in words if option.startswith("--")), line
+        recipes = re.findall(r"--recipe (\w+)(?![\w.])", line)
+        assert all(recipe in zoo.list_recipes() for recipe in recipes), line
+
+
+@cache
+def _help(*words: str) -> str:
+    """What a command, or one of a group, says of its options."""
+    return CliRunner().invoke(cli, [*words, "--help"]).output
 
 
 def test_publishing_can_be_tried_without_a_network(
