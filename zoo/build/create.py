@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from dataclasses import replace as replaced
+from typing import Any, cast
 
 from torch import nn
 
@@ -94,26 +96,14 @@ def create_model(
         "in_chans": in_chans,
     }  # fmt: skip
     arguments = {key: value for key, value in given.items() if value is not None} | options
-    chosen: str | os.PathLike[str] | WeightsSpec | None = weights
-    bound = nullcontext()
-    if saved := saved_model(name, registry):
-        name, file = saved
-        if weights is not None or backbone_weights is not None:
-            raise UsageError("the path names the weights already", where=str(file))
-        pretrained, chosen = False, file
-    assert not isinstance(name, os.PathLike)  # paths are of saved models
-    if isinstance(name, str) and name.startswith("hf-hub:"):
-        reference = name
-        name, stated, published, size = open_hub_model(reference)
-        bound = Bounded(Budget.of_size(reference, size))
-        arguments = {**stated, **arguments}
-        own = pretrained and weights is None and backbone_weights is None
-        chosen = published if own else weights
+    start = _Start(pretrained=pretrained, weights=weights, backbone_weights=backbone_weights)
+    meant = _saved(name, start, registry) or _published(name, start)
+    meant = meant or _Meant(cast(str, name), start)  # paths are of saved models
     plan = make_plan(
-        name, registry, pretrained=pretrained, weights=chosen, backbone_weights=backbone_weights,
-        **arguments,
+        meant.name, registry, pretrained=meant.start.pretrained, weights=meant.start.weights,
+        backbone_weights=meant.start.backbone_weights, **{**meant.stated, **arguments},
     )  # fmt: skip
-    with bound:
+    with meant.bound:
         model = assemble(plan, registry)
     if not features_only:
         return model
@@ -121,3 +111,53 @@ def create_model(
     return feature_extractor(
         model, backbone, plan.options, out_indices=out_indices, feature_cls=feature_cls
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """Which weights a call asks for."""
+
+    pretrained: bool
+    weights: str | os.PathLike[str] | WeightsSpec | None
+    backbone_weights: str | os.PathLike[str] | None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the call names weights of its own."""
+        return self.weights is not None or self.backbone_weights is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """The model that a name means.
+
+    Attributes:
+        stated: options that a published model brings; those of the call have precedence.
+        bound: limits what a stranger's config may ask for.
+    """
+
+    name: str
+    start: _Start
+    stated: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    bound: AbstractContextManager[object] = field(default_factory=nullcontext[None])
+
+
+def _saved(name: str | os.PathLike[str], start: _Start, registry: Registry) -> _Meant | None:
+    """The folder of a run or a file, which brings its weights."""
+    saved = saved_model(name, registry)
+    if saved is None:
+        return None
+    model, file = saved
+    if start.is_named:
+        raise UsageError("the path names the weights already", where=str(file))
+    return _Meant(model, replaced(start, pretrained=False, weights=file))
+
+
+def _published(name: str | os.PathLike[str], start: _Start) -> _Meant | None:
+    """A repository of the Hub, whose config says what model it is."""
+    if not str(name).startswith("hf-hub:"):
+        return None
+    model, stated, weights, size = open_hub_model(str(name))
+    own = start.pretrained and not start.is_named
+    start = replaced(start, weights=weights) if own else start
+    return _Meant(model, start, stated, Bounded(Budget.of_size(str(name), size)))

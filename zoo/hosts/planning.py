@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError, UsageError
-from zoo.hosts import defaults, places, softmax
+from zoo.hosts import defaults, places
 from zoo.hosts.building import Mechanism, check_shape
 from zoo.hosts.check import check_module
-from zoo.hosts.forms import (
-    BesideConvolution,
-    InsteadOfConvolution,
-    Joining,
-    Record,
-    at_a_place,
-    on_output,
-)
+from zoo.hosts.convolutions import plan_convolution
+from zoo.hosts.forms import Joining, Record, at_a_place, on_output
 from zoo.hosts.gates import plan_gates
 from zoo.hosts.layouts import Layout
+from zoo.hosts.mixers import plan_mixer
 from zoo.hosts.survey import Survey
 from zoo.hosts.swap import RECORD, forms_of
 from zoo.hosts.where import Told, layout_of
 from zoo.insertion.families import block_sites
 from zoo.insertion.layers import runs_its_children
-from zoo.insertion.mixers import geometry
 from zoo.insertion.sites import Site
 
 
@@ -70,8 +65,7 @@ class Planner:
         if self.mechanism.gates_skips or isinstance(at, Mapping):
             with torch.random.fork_rng(devices=[]):
                 return plan_gates(self, at)
-        one = {"replace_conv": self._convolution, "replace_mixer": self._softmax}
-        make = one.get(self.mechanism.spec.insertion.role, self._after)
+        make = self._maker()
         with torch.random.fork_rng(devices=[]):
             if at is not None:
                 return [make(path) for path in places.named(self.model, at)]
@@ -79,6 +73,13 @@ class Planner:
             if make == self._after and by_block and (sites := block_sites(self.model)):
                 return [self._at_site(site) for site in self._affordable(sites)]
             return self._defaults(make)
+
+    def _maker(self) -> Callable[[str], Planned]:
+        """What plans the form at one path, by the mechanism's role."""
+        role = self.mechanism.spec.insertion.role
+        if role == "replace_conv":
+            return partial(plan_convolution, self)
+        return partial(plan_mixer, self) if role == "replace_mixer" else self._after
 
     def _defaults(self, make: Callable[[str], Planned]) -> list[Planned]:
         """The default places, as far as the mechanism can take them (groups may not divide)."""
@@ -139,86 +140,10 @@ class Planner:
         form = at_a_place(record, attention, base, gate)
         return self.planned(site.path, form, record, found.dtype, found.device)
 
-    def _convolution(self, path: str) -> Planned:
-        """In the place of a convolution, or beside it."""
-        self.check_place(path)
-        conv = self.model.get_submodule(path)
-        if not isinstance(conv, nn.Conv2d):
-            raise IncompatibleBackboneError(
-                f"{path} is a {type(conv).__name__}, and {self.mechanism.spec.name} replaces a "
-                "convolution",
-                where="at",
-                remedy="the path of a torch.nn.Conv2d",
-            )
-        call = next((c for c in self.survey.run.calls if c.path == path and c.takes), None)
-        if call is None or call.takes is None or call.seen is None:
-            raise IncompatibleBackboneError(f"{path} {self.survey.why_not(path)}", where="at")
-        more = {
-            "in_channels": conv.in_channels, "stride": conv.stride[0],
-            "dilation": conv.dilation[0], "groups": conv.groups,
-        }  # fmt: skip
-        layout, taken, given = Layout(kind="nchw"), call.takes.shape, call.seen.shape
-        attention, record = self.build(path, conv.out_channels, layout, taken, more)
-        shapes = (taken, given)
-        check_shape(self.mechanism, path, attention, lambda m, x: m(x), shapes)
-        plain = self.mechanism.form == "plain"
-        record = changed(
-            record, form="plain" if plain else "residual", joining="replace" if plain else "beside"
-        )
-        form = InsteadOfConvolution(attention) if plain else BesideConvolution(attention)
-        return self.planned(path, form, record, call.seen.dtype, call.seen.device)
-
-    def _softmax(self, path: str) -> Planned:
-        """In the place of a softmax attention, or beside it."""
-        self.check_place(path)
-        module = self.model.get_submodule(path)
-        kind = softmax.kind_of(module)
-        if not kind:
-            known = ", ".join(softmax.understood(self.model)[:3])
-            raise IncompatibleBackboneError(
-                f"{path} is a {type(module).__name__}, and {self.mechanism.spec.name} replaces a "
-                "softmax attention that is understood",
-                where="at",
-                remedy=f"among {known}, ..." if known else "another mechanism: none is there",
-            )
-        found = next(iter(self.survey.outputs(path)), None)
-        if found is None:
-            raise IncompatibleBackboneError(f"{path} {self.survey.why_not(path)}", where="at")
-        width, heads = softmax.width_and_heads(module)
-        more = geometry(module) if kind == "timm" else {"num_heads": heads}
-        layout = Layout(kind="tokens")
-        if self.mechanism.spec.insertion.needs_size:
-            _, layout = layout_of(self.survey, path, self.told)
-            more["class_token"] = layout.prefix == 1
-        attention, record = self.build(path, width, layout, found.shape, more)
-        same = kind == "timm" and hasattr(attention, "take_over") and attention.take_over(module)  # pyright: ignore
-        plain = self.mechanism.form == "plain"
-        left_out = layout.prefix - getattr(attention, "num_prefix_tokens", 0)
-        if left_out and plain:
-            raise IncompatibleBackboneError(
-                f"{self.mechanism.spec.name} needs a grid of tokens, and {path} has "
-                f"{left_out} more",
-                where="at",
-                remedy="insertion='residual'",
-            )
-        form = self.mechanism.form or self.mechanism.spec.insertion.warm_form
-        exact = form == "exact" and same
-        if self.mechanism.form == "exact" and not exact:
-            raise IncompatibleBackboneError(
-                f"{self.mechanism.spec.name} cannot start as what {path} computes",
-                where="insertion='exact'",
-                remedy="insertion='residual'",
-            )
-        record = changed(
-            record, form="exact" if exact else "plain" if plain else "residual", softmax=kind,
-            joining="replace" if exact or plain else "beside",
-        )  # fmt: skip
-        made = softmax.InsteadOfSoftmax if exact or plain else softmax.BesideSoftmax
-        return self.planned(path, made(attention, module), record, found.dtype, found.device)
-
     # what they share
 
     def check_place(self, path: str) -> None:
+        """Refuse a module that no attention can follow, or that has one already."""
         check_module(self.model, path)
         module = self.model.get_submodule(path)
         if vars(module).get(RECORD) is not None or (forms_of(module) and self.name is None):
@@ -239,6 +164,11 @@ class Planner:
         shape: tuple[int, ...],
         more: dict[str, Any] | None = None,
     ) -> tuple[nn.Module, Record]:
+        """The attention for a place, and the first draft of its record.
+
+        Args:
+            shape: of the tensor that it attends to. more: what else is known of the place.
+        """
         size = {"feat_size": layout.size(shape)} if self.mechanism.spec.insertion.needs_size else {}
         keywords = self.mechanism.keywords({**size, **(more or {})})
         record = Record(
@@ -262,6 +192,7 @@ class Planner:
         device: torch.device,
         name: str | None = None,
     ) -> Planned:
+        """The form, on the device, in the precision and in the mode of what is around it."""
         module = self.model.get_submodule(path if record.joining != "set" else _parent(path))
         like: Tensor | None = next((p for p in module.parameters() if p.is_floating_point()), None)
         form.to(device=device, dtype=dtype if like is None else like.dtype)
