@@ -13,6 +13,10 @@ from .html import code, table
 from .records import ROOT
 
 FOLDER = ROOT / "benchmarks" / "atlas"
+PLAIN = "the plain backbone"
+COLOURS = {
+    "better": "#2f8f5b", "worse": "#c23a4b", "not told apart": "#5c6b7a", PLAIN: "#3b6fd4",
+}  # fmt: skip
 Study = Mapping[str, Any]
 
 
@@ -45,13 +49,15 @@ def _forest(title: str, study: Study) -> str:
             "low": _or(r["difference"]["low"], r["difference"]["mean"]),
             "high": _or(r["difference"]["high"], r["difference"]["mean"]),
             "values": _pairs(r, study),
+            "verdict": r.get("verdict", ""),
             **_href(r["label"], study),
         }
         for r in study["results"]
     ]
     text = (
         "Differences from the plain backbone in accuracy, in percentage points: a faint dot for "
-        "each pair of runs, the mean, and its interval. Green lies above 0 and red below."
+        "each pair of runs, the mean, and its interval. Green is better and red worse by the test "
+        "that is corrected for so many comparisons; grey is not told apart."
     )
     data = {"title": f"{title}: differences", "x": "percentage points", "rows": rows}
     return f"{text}\n\n{plot('forest', data)}"
@@ -89,7 +95,7 @@ def _pareto(title: str, study: Study) -> str:
     points = [
         {
             "name": label,
-            "group": verdicts.get(label, "the plain backbone"),
+            "group": verdicts.get(label, PLAIN),
             "x": study["costs"][label]["latency_ms"],
             "y": mean,
             **_href(label, study),
@@ -103,6 +109,7 @@ def _pareto(title: str, study: Study) -> str:
     data = {
         "title": f"{title}: accuracy and time", "x": "ms an image",
         "y": "difference, percentage points", "points": points, "front": front(points),
+        "colours": COLOURS,
     }  # fmt: skip
     return f"{text}\n\n{plot('scatter', data)}"
 

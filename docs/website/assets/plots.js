@@ -75,21 +75,21 @@
       svg.append(element("path", { class: "front", d: front }));
     }
     const groups = [...new Set(data.points.map((p) => p.group))].sort();
+    const colourOf = (group) => (data.colours || {})[group] || COLOURS[groups.indexOf(group) % COLOURS.length];
     const said = document.createElement("p");
     said.className = "said"; said.setAttribute("aria-live", "polite"); said.textContent = " ";
     for (const point of data.points) {
-      const colour = COLOURS[groups.indexOf(point.group) % COLOURS.length];
       const title = `${point.name} (${point.group}): ${short(point.x)} ${data.x}, ${short(point.y)} ${data.y}`;
-      const mark = element("circle", { cx: x.at(point.x), cy: y.at(point.y), r: 5.5, fill: colour });
+      const mark = element("circle", { cx: x.at(point.x), cy: y.at(point.y), r: 5.5, fill: colourOf(point.group) });
       const whole = linked(mark, point, title);
       whole.dataset.group = point.group; whole.classList.add("point");
       for (const event of ["mouseenter", "focus"]) whole.addEventListener(event, () => { said.textContent = title; });
       svg.append(whole);
     }
-    root.append(legend(svg, groups), said, svg);
+    root.append(legend(svg, groups, colourOf), said, svg);
   }
 
-  function legend(svg, groups) {
+  function legend(svg, groups, colourOf) {
     const row = document.createElement("div");
     row.className = "legend"; row.setAttribute("role", "group"); row.setAttribute("aria-label", "families");
     let only = "";
@@ -97,7 +97,7 @@
       const button = document.createElement("button");
       button.type = "button"; button.setAttribute("aria-pressed", "false");
       const dot = document.createElement("i");
-      dot.style.background = COLOURS[groups.indexOf(group) % COLOURS.length];
+      dot.style.background = colourOf(group);
       button.append(dot, group);
       button.addEventListener("click", () => {
         only = only === group ? "" : group;
@@ -119,7 +119,7 @@
     svg.append(element("path", { class: "zero", d: `M${x.at(0)} ${box.top}V${box.bottom}` }));
     rows.forEach((row, i) => {
       const at = box.top + 18 + i * 24;
-      const sign = row.low > 0 ? "above" : row.high < 0 ? "below" : "open";
+      const sign = { better: "above", worse: "below" }[row.verdict] || "open";
       const title = `${row.name}: ${row.mean.toFixed(2)} (${row.low.toFixed(2)} to ${row.high.toFixed(2)})`;
       const mark = element("g", { class: `row ${sign}` });
       mark.append(element("path", { d: `M${x.at(row.low)} ${at}H${x.at(row.high)}` }));
