@@ -121,7 +121,7 @@ ATTENTIONS = (
         aliases=("reciprocal_attention",),
         target=f"{PACKAGE}.reciprocal:Reciprocal",
         family="arithmetic",
-        insertion=Insertion(identity="exact", quadratic=True),
+        insertion=Insertion(identity="exact", default_form="residual", quadratic=True),
         options=OptionNames(width=Width(), ignored=("act_layer",)),
         provenance=Provenance(
             paper=papers.RECIPROCAL,

@@ -78,7 +78,7 @@ ATTENTIONS = (
         aliases=("ese", "effective_squeeze_excite"),
         target=f"{PACKAGE}.effective_se:EffectiveSqueezeExcite",
         family="channel",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(aliases={"gate": "gate_layer"}, ignored=ACT),
         provenance=Provenance(
             paper=papers.EFFECTIVE_SE,

@@ -29,7 +29,7 @@ ATTENTIONS = (
         shared_names=("sca",),
         target=f"{PACKAGE}.simple_coordinate:SimpleCoordinate",
         family="mixed",
-        insertion=Insertion(identity="exact"),
+        insertion=Insertion(identity="exact", default_form="residual"),
         options=OptionNames(width=Width(), read=f"{PACKAGE}.simple_coordinate:read_options"),
         provenance=Provenance(
             paper=papers.COORDINATE,
