@@ -10,9 +10,9 @@ and the CPU time of the whole run, workers, measuring and saving included, which
 the machine hardly change.
 What is drawn at random differs, so accuracies agree within noise only.
 
-`timm` starts its new classifier as `zoo` does, by `reset_classifier`. `timm_own_start` is the loop
-with the classifier that `timm.create_model(num_classes=...)` draws, which in an EfficientNet is
-eleven times as large and costs accuracy in a short training.
+`timm` starts its new classifier by `reset_classifier`, as large as the zoo's. `timm_own_start` is
+the loop with the classifier that `timm.create_model(num_classes=...)` draws, which in an
+EfficientNet is eleven times as large and costs accuracy in a short training.
 """
 
 from __future__ import annotations

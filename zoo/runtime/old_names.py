@@ -1,4 +1,4 @@
-"""Where the modules of version 0.1 are now; see `zoo.runtime.moved`."""
+"""Where modules are that had other names in version 0.1, or since; see `zoo.runtime.moved`."""
 
 OLD_NAMES = {
     "zoo.assemble": "zoo.build.assemble",
@@ -32,6 +32,8 @@ OLD_NAMES = {
     "zoo.training.data": "zoo.feeding.data",
     "zoo.training.feed": "zoo.feeding.feed",
     "zoo.training.finetune": "zoo.recipes.finetune",
+    "zoo.training.joined": "zoo.feeding.joined",
+    "zoo.training.noise": "zoo.feeding.noise",
     "zoo.training.order": "zoo.feeding.order",
     "zoo.training.recipe": "zoo.recipes",
     "zoo.training.staged": "zoo.recipes.staged",

@@ -43,7 +43,7 @@ class Convolutional(nn.Module):
 
 def _network(role: str) -> nn.Module:
     """With places for what refines a map, replaces a convolution or mixes tokens."""
-    if role == "replace_mixer":  # 64 tokens: among 16, no start of a mixer was steep
+    if role == "replace_mixer":  # among 16 tokens a steep start went unnoticed
         return VisionTransformer(
             img_size=SIZE, patch_size=2, embed_dim=CHANNELS, depth=2, num_heads=4, mlp_ratio=2,
             class_token=False, global_pool="avg", num_classes=CLASSES,
