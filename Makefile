@@ -2,7 +2,7 @@
 # make test     lint, types, tests
 # make tables   write the tables of README.md and docs/
 # make docs     build the site into build/site/html
-# make mutants  change the code a little, many times, and record what no test notices
+# make mutants  change the code a little, many times, and show what no test notices
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
@@ -27,7 +27,9 @@ docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 mutants: $(READY)
-	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tests/mutants/run.py $(MUTANTS)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[mutants]'
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m mutmut run $(MUTANTS)
+	$(BIN)/python -m mutmut results
 
 # Made when absent, brought up to date when what it is made from has changed, else reused.
 $(READY): pyproject.toml $(CONSTRAINTS)

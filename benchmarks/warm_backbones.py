@@ -1,10 +1,10 @@
 """Pretrained backbones, with images to tune them on and others to measure them by.
 
-    python benchmarks/warm_backbones.py NAME --cifar DIR --cache DIR [--epochs N]
+    python benchmarks/warm_backbones.py NAME --cifar DIR [--cache DIR] [--epochs N]
 
 trains the named small network on CIFAR-10, on one thread, and writes its weights into the cache,
-where `warm_training.py` finds them. ImageNet weights are a file of the user's; those of
-`residual_attention` come with the zoo.
+`backbones/` beside this file, where `warm_training.py` finds them. ImageNet weights are a file of
+the user's; those of `residual_attention` come with the zoo.
 
 An order is a number: it draws which images are tuned on, in which order, and which are held out.
 """
@@ -222,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("name", choices=[n for n, b in BACKBONES.items() if b.images == "cifar"])
     parser.add_argument("--cifar", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(__file__).with_name("backbones"))
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)

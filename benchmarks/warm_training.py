@@ -1,6 +1,6 @@
 """How much of a pretrained backbone is left after the first steps of training with attention.
 
-    python benchmarks/warm_training.py --lite0 FILE --photographs DIR --cifar DIR --cache DIR
+    python benchmarks/warm_training.py --lite0 FILE --photographs DIR --cifar DIR
 
 For each mechanism and form, in each of the backbones of `warm_backbones.py`: how far the logits
 move when it is inserted; the norm of the gradient of all parameters at step 0 over that of the
@@ -251,7 +251,12 @@ def main() -> None:
         "--photographs", type=Path, help="<wnid>/<file>, one class of ImageNet each"
     )
     parser.add_argument("--cifar", type=Path, help="CIFAR-10 in parquet files")
-    parser.add_argument("--cache", type=Path, help="weights that warm_backbones.py has trained")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(__file__).with_name("backbones"),
+        help="weights that warm_backbones.py has trained",
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
     parser.add_argument("--only", nargs="+", default=[], help="mechanisms")
@@ -263,9 +268,7 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.getLogger("zoo").setLevel(logging.ERROR)
     weights = {"efficientnet_lite0": given.lite0} if given.lite0 else {}
-    weights |= {
-        n: given.cache / f"{n}.safetensors" for n in BACKBONES if given.cache and n not in weights
-    }
+    weights |= {n: given.cache / f"{n}.safetensors" for n in BACKBONES if n not in weights}
     bench = Bench(Data(photographs=given.photographs, cifar=given.cifar), weights, given.out)
     for key in given.backbones:
         for name, form in work(BACKBONES[key], given.only, given.forms):

@@ -29,14 +29,18 @@ def test_a_paired_comparison_is_scipys_paired_t_test(pairs) -> None:
     own = [value + generator.gauss(0.5, 1) for value in plain]
     expected = stats.ttest_rel(own, plain)
     interval = expected.confidence_interval(0.95)
-    found = paired([a - b for a, b in zip(own, plain, strict=True)])
+    differences = [a - b for a, b in zip(own, plain, strict=True)]
+    found = paired(differences)
+    assert (found.pairs, found.mean) == (pairs, pytest.approx(sum(differences) / pairs))
+    assert found.sd == pytest.approx(stats.tstd(differences))
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
 
 
 def test_one_pair_has_no_interval() -> None:
     found = paired([1.5])
-    assert (found.mean, found.sd, found.low, found.high, found.p) == (1.5, None, None, None, None)
+    assert (found.pairs, found.mean) == (1, 1.5)
+    assert (found.sd, found.low, found.high, found.p) == (None, None, None, None)
 
 
 def test_differences_that_are_all_alike_have_an_interval_without_width() -> None:
@@ -52,6 +56,7 @@ def test_holms_correction_is_as_defined() -> None:
     for rank, p in enumerate(in_order):  # the greatest of what the smaller ones come to
         expected[p] = min(1, max((5 - j) * in_order[j] for j in range(rank + 1)))
     assert holm(p_values) == pytest.approx([expected[p] for p in p_values])
+    assert holm([0.9, 0.8, 0.7]) == [1.0, 1.0, 1.0]
     assert holm([0.01]) == [0.01]
     assert holm([]) == []
 
@@ -71,5 +76,7 @@ def test_power_is_that_of_the_noncentral_t(pairs, tests, difference) -> None:
 def test_the_detectable_difference_is_found_four_times_in_five() -> None:
     least = detectable(2.0, 5, 4)
     assert power(least, 2.0, 5, 4) == pytest.approx(0.8, abs=1e-6)
+    assert power(detectable(2.0, 5), 2.0, 5) == pytest.approx(0.8, abs=1e-6)
+    assert detectable(2.0, 5) == detectable(2.0, 5, tests=1)
     found = [detectable(1.0, seeds) for seeds in (3, 5, 10, 20)]
     assert all(more > less for more, less in pairwise(found))

@@ -44,6 +44,16 @@ def test_the_optimiser_steps_at_that_rate() -> None:
         torch.testing.assert_close(parameter.detach(), expected)
 
 
+def test_what_the_model_says_does_not_decay_does_not() -> None:
+    model = host()
+    model.no_weight_decay = lambda: {"0.weight"}
+    groups = zoo.parameter_groups(model, lr=0.1, weight_decay=0.01)
+    decay = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    for name, parameter in model.named_parameters():
+        decays = parameter.ndim > 1 and name != "0.weight"
+        assert decay[id(parameter)] == (0.01 if decays else 0.0), name
+
+
 def test_frozen_parameters_and_models_without_attention() -> None:
     model = host(attention=False)
     model.get_parameter("0.weight").requires_grad_(False)

@@ -226,11 +226,15 @@ def test_training_the_attention_alone_and_back() -> None:
     zoo.add_attention(
         model, "se", at="stage1", example=X, train="attention", eval_norms=True, reduction=4
     )
+    zoo.add_attention(
+        model, "coordinate", at="stage2", example=X, train="attention", eval_norms=True
+    )
     trained = [p for p in model.parameters() if p.requires_grad]
     assert set(map(id, trained)) == set(map(id, zoo.attention_parameters(model)))
-    mean = model.stage1[0].bn1.running_mean.clone()
+    means = {n: b.clone() for n, b in model.named_buffers() if n.endswith("running_mean")}
     model.train()(X).sum().backward()
-    assert torch.equal(model.stage1[0].bn1.running_mean, mean)
+    moved = {name for name, mean in means.items() if not torch.equal(model.get_buffer(name), mean)}
+    assert moved == {name for name in means if ".coordinate." in name} != set()
     copied = copy.deepcopy(model).train()
     assert not copied.stage1[0].bn1.training
     zoo.remove_attention(model)

@@ -64,18 +64,22 @@ def test_rates_follow_timms_schedule_and_layer_decay_at_each_step():
     assert other.state_dict() == {"steps": 5}
 
 
-def test_new_parts_have_rates_of_their_own(warm):
-    recipe = finetune_recipe("se_test_resnet", "x", attention_scale=4.0, classifier_scale=10.0)
-    optimizer = build_optimizer(warm, recipe)
-    build_schedule(optimizer, recipe, 10).step()
-    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert rate.keys() == {id(p) for p in warm.parameters()}
-    usual = rate[id(next(warm.parameters()))]
+@pytest.mark.parametrize("settings", [{}, {"layer_decay": 0.7}], ids=str)
+def test_new_parts_have_rates_of_their_own(warm, settings):
+    def rates(**scales):
+        recipe = finetune_recipe("se_test_resnet", "x", **settings, **scales)
+        optimizer = build_optimizer(warm, recipe)
+        build_schedule(optimizer, recipe, 10).step()
+        assert all(group["params"] for group in optimizer.param_groups)
+        return [(id(p), g["lr"]) for g in optimizer.param_groups for p in g["params"]]
+
+    found, usual = rates(attention_scale=4.0, classifier_scale=10.0), dict(rates())
+    assert len(found) == len(usual) and usual.keys() == {id(p) for p in warm.parameters()}
     attention = {id(p) for p in zoo.attention_parameters(warm)}
     head = {id(p) for p in warm.get_classifier().parameters()}
-    for key, found in rate.items():
+    for key, rate in found:
         scale = 4 if key in attention else 10 if key in head else 1
-        assert found == pytest.approx(scale * usual)
+        assert rate == pytest.approx(scale * usual[key])
 
 
 @pytest.mark.parametrize("part", ["attention", "head"])

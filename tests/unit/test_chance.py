@@ -62,6 +62,12 @@ def test_a_gumbel_draw_inverts_its_distribution() -> None:
     torch.testing.assert_close(Gumbel(torch.zeros(()).double(), 1.0).cdf(draws), grid(99))
 
 
+def test_noise_at_either_end_of_its_range_gives_a_number() -> None:
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    for draws in (gumbel(ends), log_weibull(ends, 2.0, 1e-20)):
+        assert draws.isfinite().all() and draws[0] < draws[1]
+
+
 @pytest.mark.parametrize("k", [0.7, 1.0, 6.0])
 @pytest.mark.parametrize(("scale", "alpha", "beta"), [(1.0, 1.0, 1.0), (0.2, 0.5, 2.0)])
 def test_the_divergence_of_a_weibull_from_a_gamma(
@@ -80,6 +86,12 @@ def test_the_divergence_of_a_weibull_from_a_gamma(
 def test_an_exponential_is_both_a_weibull_and_a_gamma() -> None:
     one, scale = torch.ones((), dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
     assert weibull_gamma_kl(one, scale.log(), one, 1 / 0.4).abs() < 1e-12
+
+
+def test_what_is_added_under_the_gamma_function() -> None:
+    k, log_scale, alpha = torch.tensor([1.3, -0.2, 0.5], dtype=torch.float64)
+    added, plain = (weibull_gamma_kl(k, log_scale, alpha, 1.0, eps) for eps in (0.25, 0.0))
+    torch.testing.assert_close(added - plain, torch.lgamma(alpha + 0.25) - torch.lgamma(alpha))
 
 
 def test_the_divergence_of_normals_is_that_of_lognormals() -> None:
@@ -106,3 +118,6 @@ def test_softmax_and_mean_of_what_is_present() -> None:
     assert not found[1, 4:].any() and not found[2].any()
     kept = torch.cat([scores[0], scores[1, :4]])
     torch.testing.assert_close(masked_mean(scores, mask), kept.mean())
+    torch.testing.assert_close(masked_softmax(scores[None]), scores[None].softmax(-1))
+    assert masked_mean(scores, scores == scores[1, 2]) == scores[1, 2]
+    assert masked_mean(scores, torch.zeros_like(mask)) == 0
