@@ -127,13 +127,16 @@ def _take_form(model: nn.Module, state: Mapping[str, Any], prefix: str, *_: obje
 def _configs(read: names.ModelName) -> dict[str, Any]:
     """timm's settings of a model, one for each tag of weights that there are."""
     base = _settings(read)
+    stated = weights_of(read.name, default_registry())
+    if all(weights.kind == "unpublished" for weights in stated):
+        return _warm_start(read, base)
     rows: dict[str, Any] = {}
-    for weights in weights_of(read.name, default_registry()):
+    for weights in stated:  # timm's default is the first, so one that is not made yet stays there
+        row = {**base, **weights.input, "num_classes": weights.num_classes}
         if weights.kind != "unpublished":
-            row = {**base, **weights.input, "num_classes": weights.num_classes}
             row["hf_hub_id"] = weights.repository or f"bundled/{read.name}"
-            rows[f"{read.name}.{weights.tag}"] = row
-    return rows or _warm_start(read, base)
+        rows[f"{read.name}.{weights.tag}"] = row
+    return rows
 
 
 def _warm_start(read: names.ModelName, base: dict[str, Any]) -> dict[str, Any]:

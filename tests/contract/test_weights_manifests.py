@@ -11,9 +11,11 @@ import timm
 import torch
 
 import zoo
+import zoo.timm_bridge
 from zoo.errors import CorruptWeightsError, WeightsNotFoundError
 from zoo.recipes import load_recipe
 from zoo.registry import default_registry, timm_index
+from zoo.registry.catalogue import taken
 from zoo.registry.names import parse
 from zoo.registry.specs import WeightsSpec
 from zoo.weights import manifests
@@ -56,6 +58,28 @@ def test_what_is_not_published_says_which_recipe_trains_it(spec: WeightsSpec) ->
         with pytest.raises(WeightsNotFoundError, match="not published") as caught:
             zoo.create_model(name, pretrained=True)
         assert caught.value.remedy == f"zoo train {spec.recipe}"
+
+
+def test_weights_that_are_not_the_default_are_never_taken_in_its_place() -> None:
+    """Of other data they are another model, so only their tag gives them, in timm too."""
+    available = {spec.model: spec for spec in BUNDLED if not spec.default}
+    instead = {spec.model for spec in UNPUBLISHED if spec.default} & available.keys()
+    assert instead
+    listed = zoo.list_models(pretrained=True)
+    for model in instead:
+        tagged = f"{model}.{available[model].tag}"
+        assert zoo.create_model(tagged, pretrained=True).zoo.weights["source"] == "bundled"
+        assert model not in listed and tagged in timm.list_pretrained()
+        for create in (zoo.create_model, timm.create_model):
+            with pytest.raises(WeightsNotFoundError, match="not published"):
+                create(model, pretrained=True)
+
+
+def test_where_no_weights_are_the_default_any_are_taken() -> None:
+    first, second = (replace(BUNDLED[0], tag=tag, default=False) for tag in "ab")
+    assert taken([first, second]) == [first, second]
+    assert taken([first, replace(second, default=True)]) == [replace(second, default=True)]
+    assert taken([first, second], "b") == [second]
 
 
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: f"{spec.model}.{spec.tag}")

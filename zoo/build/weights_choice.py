@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from zoo.errors import ConfigError, UsageError, WeightsNotFoundError
 from zoo.registry import Registry, timm_index
-from zoo.registry.catalogue import weights_of
+from zoo.registry.catalogue import taken, weights_of
 from zoo.registry.specs import Form, WeightsSpec
 from zoo.weights.model_file import Statement, read_statement
 
@@ -62,7 +62,7 @@ def weights_for(
     stated = weights_of(plan.name, registry)
     if plan.spec is not None and plan.backbone != plan.spec.backbone:
         stated = []
-    wanted = [w for w in stated if tag in ("", w.tag)]
+    wanted = taken(stated, tag)
     for spec in wanted:
         if spec.kind != "unpublished":
             return spec

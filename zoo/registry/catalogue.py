@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -143,6 +143,15 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
     return sorted(found, key=lambda w: not w.default)
 
 
+def taken(stated: Sequence[WeightsSpec], tag: str = "") -> list[WeightsSpec]:
+    """Of the weights stated for a model those of a tag; without one the default alone, since others
+    may be of other data. Where none is the default, all.
+    """
+    if tag:
+        return [w for w in stated if w.tag == tag]
+    return [w for w in stated if w.default] or list(stated)
+
+
 def matches(name: str, pattern: str) -> bool:
     """Whether a name matches a pattern as in a shell."""
     if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -157,8 +166,12 @@ def goes_into_backbones(spec: AttentionSpec) -> bool:
 
 
 def _trained(registry: Registry) -> set[str]:
-    """Models with weights that were trained as a whole and can be had."""
-    return {w.model for w in registry.weights.values() if w.kind in ("bundled", "published")}
+    """Models whose name alone has weights that were trained as a whole and can be had."""
+    stated: dict[str, list[WeightsSpec]] = {}
+    for weights in registry.weights.values():
+        stated.setdefault(weights.model, []).append(weights)
+    whole = ("bundled", "published")
+    return {m for m, found in stated.items() if any(w.kind in whole for w in taken(found))}
 
 
 def _backbones(registry: Registry) -> Iterable[str]:
