@@ -158,6 +158,23 @@ def test_metadata_is_data_within_bounds(text: str, tmp_path: Path) -> None:
         zoo.create_model("test_resnet", weights=file)
 
 
+@pytest.mark.parametrize(
+    ("name", "keyword"),
+    [(SMALL, "pretrained_cfg"), (SMALL, "pretrained_cfg_overlay"),
+     ("test_resnet", "pretrained_cfg"), ("test_resnet", "pretrained_cfg_overlay"),
+     ("cnn2_mnist", "pretrained_cfg_overlay")],
+)  # fmt: skip
+def test_settings_of_images_that_the_user_gave_come_back_as_the_files(
+    name: str, keyword: str, tmp_path: Path
+) -> None:
+    given = {"mean": (0.3,) * 3, "std": (0.2,) * 3, "interpolation": "bilinear"}
+    model = zoo.create_model(name, **{keyword: given})
+    file = zoo.save_model(model, tmp_path / "own.safetensors")
+    again = zoo.create_model(str(file))
+    assert {key: again.pretrained_cfg[key] for key in given} == given
+    assert again.pretrained_cfg["input_size"] == model.pretrained_cfg["input_size"]
+
+
 def test_what_cannot_be_stated_is_not_saved(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
     with pytest.raises(UsageError, match="not built by"):

@@ -64,7 +64,7 @@ def test_frozen_parameters_and_models_without_attention() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "name"),
-    [({"lr": 0}, "lr=0"), ({"lr": math.nan}, "lr=nan"),
+    [({"lr": 0}, "lr=0"), ({"lr": math.nan}, "lr=nan"), ({"lr": math.inf}, "lr=inf"),
      ({"lr": 1, "attention_lr_scale": -1}, "attention_lr_scale=-1"),
      ({"lr": 1, "weight_decay": math.inf}, "weight_decay=inf")],
 )  # fmt: skip

@@ -137,22 +137,42 @@ def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
     assert wrong == {"val_error": 0}
 
 
-def test_a_teacher_gives_hintons_loss_and_must_have_the_same_classes(tmp_path):
-    student, teacher = (timm.create_model("test_resnet", num_classes=3).eval() for _ in range(2))
-    model = zoo.create_model("test_resnet", num_classes=3)
-    model.load_state_dict(teacher.state_dict())
-    file = zoo.save_model(model, tmp_path / "teacher.safetensors")
-    settings = Distill(teacher=str(file), weight=0.3, temperature=2.0)
-    found = distilled(CrossEntropy(student), student, settings, torch.device("cpu"))
-    x, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+def test_a_teacher_gives_hintons_loss_on_images_as_it_takes_them(tmp_path):
+    student = timm.create_model("test_resnet", num_classes=3).eval()
+    taken = {"mean": (0.3, 0.4, 0.5), "std": (0.1, 0.2, 0.3)}
+    teacher = zoo.create_model("test_resnet", num_classes=3).eval()
+    teacher.pretrained_cfg.update(taken)
+    file = zoo.save_model(teacher, tmp_path / "teacher.safetensors")
+    settings = Distill(teacher=str(file), weight=0.3, temperature=3.0)
+    objective = CrossEntropy(student)
+    found = distilled(objective, student, settings, torch.device("cpu"))
+    assert not found.teacher.training and found.wrong == objective.wrong
+    assert not any(p.requires_grad for p in found.teacher.parameters())
+    x, labels = torch.randn(5, 3, 32, 32), torch.tensor([0, 1, 2, 0, 1])
     loss, scalars = found(x, labels, 0.0)
-    ours, theirs = student(x), teacher(x)
-    p, q = (theirs / 2).softmax(-1), (ours / 2).log_softmax(-1)
-    hinton = 4 * (p * (p.log() - q)).sum(-1).mean()
+    own, ours = student.pretrained_cfg, student(x)
+    pixels = x * per_channel(own["std"]) + per_channel(own["mean"])
+    theirs = teacher((pixels - per_channel(taken["mean"])) / per_channel(taken["std"]))
+    p, q = (theirs / 3).softmax(1), (ours / 3).log_softmax(1)
+    hinton = 9 * (p * (p.log() - q)).sum(1).mean()
     torch.testing.assert_close(loss, 0.7 * F.cross_entropy(ours, labels) + 0.3 * hinton)
     torch.testing.assert_close(scalars["distillation"], hinton.detach())
+    assert scalars["train_error"] == 20 * (ours.argmax(1) != labels).sum()
+
+
+def per_channel(values):
+    return torch.tensor(values).view(3, 1, 1)
+
+
+def test_a_teacher_named_by_its_model_is_pretrained_and_must_have_the_same_classes():
+    name = "residual_attention_56_cifar_small"
+    student = zoo.create_model(name)
+    settings = Distill(teacher=name)
+    found = distilled(CrossEntropy(student), student, settings, torch.device("cpu"))
+    for key, value in zoo.create_model(name, pretrained=True).state_dict().items():
+        assert torch.equal(value, found.teacher.state_dict()[key]), key
     other = timm.create_model("test_resnet", num_classes=5)
-    with pytest.raises(RecipeError, match="has 3 classes and the model 5"):
+    with pytest.raises(RecipeError, match="has 10 classes and the model 5"):
         distilled(CrossEntropy(other), other, settings, torch.device("cpu"))
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"  # in the folder of a run, and in a repository of the Hub
 FORMS = ("attention", "attention_options", "sites", "insertion", "replace")
+SETTINGS = ("pretrained_cfg", "pretrained_cfg_overlay")  # keywords that say nothing of the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,18 @@ def weights_file(path: Path) -> Path:
 
 
 def arguments_of(model: nn.Module) -> dict[str, Any]:
-    """The keywords of `create_model` that rebuild a model of the zoo, beside its name."""
+    """The keywords of `create_model` that rebuild a model of the zoo, beside its name.
+
+    timm's settings of images are not among them: `pretrained_cfg` holds them, and what is saved
+    states them as its input.
+    """
     record = record_of(model)
     if record is None:
         return {}
     forms = {name: getattr(record, name) for name in FORMS} if record.attention else {}
     forms["sites"] = record.placement or record.sites  # stages are named as one choice
-    return {**record.options, **{name: value for name, value in forms.items() if value}}
+    options = {key: value for key, value in record.options.items() if key not in SETTINGS}
+    return {**options, **{name: value for name, value in forms.items() if value}}
 
 
 def metadata_of(model: nn.Module) -> dict[str, str]:
