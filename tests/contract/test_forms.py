@@ -47,6 +47,15 @@ def test_a_branch_beside_patches_gives_nothing_to_the_tokens_before_them() -> No
     torch.testing.assert_close(found[:, 2:], 0.37 * f(x[:, 2:]))
 
 
+def test_a_branch_that_is_built_as_nothing_starts_a_little_open() -> None:
+    """With both at 0, neither would ever have a gradient."""
+    f = Odd()
+    assert AddedBranch(f).alpha == PatchesBranch(f, prefix=1).alpha == 0
+    f.starts_at_zero = True
+    for branch in (AddedBranch(f), PatchesBranch(f, prefix=1)):
+        assert branch.alpha.item() == pytest.approx(0.01)
+
+
 def test_what_stood_at_the_place_is_kept_in_every_form() -> None:
     x, f, base = torch.randn(1, 2, 3, 3), Odd(), nn.Softplus()  # twice is not once
     first = base(x)

@@ -21,6 +21,7 @@ from zoo.data.folder import ImageFolder
 from zoo.data.mnist import BUNDLED, MNIST, load, read_idx
 from zoo.data.parquet import Parquet
 from zoo.data.resolve import open_data
+from zoo.data.splits import split_kind
 from zoo.errors import DataError, UnknownNameError, ZooError
 from zoo.registry import Registry, default_registry
 
@@ -289,3 +290,12 @@ class TestNames:
             assert error.remedy
         else:
             assert len(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Val", "validation"), ("dev", "validation"), ("TEST", "test"), ("training", "train"),
+     ("cats", ""), ("", "")],
+)  # fmt: skip
+def test_a_split_has_one_name_whatever_it_is_called(name: str, kind: str) -> None:
+    assert split_kind(name) == kind
