@@ -30,6 +30,7 @@ from zoo.data.parquet import Parquet
 
 Images = tuple[Tensor, Tensor]
 BATCH, HELD_OUT, USED = 16, 500, 4000
+CACHE = Path(__file__).with_name("backbones")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("name", choices=[n for n, b in BACKBONES.items() if b.images == "cifar"])
     parser.add_argument("--cifar", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(__file__).with_name("backbones"))
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)

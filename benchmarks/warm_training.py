@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from warm_backbones import BACKBONES, Backbone, Data, accuracy
+from warm_backbones import BACKBONES, CACHE, Backbone, Data, accuracy
 
 import zoo
 from zoo.hosts.freeze import inserted_parameters
@@ -251,12 +251,7 @@ def main() -> None:
         "--photographs", type=Path, help="<wnid>/<file>, one class of ImageNet each"
     )
     parser.add_argument("--cifar", type=Path, help="CIFAR-10 in parquet files")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(__file__).with_name("backbones"),
-        help="weights that warm_backbones.py has trained",
-    )
+    parser.add_argument("--cache", type=Path, default=CACHE, help="trained by warm_backbones.py")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
     parser.add_argument("--only", nargs="+", default=[], help="mechanisms")

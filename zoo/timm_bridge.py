@@ -125,13 +125,13 @@ def _take_form(model: nn.Module, state: Mapping[str, Any], prefix: str, *_: obje
 
 
 def _configs(read: names.ModelName) -> dict[str, Any]:
-    """timm's settings of a model, one for each tag of weights that there are."""
+    """timm's settings of a model, one for each tag; those of a warm start if it has no file."""
     base = _settings(read)
     stated = weights_of(read.name, default_registry())
     if all(weights.kind == "unpublished" for weights in stated):
         return _warm_start(read, base)
     rows: dict[str, Any] = {}
-    for weights in stated:  # timm's default is the first, so one that is not made yet stays there
+    for weights in stated:  # timm's default is the first, also where there is no file of it yet
         row = {**base, **weights.input, "num_classes": weights.num_classes}
         if weights.kind != "unpublished":
             row["hf_hub_id"] = weights.repository or f"bundled/{read.name}"

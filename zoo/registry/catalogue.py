@@ -144,8 +144,8 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
 
 
 def taken(stated: Sequence[WeightsSpec], tag: str = "") -> list[WeightsSpec]:
-    """Of the weights stated for a model those of a tag; without one the default alone, since others
-    may be of other data. Where none is the default, all.
+    """Of the weights stated for a model, those of a tag. Without a tag the default alone, since the
+    others may be of other data; all, where none is the default.
     """
     if tag:
         return [w for w in stated if w.tag == tag]
@@ -167,11 +167,9 @@ def goes_into_backbones(spec: AttentionSpec) -> bool:
 
 def _trained(registry: Registry) -> set[str]:
     """Models whose name alone has weights that were trained as a whole and can be had."""
-    stated: dict[str, list[WeightsSpec]] = {}
-    for weights in registry.weights.values():
-        stated.setdefault(weights.model, []).append(weights)
+    stated = {w.model: taken(weights_of(w.model, registry)) for w in registry.weights.values()}
     whole = ("bundled", "published")
-    return {m for m, found in stated.items() if any(w.kind in whole for w in taken(found))}
+    return {model for model, found in stated.items() if any(w.kind in whole for w in found)}
 
 
 def _backbones(registry: Registry) -> Iterable[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"  # in the folder of a run, and in a repository of the Hub
 FORMS = ("attention", "attention_options", "sites", "insertion", "replace")
-SETTINGS = ("pretrained_cfg", "pretrained_cfg_overlay")  # keywords that say nothing of the network
+SETTINGS = ("pretrained_cfg", "pretrained_cfg_overlay")  # timm's keywords for settings of images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +102,7 @@ def weights_file(path: Path) -> Path:
 def arguments_of(model: nn.Module) -> dict[str, Any]:
     """The keywords of `create_model` that rebuild a model of the zoo, beside its name.
 
-    timm's settings of images are not among them: `pretrained_cfg` holds them, and what is saved
-    states them as its input.
+    Those for settings of images are left out: what is saved states the settings as its input.
     """
     record = record_of(model)
     if record is None:
