@@ -18,6 +18,11 @@ class Objective(Protocol):
     """What a training run minimises. It is built as `target(model, **recipe.objective)`.
 
     The spec of the model names the target.
+
+    An objective that calls a method of the model other than `forward` names it in an attribute
+    `calls`, and keeps the method under the same name: `calls = "rollout"`, and in the constructor
+    `self.rollout = model.rollout`. A recipe's `compile` then replaces it by the compiled one.
+    `calls = None` says that nothing of it can be compiled.
     """
 
     def __call__(

@@ -77,7 +77,7 @@ def prepare(
     _check_batch(recipe, len(opened.train))
     model, spec = build_model(recipe, len(opened.classes), start)
     settings = _own_settings(model, recipe.images, opened.classes)
-    objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
+    objective = objective_of(recipe, model, spec.objective if spec else "", processes.device)
     count = max(1, min(MOST_WORKERS, cores() // processes.count)) if workers is None else workers
     blocks = opened.train.blocks
     order = Order(
@@ -101,7 +101,7 @@ def _from_memory(
     start: Start | None,
 ) -> Trainer:  # fmt: skip
     model, spec = build_model(recipe, start=start)
-    objective = _objective(recipe, model, spec.objective if spec else "", processes.device)
+    objective = objective_of(recipe, model, spec.objective if spec else "", processes.device)
     found = found or training_data(recipe, data)
     _check_batch(recipe, len(found.train))
     _check_fit(recipe.data.name, found, model)
@@ -148,8 +148,6 @@ def build_model(
     train_only(model, recipe.train)
     if recipe.checkpointing:
         _checkpoint_activations(model)
-    if recipe.compile:
-        model.compile()
     return model, spec
 
 
@@ -206,7 +204,8 @@ def _own_settings(model: Any, images: ImageSettings, classes: tuple[str, ...]) -
     return settings
 
 
-def _objective(recipe: Recipe, model: nn.Module, target: str, device: torch.device) -> Any:
+def objective_of(recipe: Recipe, model: nn.Module, target: str, device: torch.device) -> Any:
+    """What a recipe minimises: the objective that the spec of the model names, or cross-entropy."""
     build: Any = resolve(target, f"model {recipe.model!r}") if target else CrossEntropy
     if recipe.loss == "bce":
         build = BinaryCrossEntropy
@@ -214,7 +213,24 @@ def _objective(recipe: Recipe, model: nn.Module, target: str, device: torch.devi
         objective = build_objective(build, model, recipe.objective)
     except (TypeError, OptionError) as error:
         raise RecipeError(f"objective: {error}", where=f"recipe of {recipe.model}") from error
+    if recipe.compile:
+        _compile(model, objective)
     return distilled(objective, model, recipe.distill, device) if recipe.distill else objective
+
+
+def _compile(model: nn.Module, objective: Any) -> None:
+    """Compile what the objective calls. The model itself stays as it is, since it is copied."""
+    method = getattr(objective, "calls", "forward")
+    if method is None:
+        raise RecipeError(
+            f"what {type(objective).__name__} does cannot be compiled",
+            where="compile = true",
+            remedy="compile = false",
+        )
+    if method == "forward":
+        model.compile()
+    else:
+        setattr(objective, method, torch.compile(getattr(model, method)))
 
 
 def _check_fit(name: str, found: TrainingData, model: nn.Module) -> None:

@@ -131,6 +131,8 @@ class AttentionBranchLoss:
         label_smoothing: of both.
     """
 
+    calls = "attend"
+
     def __init__(
         self,
         model: nn.Module,
@@ -140,13 +142,13 @@ class AttentionBranchLoss:
     ) -> None:
         if not isinstance(model, AttentionBranchResNet):
             raise OptionError(f"{type(model).__name__} has no attention branch", where="objective")
-        self.model = model
+        self.model, self.attend = model, model.attend
         self.weight, self.smoothing = branch_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        found = self.model.attend(images)
+        found = self.attend(images)
         loss, branch = (
             F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
             for logits in (found.logits, found.branch_logits)

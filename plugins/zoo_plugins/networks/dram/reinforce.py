@@ -58,6 +58,8 @@ class SequenceReinforce:
         label_smoothing: of the log-likelihood.
     """
 
+    calls = "rollout"
+
     def __init__(
         self,
         model: nn.Module,
@@ -80,7 +82,7 @@ class SequenceReinforce:
             )
         if not model.num_classes:
             raise OptionError("the model has no classes to learn", where=f"objective {NAME!r}")
-        self.model = model
+        self.model, self.rollout = model, model.rollout
         self.std, self.samples, self.reward, self.discount = std, mc_samples, reward, discount
         self.stop_at_error, self.deep = stop_at_error, deep_supervision
         self.policy_weight, self.mean_policy = policy_weight, mean_policy
@@ -131,8 +133,9 @@ class SequenceReinforce:
         drawn = torch.rand(self.samples, images.shape[0], 1, device=images.device)
         noise = noise * (drawn >= self.mean_policy)
         first, last = self.std
-        std = first * (last / first) ** progress
-        return self.model.rollout(images, noise, std=std, reader=reader)
+        # A tensor, since a number that changes with each step would be compiled anew.
+        std = torch.tensor(first * (last / first) ** progress, device=images.device)
+        return self.rollout(images, noise, std=std, reader=reader)
 
     def _loss(self, episode: Episode, labels: Tensor, reader: int) -> Tensor:
         """Time is split into targets and their glimpses: (L, G, M, B)."""

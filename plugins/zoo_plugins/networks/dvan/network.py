@@ -124,6 +124,8 @@ class DiversifiedAttentionLoss:
         diversity_weight: lambda of the second term. label_smoothing: of the first.
     """
 
+    calls = "attend"
+
     def __init__(
         self,
         model: nn.Module,
@@ -133,13 +135,13 @@ class DiversifiedAttentionLoss:
     ) -> None:
         if not isinstance(model, DiversifiedAttentionNetwork):
             raise OptionError(f"{type(model).__name__} has no diversified attention")
-        self.model = model
+        self.model, self.attend = model, model.attend
         self.weight, self.smoothing = diversity_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        steps = self.model.attend(images)
+        steps = self.attend(images)
         logits, repeated = steps.logits, targets.unsqueeze(1).expand(steps.logits.shape[:2])
         loss = F.cross_entropy(
             logits.flatten(0, 1), repeated.flatten(), label_smoothing=self.smoothing

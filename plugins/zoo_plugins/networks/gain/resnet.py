@@ -75,6 +75,8 @@ class GuidedAttentionLoss:
         label_smoothing: of the cross-entropy.
     """
 
+    calls = None  # a gradient of a gradient, which torch.compile does not give
+
     def __init__(
         self,
         model: nn.Module,

@@ -44,6 +44,8 @@ class Reinforce:
         label_smoothing: of the cross-entropies.
     """
 
+    calls = "rollout"
+
     def __init__(
         self,
         model: torch.nn.Module,
@@ -62,7 +64,7 @@ class Reinforce:
             raise OptionError(
                 f"{type(model).__name__} has no rollout", where="objective 'reinforce'"
             )
-        self.model = model
+        self.model, self.rollout = model, model.rollout
         self.std, self.reward, self.discount = std, reward, discount
         self.standardise, self.fixed_start, self.mean_policy = standardise, fixed_start, mean_policy
         self.deep, self.policy_weight = deep_supervision, policy_weight
@@ -91,13 +93,14 @@ class Reinforce:
     def _episode(self, images: Tensor, progress: float) -> Rollout:
         batch, device = images.shape[0], images.device
         first, last = self.std
-        std = first * (last / first) ** progress
+        # A tensor, since a number that changes with each step would be compiled anew.
+        std = torch.tensor(first * (last / first) ** progress, device=images.device)
         noise = torch.randn(self.model.num_glimpses, batch, 2, device=device)
         noise = noise * (torch.rand(batch, 1, device=device) >= self.mean_policy)
         start = self.model.random_start(batch, device)
         fixed = torch.rand(batch, 1, device=device) < self.fixed_start
         start = torch.where(fixed, start.new_tensor(self.model.first_location), start)
-        return self.model.rollout(images, start, noise, std=std)
+        return self.rollout(images, start, noise, std=std)
 
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = F.cross_entropy(logits[-1], targets, label_smoothing=self.smoothing)

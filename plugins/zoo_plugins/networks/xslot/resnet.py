@@ -104,6 +104,8 @@ class XSlotLoss:
         label_smoothing: of the cross-entropy.
     """
 
+    calls = "attend"
+
     def __init__(
         self,
         model: nn.Module,
@@ -113,13 +115,13 @@ class XSlotLoss:
     ) -> None:
         if not isinstance(model, XSlotResNet):
             raise OptionError(f"{type(model).__name__} has no slots", where="objective")
-        self.model = model
+        self.model, self.attend = model, model.attend
         self.weight, self.smoothing = area_weight, label_smoothing
 
     def __call__(
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        logits, shares = self.model.attend(images)
+        logits, shares = self.attend(images)
         area = self.model.head().area_loss(shares)
         loss = F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
         wrong = 100 * errors(logits, targets) / len(targets)
