@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_run import RECIPE, assert_same_result
 from zoo_plugins.datasets.canvases import sets
 
+from zoo.errors import DataError, RecipeError
+from zoo.feeding import data as feeding
 from zoo.feeding.augment import augment
 from zoo.feeding.data import Drawn, Images, training_data
 from zoo.feeding.feed import InMemory
@@ -18,6 +22,10 @@ from zoo.recipes import Augment, Data, Optimizer, Recipe, read_recipe
 from zoo.runtime.processes import Processes
 from zoo.training import run as training
 from zoo.training.loop import Trainer
+
+MADE = Recipe(
+    model="m", epochs=1, batch_size=1, data=Data(name="made"), optimizer=Optimizer(lr=1.0)
+)
 
 
 class TestDrawnData:
@@ -79,6 +87,44 @@ class TestImagesInMemory:
         assert (len(train), len(held_out)) == (320, 40)
         assert not train & held_out
         assert len(found.train) + len(found.held_out) == len(train | held_out) == 360
+
+    @pytest.mark.parametrize(
+        ("shape", "read"),
+        [
+            ((5, 7, 3), Image.fromarray),
+            ((5, 7, 3), np.asarray),
+            ((5, 7), Image.fromarray),
+            ((5, 7), np.asarray),
+        ],
+    )
+    def test_an_image_keeps_its_pixels_its_channels_and_its_label(self, monkeypatch, shape, read):
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 9, *shape), dtype=np.uint8)
+        parts = [
+            [(read(one), 9 * n + i) for i, one in enumerate(part)] for n, part in enumerate(pixels)
+        ]
+        monkeypatch.setattr(feeding, "_open", lambda name, root, split: parts[split == "second"])
+        data = Data(name="made", splits=("first", "second"), holdout=(4, 1))
+        found = training_data(replace(MADE, data=data), None)
+        assert isinstance(found.train, Images)
+        assert found.channels == (3 if len(shape) == 3 else 1)
+        held_out = found.held_out.labels
+        assert ((held_out < 9).sum(), (held_out >= 9).sum()) == (4, 1)
+        labels = torch.cat((found.train.labels, held_out))
+        assert labels.sort().values.tolist() == list(range(18)) and found.num_classes == 18
+        images = torch.cat((found.train.images, found.held_out.images)).permute(0, 2, 3, 1)
+        wanted = pixels.reshape(18, 5, 7, -1)[labels]
+        assert np.array_equal(images.numpy(), wanted)
+
+    def test_images_of_two_sizes_are_refused(self, monkeypatch):
+        parts = [(np.zeros((side, side), np.uint8), 0) for side in (4, 4, 5)]
+        monkeypatch.setattr(feeding, "_open", lambda *_: parts)
+        with pytest.raises(DataError, match="not all of one size"):
+            training_data(replace(MADE, data=Data(name="made", holdout=1)), None)
+
+    def test_more_held_out_than_there_are_is_refused(self, monkeypatch):
+        monkeypatch.setattr(feeding, "_open", lambda *_: [(np.zeros((4, 4), np.uint8), 0)] * 3)
+        with pytest.raises(RecipeError, match="leaves none of 3 images"):
+            training_data(replace(MADE, data=Data(name="made", holdout=3)), None)
 
 
 class Recorder:

@@ -16,12 +16,14 @@ import pytest
 from PIL import Image
 
 import zoo.data
+from zoo.data.base import describe
 from zoo.data.classes import class_indices
 from zoo.data.folder import ImageFolder
 from zoo.data.mnist import BUNDLED, MNIST, load, read_idx
 from zoo.data.parquet import Parquet
 from zoo.data.resolve import open_data
 from zoo.data.splits import split_kind
+from zoo.data.subset import Subset
 from zoo.errors import DataError, UnknownNameError, ZooError
 from zoo.registry import Registry, default_registry
 
@@ -299,3 +301,40 @@ class TestNames:
 )  # fmt: skip
 def test_a_split_has_one_name_whatever_it_is_called(name: str, kind: str) -> None:
     assert split_kind(name) == kind
+
+
+class TestSubset:
+    """Some images of a data set: what a run holds out, and what it trains on."""
+
+    PLACES = np.array([4, 0, 3, 4])
+
+    @pytest.fixture(params=["numbers", "words", "folder", "bare"])
+    def whole(self, request, tmp_path):
+        if request.param == "folder":
+            return ImageFolder(make_folder(tmp_path, "cat", "dog", "ox", count=2))
+        if request.param == "bare":
+            return MNIST(None, "test")
+        labels = [2, 0, 1, 2, 0] if request.param == "numbers" else ["b", "a", "c", "b", "a"]
+        names = ["x", "y", "z"] if request.param == "numbers" else None
+        write_parquet(tmp_path / "test.parquet", labels, names=names)
+        data = Parquet(tmp_path)
+        data.blocks = np.array([0, 0, 1, 1, 2])
+        return data
+
+    def test_it_says_of_its_images_what_the_whole_says(self, whole):
+        some, defaults = Subset(whole, self.PLACES), {"class_names": {}, "numbered": True}
+        for name in ("name", "split", "num_classes", "class_names", "numbered", "in_memory"):
+            assert getattr(some, name) == getattr(whole, name, defaults.get(name, False)), name
+        for name in ("labels", "blocks"):
+            theirs = getattr(whole, name, None)
+            wanted = None if theirs is None else np.asarray(theirs)[self.PLACES].tolist()
+            ours = getattr(some, name)
+            assert (None if ours is None else ours.tolist()) == wanted, name
+
+    def test_its_items_are_those_at_the_places(self, whole):
+        some = Subset(whole, self.PLACES)
+        assert len(some) == 4
+        for ours, place in enumerate(self.PLACES.tolist()):
+            (image, label), (theirs, their_label) = some[ours], whole[place]
+            assert np.array_equal(np.asarray(image), np.asarray(theirs)) and label == their_label
+            assert some.describe(ours) == describe(whole, place)
