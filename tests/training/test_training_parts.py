@@ -219,6 +219,24 @@ def test_an_epoch_with_repeats_has_each_of_its_images_so_often():
     assert [e for e, _ in order.batches(1, 5)] == [0, 0, 1, 1]
 
 
+def test_each_epoch_has_an_order_of_its_own_that_the_seed_decides():
+    def epochs(seed, blocks=None):
+        order = Order(96, 8, seed, blocks=blocks)
+        return torch.stack([index for _, index in order.batches(0, 24)]).view(2, 96)
+
+    blocks = torch.arange(96) // 2  # 48 of them, of which 16 are shuffled together
+    for given in (None, blocks):
+        first, again = epochs(0, given), epochs(0, given)
+        assert torch.equal(first, again)
+        assert all(epoch.sort().values.tolist() == list(range(96)) for epoch in first)
+        assert not torch.equal(first[0], first[1])
+        assert not torch.equal(first, epochs(1, given))
+        # A neighbouring seed's epochs are not this one's, one later or earlier.
+        assert not torch.equal(first[1], epochs(1, given)[0])
+    together = blocks[epochs(0, blocks)].view(2, 3, 32)
+    assert all(len(part.unique()) == 16 for epoch in together for part in epoch)
+
+
 def test_activations_are_computed_twice_where_asked_and_refused_where_a_model_cannot():
     recipe = finetune_recipe("test_vit", "x", checkpointing=True)
     assert build_model(recipe, 3)[0].grad_checkpointing

@@ -124,6 +124,17 @@ class TestPreprocessing:
         for mode in ("P", "RGBA", "L", "CMYK"):
             assert ToPixels(settings)(Image.new(mode, (9, 12))).shape == (8, 8, 3)
 
+    def test_arrays_are_read_as_the_pictures_that_they_are(self):
+        settings = Preprocessing(
+            input_size=(1, 8, 8), mean=(0.5,), std=(0.5,), crop_pct=1.0, interpolation="nearest"
+        )
+        grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+        for image in (grey, grey[..., None], Image.fromarray(grey)):
+            assert np.array_equal(ToPixels(settings)(image)[..., 0], grey)
+        for wrong in (grey.astype(np.float32), grey[0], grey[None, None]):
+            with pytest.raises(ValueError, match="neither a PIL image nor uint8"):
+                ToPixels(settings)(wrong)
+
 
 class TestPredictor:
     @pytest.mark.parametrize(
@@ -236,6 +247,8 @@ class TestCounts:
         tally = Tally()
         tally.update(logits, torch.zeros(3, dtype=torch.int64))
         assert (tally.count, tally.top1, tally.undefined) == (3, 1, 2)
+        tally.update(logits, torch.zeros(3, dtype=torch.int64))
+        assert (tally.count, tally.top1, tally.undefined) == (6, 2, 4)
 
     @pytest.mark.parametrize(("count", "size", "processes"), [(10, 3, 2), (1, 4, 3), (64, 16, 4)])
     def test_shares_are_all_batches_once(self, count, size, processes):

@@ -118,6 +118,8 @@ class TestCounts:
         tally = SequenceTally(sequence=NO_END)
         tally.update(logits, labels)
         assert (tally.count, tally.undefined, tally.whole, tally.right) == (3, 1, 2, 6)
+        tally.update(logits, labels)
+        assert (tally.count, tally.undefined, tally.whole, tally.right) == (6, 2, 4, 12)
 
 
 class Reader(nn.Module):
