@@ -95,7 +95,7 @@ def one_pass(_registry: Registry) -> str:
     )  # fmt: skip
     cells = [
         (
-            f"`{name.removesuffix('.zoo_mnist')}`",
+            f"`{name}`",
             _with_sd(row, "anywhere_mean"), _with_sd(row, "anywhere_sampled"),
             papers[name], f"{row['centre_mean']:.2f} %",
             f"{row['averaged']:.2f} % ({row['rollouts']})",

@@ -110,6 +110,14 @@ def test_options_of_the_call_win_over_those_of_the_weights() -> None:
     assert model.mc_samples == 2 != spec.options["mc_samples"]
 
 
+@pytest.mark.parametrize("name", ["ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60"])
+def test_ram_starts_anywhere_as_in_the_paper_unless_its_weights_are_named(name: str) -> None:
+    assert zoo.create_model(name).first_spread == 1
+    assert zoo.create_model(name, pretrained=True).first_spread == 1
+    near = zoo.create_model(f"{name}.zoo_mnist", pretrained=True)
+    assert near.first_spread == 0.3 and near.draw_start.abs().max() <= 0.3
+
+
 def test_a_wrong_manifest_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('model = "a"\n')
     (tmp_path / "b.b.toml").write_text('model = "b"\ntag = "b"\nkind = "unpublished"\n')

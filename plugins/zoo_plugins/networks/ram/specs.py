@@ -46,7 +46,6 @@ _CANVAS_60 = {
     "num_patches": 3,
     "num_glimpses": 8,
     "std": 0.1,
-    "first_spread": 0.3,
 }
 _CANVAS_100 = {**_CANVAS_60, "num_patches": 4}
 
@@ -57,7 +56,6 @@ MODELS = (
         "Seven glimpses of 8x8 pixels; trained here on MNIST.",
         num_glimpses=7,
         std=0.1,
-        first_spread=0.3,
     ),
     _model(
         "ram_mnist_translated",
