@@ -115,6 +115,18 @@ class TestImagesInMemory:
         wanted = pixels.reshape(18, 5, 7, -1)[labels]
         assert np.array_equal(images.numpy(), wanted)
 
+    def test_the_seed_of_the_data_alone_decides_what_is_held_out(self, data, recipe):
+        def held_out(seed, holdout_seed):
+            torch.manual_seed(seed)
+            settings = read_recipe(recipe)
+            settings = replace(
+                settings, seed=seed, data=replace(settings.data, holdout_seed=holdout_seed)
+            )
+            return training_data(settings, data).held_out.images
+
+        assert torch.equal(held_out(1, 0), held_out(2, 0))
+        assert not torch.equal(held_out(1, 0), held_out(1, 1))
+
     def test_images_of_two_sizes_are_refused(self, monkeypatch):
         parts = [(np.zeros((side, side), np.uint8), 0) for side in (4, 4, 5)]
         monkeypatch.setattr(feeding, "_open", lambda *_: parts)

@@ -242,6 +242,13 @@ class TestCounts:
     def test_equal_logits_go_by_index(self):
         assert rank_of(torch.zeros(3, 4), torch.tensor([0, 1, 3])).tolist() == [0, 1, 3]
 
+    def test_what_a_reader_sees_of_it(self):
+        tally = Tally()
+        assert tally.note() == ""
+        tally.update(torch.eye(8), torch.tensor([0, 1, 2, 3, 4, 5, 0, 0]))
+        assert tally.rows() == {"top-1": "75.00 %  (error 25.00 %)", "top-5": "100.00 %"}
+        assert tally.note() == "top-1 75.00 %"
+
     def test_undefined_logits_are_wrong(self):
         logits = torch.tensor([[float("nan"), 0.0], [float("inf"), 0.0], [1.0, 0.0]])
         tally = Tally()

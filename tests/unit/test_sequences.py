@@ -120,6 +120,7 @@ class TestCounts:
         assert (tally.count, tally.undefined, tally.whole, tally.right) == (3, 1, 2, 6)
         tally.update(logits, labels)
         assert (tally.count, tally.undefined, tally.whole, tally.right) == (6, 2, 4, 12)
+        assert tally.rows() == {"sequences": "66.67 %  (error 33.33 %)", "labels": "66.67 %  of 18"}
 
 
 class Reader(nn.Module):
