@@ -110,7 +110,10 @@ def test_options_of_the_call_win_over_those_of_the_weights() -> None:
     assert model.mc_samples == 2 != spec.options["mc_samples"]
 
 
-@pytest.mark.parametrize("name", ["ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60"])
+@pytest.mark.parametrize(
+    "name",
+    ["ram_mnist", "ram_mnist_translated", "ram_mnist_cluttered60", "ram_mnist_cluttered100"],
+)
 def test_ram_starts_anywhere_as_in_the_paper_unless_its_weights_are_named(name: str) -> None:
     assert zoo.create_model(name).first_spread == 1
     assert zoo.create_model(name, pretrained=True).first_spread == 1
