@@ -17,15 +17,15 @@ from zoo.training.prepare import build_model, objective_of
 RECIPE = Recipe(
     model="", epochs=1, batch_size=2, data=Data(name="mnist"), optimizer=Optimizer(lr=1e-3)
 )
-MODELS = {  # the smallest of each objective, with the shape of its labels
-    "ram_28": ({"num_glimpses": 2}, (2,)),
-    "dram_mnist_pairs": ({"glimpse_dim": 16, "cell_size": 16}, (2, 2)),
-    "cnn_svhn_grey": ({}, (2, 5)),
-    "abn_resnet18": ({"num_classes": 10}, (2,)),
-    "dvan_resnet18": ({"num_classes": 10}, (2,)),
-    "xslot_resnet18": ({"num_classes": 10}, (2,)),
-    "dasnet_cifar10": ({}, (2,)),
-    "se_test_resnet": ({"num_classes": 10}, (2,)),
+MODELS = {  # the smallest of each objective: its options, side of the images, shape of the labels
+    "ram_28": ({"num_glimpses": 2}, 64, (2,)),
+    "dram_mnist_pairs": ({"glimpse_dim": 16, "cell_size": 16}, 100, (2, 2)),
+    "cnn_svhn_grey": ({}, 32, (2, 5)),
+    "abn_resnet18": ({"num_classes": 10}, 64, (2,)),
+    "dvan_resnet18": ({"num_classes": 10}, 64, (2,)),
+    "xslot_resnet18": ({"num_classes": 10}, 64, (2,)),
+    "dasnet_cifar10": ({}, 32, (2,)),
+    "se_test_resnet": ({"num_classes": 10}, 64, (2,)),
 }
 SLOW = {"abn_resnet18", "dvan_resnet18", "xslot_resnet18", "dasnet_cifar10"}
 
@@ -36,16 +36,15 @@ def test_each_objective_of_the_catalogue_is_tried():
     assert known == {specs[name].objective if name in specs else "" for name in MODELS}
 
 
-def steps(recipe: Recipe, labels: tuple[int, ...]) -> tuple[list[torch.Tensor], int]:
-    """The losses of three steps, and how many graphs were captured on the way."""
+def losses(recipe: Recipe, side: int, labels: tuple[int, ...]) -> tuple[list[torch.Tensor], int]:
+    """The loss at three moments of a training, and how many graphs were captured on the way."""
     torch._dynamo.reset()
     counters.clear()
     torch.manual_seed(0)
     model, spec = build_model(recipe)
     model.eval()  # no dropout and no statistics: what is compared is the arithmetic
     objective = objective_of(recipe, model, spec.objective if spec else "", torch.device("cpu"))
-    channels, side = getattr(model, "in_chans", 3), 100 if "dram" in recipe.model else 64
-    side = 32 if "dasnet" in recipe.model or "grey" in recipe.model else side
+    channels = getattr(model, "in_chans", 3)
     images, targets = torch.rand(2, channels, side, side), torch.randint(0, 10, labels)
     found = []
     for progress in (0.1, 0.5, 0.9):
@@ -61,11 +60,11 @@ def steps(recipe: Recipe, labels: tuple[int, ...]) -> tuple[list[torch.Tensor], 
 def test_compile_reaches_what_an_objective_calls(monkeypatch, name):
     """Its `forward` alone would do nothing for a model that is rolled out, or asked to attend."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    options, labels = MODELS[name]
+    options, side, labels = MODELS[name]
     objective = {"population": 2} if name == "dasnet_cifar10" else {}
     recipe = replace(RECIPE, model=name, model_options=options, objective=objective)
-    plain, none = steps(recipe, labels)
-    compiled, graphs = steps(replace(recipe, compile=True), labels)
+    plain, none = losses(recipe, side, labels)
+    compiled, graphs = losses(replace(recipe, compile=True), side, labels)
     assert none == 0 and graphs > 0
     torch.testing.assert_close(plain, compiled)
 
@@ -73,4 +72,4 @@ def test_compile_reaches_what_an_objective_calls(monkeypatch, name):
 def test_what_cannot_be_compiled_is_refused():
     recipe = replace(RECIPE, model="gain_resnet18", compile=True)
     with pytest.raises(RecipeError, match="cannot be compiled"):
-        steps(recipe, (2,))
+        losses(recipe, 64, (2,))

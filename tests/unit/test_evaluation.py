@@ -1,4 +1,4 @@
-"""Evaluation against timm's own transforms, loop and models, and torchmetrics' counts."""
+"""Evaluation against timm's own loop and models, and torchmetrics' counts."""
 
 from __future__ import annotations
 
@@ -11,64 +11,19 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from random_pictures import Noise, random_norms, small
 from timm.data import create_transform, resolve_data_config
 from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from zoo.data.folder import ImageFolder
-from zoo.data.mnist import MNIST
-from zoo.data.preprocessing import ToPixels
 from zoo.errors import DataError, OptionError, UsageError, ZooError, ZooWarning
 from zoo.evaluation import Evaluation, Preprocessing, evaluate, fused, write_record
 from zoo.evaluation.forms import FOLDED, FUSED
 from zoo.evaluation.loader import share
 from zoo.evaluation.metrics import Tally, rank_of
-from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.predictor import Predictor, agrees
-from zoo.explain.canvas import CAPTION, GAP, SIDE
-from zoo.explain.glimpses import GlimpsePath, draw
 from zoo.runtime import device as devices
-
-
-class Noise:
-    """Random pictures of odd sizes, with labels."""
-
-    name, split = "noise", "test"
-
-    def __init__(self, count: int = 10, classes: int = 10, bad: tuple[int, ...] = ()) -> None:
-        draw = np.random.default_rng(0)
-        sizes = draw.integers(40, 90, (count, 2))
-        self.images = [draw.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in sizes]
-        self.labels = draw.integers(0, classes, count).tolist()
-        self.num_classes: int | None = classes
-        self.bad = bad
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        if index in self.bad:
-            raise OSError("image file is truncated")
-        return Image.fromarray(self.images[index]), self.labels[index]
-
-
-def random_norms(model: nn.Module) -> nn.Module:
-    """Statistics and scales as after training: folding them must matter."""
-    torch.manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_var, module.weight):
-                nn.init.uniform_(tensor, 0.5, 1.5)
-            for tensor in (module.running_mean, module.bias):
-                nn.init.normal_(tensor, std=0.2)
-    return model.eval()
-
-
-def small(name: str = "resnet10t", size: int = 48, **options) -> nn.Module:
-    torch.manual_seed(0)
-    model = random_norms(timm.create_model(name, num_classes=10, **options))
-    model.pretrained_cfg = {**model.pretrained_cfg, "input_size": (3, size, size)}
-    return model
 
 
 def timm_logits(model: nn.Module, data: Noise) -> torch.Tensor:
@@ -78,62 +33,6 @@ def timm_logits(model: nn.Module, data: Noise) -> torch.Tensor:
     x = torch.stack([transform(Image.fromarray(image)) for image in data.images])
     with torch.inference_mode():
         return model.eval()(x)
-
-
-class TestPreprocessing:
-    @pytest.mark.parametrize("mode", ["center", "squash", "border"])
-    @pytest.mark.parametrize("size", [(3, 32, 32), (3, 32, 48), (1, 28, 28)])
-    @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-    def test_pixels_are_timms(self, mode, size, interpolation):
-        settings = Preprocessing(
-            input_size=size, mean=(0.4,) * size[0], std=(0.2,) * size[0],
-            interpolation=interpolation, crop_pct=0.9, crop_mode=mode,
-        )  # fmt: skip
-        image = Image.fromarray(Noise(1).images[0])
-        expected = create_transform(
-            size, is_training=False, mean=settings.mean, std=settings.std,
-            interpolation=interpolation, crop_pct=0.9, crop_mode=mode,
-        )(image.convert("RGB" if size[0] == 3 else "L"))  # fmt: skip
-        pixels = torch.from_numpy(ToPixels(settings)(image))[None]
-        assert pixels.dtype == torch.uint8
-        torch.testing.assert_close(settings.normalise(pixels)[0], expected, rtol=0, atol=1e-6)
-
-    def test_the_batch_is_channels_last_in_memory(self):
-        settings = Preprocessing(input_size=(3, 4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
-        x = settings.normalise(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
-        assert x.is_contiguous(memory_format=torch.channels_last)
-
-    def test_a_grey_model_gets_grey_images(self):
-        settings = Preprocessing.of(timm.create_model("resnet18", in_chans=1))
-        assert settings.input_size[0] == 1
-        assert settings.mean == (pytest.approx((0.485 + 0.456 + 0.406) / 3),)
-        assert ToPixels(settings)(Image.new("RGB", (300, 300))).shape == (224, 224, 1)
-
-    def test_test_size_is_timms(self):
-        model = timm.create_model("resnet50")
-        assert Preprocessing.of(model).input_size == (3, 224, 224)
-        expected = resolve_data_config({}, model=model, use_test_size=True)
-        assert Preprocessing.of(model, test_size=True).input_size == expected["input_size"]
-
-    def test_five_channels_are_refused(self):
-        with pytest.raises(DataError, match="5 channels"):
-            Preprocessing.of(timm.create_model("resnet18", in_chans=5))
-
-    def test_paletted_and_transparent_images(self):
-        settings = Preprocessing(input_size=(3, 8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)
-        for mode in ("P", "RGBA", "L", "CMYK"):
-            assert ToPixels(settings)(Image.new(mode, (9, 12))).shape == (8, 8, 3)
-
-    def test_arrays_are_read_as_the_pictures_that_they_are(self):
-        settings = Preprocessing(
-            input_size=(1, 8, 8), mean=(0.5,), std=(0.5,), crop_pct=1.0, interpolation="nearest"
-        )
-        grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-        for image in (grey, grey[..., None], Image.fromarray(grey)):
-            assert np.array_equal(ToPixels(settings)(image)[..., 0], grey)
-        for wrong in (grey.astype(np.float32), grey[0], grey[None, None]):
-            with pytest.raises(ValueError, match="neither a PIL image nor uint8"):
-                ToPixels(settings)(wrong)
 
 
 class TestPredictor:
@@ -365,54 +264,3 @@ class TestRecord:
             write_record(path, {"a": 2})
         assert json.loads(path.read_text()) == {"a": 1}
         assert [p.name for p in path.parent.iterdir()] == ["r.json"]
-
-
-class Looker(nn.Module):
-    """A classifier that says where it looked: the four corners and the centre."""
-
-    num_classes, in_chans = 10, 1
-
-    def __init__(self, scales: int = 1) -> None:
-        super().__init__()
-        self.head, self.scales = nn.Linear(28 * 28, 10), scales
-        self.pretrained_cfg = {"input_size": (1, 28, 28), "mean": (0.5,), "std": (0.5,)}
-
-    def forward(self, x):
-        return self.head(x.flatten(1))
-
-    def glimpses(self, x):
-        corners = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
-        return GlimpsePath(
-            locations=corners[:, None].expand(-1, len(x), -1),
-            sides=[8 * 2**i for i in range(self.scales)],
-        )
-
-
-class TestPicture:
-    @pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.pdf"])
-    def test_it_is_written_in_the_format_of_its_name(self, tmp_path, name):
-        save_glimpses(tmp_path / name, Looker(), MNIST(), count=2)
-        head = {"p.png": b"\x89PNG", "p.jpg": b"\xff\xd8", "p.pdf": b"%PDF"}[name]
-        assert (tmp_path / name).read_bytes().startswith(head)
-        assert [path.name for path in tmp_path.iterdir()] == [name]
-
-    @pytest.mark.parametrize("scale", [0, 1])
-    def test_a_patch_is_what_is_at_its_place_at_every_scale(self, scale):
-        """A white image whose lower right quarter is red, seen at its corners and centre."""
-        pixels = np.full((1, 32, 32, 3), 255, np.uint8)
-        pixels[:, 16:, 16:] = (255, 0, 0)
-        path = Looker(scales=2).glimpses(torch.zeros(1, 1, 28, 28))
-        assert path.sides == [8, 16]
-        sheet = np.array(draw(pixels, path))
-        tops = [GAP + SIDE + GAP + t * (SIDE // 2 + GAP) for t in range(5)]
-        top = GAP + CAPTION + scale * (SIDE // 2 + GAP)
-        patches = [sheet[top : top + SIDE // 2, x : x + SIDE // 2] for x in tops]
-        red = [float((p == (255, 0, 0)).all(-1).mean()) for p in patches]
-        black = [float((p == 0).all(-1).mean()) for p in patches]
-        assert red == pytest.approx([0, 0, 0.25, 0, 0.25], abs=0.03)
-        assert black == pytest.approx([0.75, 0.75, 0.75, 0.75, 0], abs=0.08)
-
-    def test_other_models_have_none(self, tmp_path):
-        with pytest.raises(UsageError, match="glimpses"):
-            save_glimpses(tmp_path / "p.png", small(), Noise(2))
-        assert not list(tmp_path.iterdir())

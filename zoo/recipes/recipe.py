@@ -41,7 +41,7 @@ class Recipe:
         accumulate: the number of equal parts in which a batch is computed, one after the other,
             which takes less memory. Their gradients are added up before the one step.
         checkpointing: compute activations a second time in the backward pass rather than keep them.
-        compile: compile the model with `torch.compile`.
+        compile: compile what the objective calls of the model with `torch.compile`.
         channels_last: the memory format of model and images.
         validate_every: the number of epochs between measurements on the held-out images.
         save_half: save the weights in float16, which halves the file. They are loaded as float32

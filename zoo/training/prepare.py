@@ -219,7 +219,10 @@ def objective_of(recipe: Recipe, model: nn.Module, target: str, device: torch.de
 
 
 def _compile(model: nn.Module, objective: Any) -> None:
-    """Compile what the objective calls. The model itself stays as it is, since it is copied."""
+    """Compile what the objective calls of the model.
+
+    The objective keeps a compiled method; set on the model, its copies would call the original's.
+    """
     method = getattr(objective, "calls", "forward")
     if method is None:
         raise RecipeError(
