@@ -141,6 +141,25 @@ def test_a_location_earns_the_gains_that_follow_it_each_one_discounted(discount)
     torch.testing.assert_close(earned, torch.stack((first + discount * second, second)))
 
 
+def test_a_share_of_the_policy_gradient_reaches_the_core():
+    """Linear in the share, the loss and what the location network learns stay the same."""
+
+    def trained(share: float) -> tuple[Tensor, Tensor, Tensor]:
+        model = small().double().train()
+        objective = Reinforce(model, policy_to_core=share)
+        torch.manual_seed(1)
+        images = torch.rand(6, 1, 28, 28, dtype=torch.float64)
+        loss, _ = objective(images, torch.arange(6), 0.5)
+        learning = (model.core.h2h.weight, model.locator.mean.weight)
+        return loss, *torch.autograd.grad(loss, learning)
+
+    (loss, core, locator), half, whole = (trained(share) for share in (0.0, 0.5, 1.0))
+    assert loss == half[0] == whole[0]
+    torch.testing.assert_close(half[2], locator)
+    torch.testing.assert_close(half[1], (core + whole[1]) / 2)
+    assert (whole[1] - core).norm() > 0.1 * core.norm()
+
+
 def test_a_start_anywhere_covers_the_image_whatever_the_spread():
     model = small(num_glimpses=2, first_spread=0.1)
     start = model.from_anywhere(torch.rand(400, 1, 28, 28), torch.Generator().manual_seed(0))

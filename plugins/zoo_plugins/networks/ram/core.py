@@ -102,3 +102,9 @@ def log_density(sample: Tensor, mean: Tensor, std: float | Tensor) -> Tensor:
     width = torch.as_tensor(std, dtype=mean.dtype, device=mean.device).clamp_min(SMALLEST_STD)
     z = (sample - mean) / width
     return (-0.5 * z * z - width.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+def scale_gradient(x: Tensor, share: float) -> Tensor:
+    """x itself, to the bit, of whose gradient only this share goes on."""
+    fixed = x.detach()
+    return fixed + share * (x - fixed) if share else fixed

@@ -22,7 +22,13 @@ from zoo.sdk.classifier import Classifier
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.hard.glimpse import GlimpseSensor
 from zoo_plugins.mechanisms.hard.retina import check_view
-from zoo_plugins.networks.ram.core import LocationNetwork, RecurrentCore, Rollout, log_density
+from zoo_plugins.networks.ram.core import (
+    LocationNetwork,
+    RecurrentCore,
+    Rollout,
+    log_density,
+    scale_gradient,
+)
 
 Coordinate: TypeAlias = Annotated[float, AtLeast(-1), AtMost(1)]
 
@@ -134,6 +140,7 @@ class RecurrentAttention(Classifier, Tables):
         noise: Tensor | None = None,
         *,
         std: float | Tensor | None = None,
+        policy_to_core: float = 0.0,
     ) -> Rollout:
         """Look T times.
 
@@ -142,10 +149,13 @@ class RecurrentAttention(Classifier, Tables):
             start: (..., B, 2), the first location as (x, y); None is `first_location`.
             noise: standard normal, broadcastable to (T, ..., B, 2); None is the mean policy.
             std: of the policy, broadcastable to (..., B, 1); None is the model's.
+            policy_to_core: share of the policy gradient that goes on from the location network
+                into the core and the sensor.
 
-        The location of the next glimpse and the state that the location network and the baseline
-        see are detached, as in the paper: cross-entropy trains the sensor, core and classifier,
-        the policy gradient trains the location network, and the reward's error the baseline.
+        The location of the next glimpse and the state that the baseline sees are detached, and so
+        is the state that the location network sees, but for `policy_to_core`: cross-entropy trains
+        the sensor, core and classifier, the policy gradient trains the location network, and the
+        reward's error the baseline.
         """
         std = self.std if std is None else std
         if start is None:
@@ -156,7 +166,7 @@ class RecurrentAttention(Classifier, Tables):
         hidden, location, steps = None, start, []
         for t in range(self.num_glimpses):
             hidden = self._glance(image, integral, location, hidden)
-            mean = self.locator(hidden.detach())
+            mean = self.locator(scale_gradient(hidden, policy_to_core))
             sample = mean.detach() if noise is None else (mean + std * noise[t]).detach()
             location = torch.tanh(sample) if self.squash == "tanh" else sample.clamp(-1, 1)
             steps.append((hidden, mean, sample, location))

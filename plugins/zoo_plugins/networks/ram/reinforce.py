@@ -41,6 +41,10 @@ class Reinforce:
         mean_policy: share of the episodes that follow the mean of the policy, without noise.
         deep_supervision: weight of the cross-entropy at the glimpses before the last.
         policy_weight: weight of the policy gradient.
+        policy_to_core: share of the policy gradient that goes on into the core and the sensor.
+            With 0 they learn by cross-entropy alone, and need not remember where a thing was seen;
+            that is how the port reads the paper. The gradient of the paper's section 3.2 is that
+            of the whole network, 1, which drowns the cross-entropy; a few hundredths are enough.
         label_smoothing: of the cross-entropies.
     """
 
@@ -58,6 +62,7 @@ class Reinforce:
         mean_policy: Share = 0.0,
         deep_supervision: NonNegativeFloat = 0.3,
         policy_weight: NonNegativeFloat = 1.0,
+        policy_to_core: Share = 0.0,
         label_smoothing: Share = 0.0,
     ) -> None:
         if not isinstance(model, RecurrentAttention):
@@ -68,6 +73,7 @@ class Reinforce:
         self.std, self.reward, self.discount = std, reward, discount
         self.standardise, self.fixed_start, self.mean_policy = standardise, fixed_start, mean_policy
         self.deep, self.policy_weight = deep_supervision, policy_weight
+        self.policy_to_core = policy_to_core
         self.smoothing = label_smoothing
 
     def __call__(
@@ -100,7 +106,8 @@ class Reinforce:
         start = self.model.random_start(batch, device)
         fixed = torch.rand(batch, 1, device=device) < self.fixed_start
         start = torch.where(fixed, start.new_tensor(self.model.first_location), start)
-        return self.rollout(images, start, noise, std=std)
+        reach = self.policy_to_core
+        return self.rollout(images, start, noise, std=std, policy_to_core=reach)
 
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = F.cross_entropy(logits[-1], targets, label_smoothing=self.smoothing)
