@@ -19,7 +19,7 @@ from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.data.resolve import open_data
 from zoo.data.sequences import label_text, seen
 from zoo.explain import glimpses, outlines
-from zoo.explain.canvas import save
+from zoo.explain.picture.canvas import save
 
 FOLDER = Path(__file__).parent / "pictures"
 

@@ -12,7 +12,7 @@ import torchvision
 
 import zoo
 from zoo.errors import UsageError
-from zoo.hosts.families import BLOCKS, POOLED
+from zoo.hosts.reading.families import BLOCKS, POOLED
 
 pytestmark = pytest.mark.long
 

@@ -11,8 +11,8 @@ from torch import nn
 from zoo.data.mnist import MNIST
 from zoo.errors import UsageError
 from zoo.evaluation.picture import save_glimpses
-from zoo.explain.canvas import CAPTION, GAP, SIDE
 from zoo.explain.glimpses import GlimpsePath, draw
+from zoo.explain.picture.canvas import CAPTION, GAP, SIDE
 
 
 class Looker(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import zoo
 from zoo import cli
 from zoo.errors import DataError, UsageError
-from zoo.explain.figure import save
+from zoo.explain.picture.figure import save
 from zoo.runtime.model_record import ModelRecord
 
 

@@ -15,7 +15,7 @@ from zoo.adapters.statement import ATTENTION_FILE, Statement, read
 from zoo.errors import IncompatibleBackboneError, WeightsMismatchError, WeightsWarning
 from zoo.hosts.add import put_all
 from zoo.hosts.check import check_host
-from zoo.hosts.planning import Planned
+from zoo.hosts.planning.planner import Planned
 from zoo.registry import Registry, default_registry
 from zoo.weights import safetensors_file
 from zoo.weights.verified_file import VerifiedFile, local_file

@@ -27,8 +27,8 @@ from zoo.hosts.forms import (
     at_a_place,
     on_output,
 )
-from zoo.hosts.planning import Planned
-from zoo.hosts.softmax import BesideSoftmax, InsteadOfSoftmax
+from zoo.hosts.planning.planner import Planned
+from zoo.hosts.planning.softmax import BesideSoftmax, InsteadOfSoftmax
 from zoo.registry import Registry, names
 
 TAKES_THE_PLACE = ("set", "replace")  # of what stands there, if anything does

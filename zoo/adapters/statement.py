@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from zoo.errors import ConfigError
 from zoo.hosts.forms import Joining, Record
-from zoo.hosts.layouts import KINDS, Layout
-from zoo.hosts.softmax import KINDS as KINDS_OF_SOFTMAX
+from zoo.hosts.planning.softmax import KINDS as KINDS_OF_SOFTMAX
+from zoo.hosts.reading.layouts import KINDS, Layout
 from zoo.registry.specs import Form
 
 METADATA = "zoo_attention"  # the key of the statement in the metadata of a file

@@ -60,8 +60,8 @@ def command(
     random ones, which is said.
     """
     from zoo.explain.explaining import explain
-    from zoo.explain.figure import check_matplotlib, kind_of
     from zoo.explain.photograph import check_file
+    from zoo.explain.picture.figure import check_matplotlib, kind_of
 
     name = Path(model.rstrip(os.sep)).name.replace(":", "_")
     path = output or f"{name}.png"
@@ -88,7 +88,7 @@ def command(
 
 def _write(found: list[Any], path: str, folder: bool) -> list[str]:
     """One picture of all, or one for each in a folder, named as its image is."""
-    from zoo.explain.figure import save
+    from zoo.explain.picture.figure import save
 
     if not folder:
         save(found, path)
@@ -117,7 +117,7 @@ def _record(model: str, found: list[Any], files: list[str], untrained: bool) -> 
 
 def _line(each: Any) -> str:
     """An image and what the model says of it."""
-    from zoo.explain.figure import caption
+    from zoo.explain.picture.figure import caption
 
     said = [f"{each.name}: {caption(each) or 'no classes'}"]
     return "\n".join([*said, *(f"  {remark}" for remark in each.remarks)])

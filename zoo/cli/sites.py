@@ -74,7 +74,7 @@ def _example(model: Any, size: tuple[int, int] | None, channels: int | None) -> 
     """An image of what was asked for; None where nothing was and the model itself says."""
     import torch
 
-    from zoo.hosts.survey import known_example
+    from zoo.hosts.reading.survey import known_example
 
     try:
         known = known_example(model)

@@ -25,8 +25,8 @@ from zoo.evaluation.matching import matched
 from zoo.evaluation.picture import save_glimpses
 from zoo.evaluation.record import Evaluation, write_record
 from zoo.evaluation.runner import evaluate
-from zoo.explain.canvas import picture_format
 from zoo.explain.glimpses import can_show
+from zoo.explain.picture.canvas import picture_format
 from zoo.registry import default_registry
 from zoo.registry.catalogue import weights_of
 from zoo.registry.specs import WeightsSpec

@@ -14,8 +14,8 @@ from zoo.data.base import Items
 from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.data.sequences import label_text, seen
 from zoo.errors import DataError, UsageError
-from zoo.explain.canvas import save
 from zoo.explain.glimpses import GlimpsePath, can_show, draw
+from zoo.explain.picture.canvas import save
 
 
 def save_glimpses(

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from zoo.data.preprocessing import Preprocessing
 from zoo.data.sequences import sequence_of
 from zoo.errors import UsageError
-from zoo.explain import glimpses, outlines, own, scores, sites
-from zoo.explain.evidence import evidence
+from zoo.explain import glimpses, outlines
 from zoo.explain.host import arguments, as_it_was, settings_of, tensor_for, unwrapped
-from zoo.explain.mixing import attention_maps
+from zoo.explain.maps import own, scores, sites
+from zoo.explain.maps.evidence import evidence
+from zoo.explain.maps.mixing import attention_maps
+from zoo.explain.maps.refining import gain_maps, places
 from zoo.explain.naming import ClassNames, class_names
 from zoo.explain.passes import Watched, watched
 from zoo.explain.photograph import ImageLike, Photograph, photograph
 from zoo.explain.record import Explanation, Map, Prediction, Resampled, photograph_fields
-from zoo.explain.refining import gain_maps, places
 from zoo.runtime.model_record import record_of
 
 TOP = 5  # predictions

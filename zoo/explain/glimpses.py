@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.explain.canvas import CAPTION, GAP, SIDE, colour, rgb
+from zoo.explain.picture.canvas import CAPTION, GAP, SIDE, colour, rgb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

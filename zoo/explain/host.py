@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.data.preprocessing import Preprocessing
 from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.hosts.check import check_host
-from zoo.hosts.survey import known_example
+from zoo.hosts.reading.survey import known_example
 
 INSIDE = ("_orig_mod", "module")  # where torch.compile and data parallel wrappers keep the model
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo.data.preprocessing import Preprocessing
-from zoo.explain.canvas import CAPTION, GAP, SIDE, colour, enlarged
+from zoo.explain.picture.canvas import CAPTION, GAP, SIDE, colour, enlarged
 
 MARGIN = SIDE // 4  # an outline may leave the image
 

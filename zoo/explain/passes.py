@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.explain import rows, sites
-from zoo.explain.sites import Gain, Inserted
-from zoo.hosts import outputs
-from zoo.hosts.survey import Survey
+from zoo.explain.maps import rows, sites
+from zoo.explain.maps.sites import Gain, Inserted
+from zoo.hosts.reading import outputs
+from zoo.hosts.reading.survey import Survey
 from zoo.insertion.probe import Call, Pass
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.explain.glimpses import GlimpsePath
-from zoo.explain.meaning import MEANINGS, Meaning, Scale
+from zoo.explain.maps.meaning import MEANINGS, Meaning, Scale
 from zoo.explain.photograph import Frame, Photograph
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Map:
 
     Attributes:
         site: the path of the layer or the place, or the name that the model gives the map.
-        kind: a key of `zoo.explain.meaning.MEANINGS`: what the numbers are.
+        kind: a key of `zoo.explain.maps.meaning.MEANINGS`: what the numbers are.
         raw: float32 (P, h, w), as it was computed. The first of the P planes is what is drawn; the
             others are heads, channels or steps.
         planes: what the planes are called.
@@ -165,7 +165,7 @@ class Explanation:
         Raises:
             UsageError: matplotlib is not installed.
         """
-        from zoo.explain.figure import figure
+        from zoo.explain.picture.figure import figure
 
         return figure([self])
 
@@ -177,7 +177,7 @@ class Explanation:
             UsageError: another ending, or matplotlib is not installed. OSError: it cannot be
             written.
         """
-        from zoo.explain.figure import save
+        from zoo.explain.picture.figure import save
 
         save([self], path)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.errors import ExportError
 from zoo.export.inputs import Trials, tensors
 from zoo.export.programs import Run, quiet, reason_of
-from zoo.hosts.survey import Example
+from zoo.hosts.reading.survey import Example
 
 # of the largest number of an output; what is no floating-point number must be equal
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}

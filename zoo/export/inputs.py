@@ -12,7 +12,7 @@ from torch.export import Dim
 from torch.utils._pytree import tree_leaves, tree_map
 
 from zoo.errors import UsageError
-from zoo.hosts.survey import Example, known_example, read_example
+from zoo.hosts.reading.survey import Example, known_example, read_example
 
 LARGER = (64, 32)  # pixels by which the second size is higher and wider: no square, no power of 2
 BATCHES = (2, 3, 1)

@@ -20,7 +20,7 @@ from zoo.export.facts import FACTS_FILE, Facts
 from zoo.export.inputs import Trials
 from zoo.export.operators import forget_freed_operators
 from zoo.export.translations import translations
-from zoo.hosts.survey import Example
+from zoo.hosts.reading.survey import Example
 
 LIMIT = 2**31 - 1  # of a protocol buffer, which an .onnx file is
 Run = Callable[[Example], list[Tensor]]

@@ -1,9 +1,8 @@
 """Any attention in any `torch.nn.Module`, which is called the host.
 
-`add` is the door, and `planning` says what is put where, by `convolutions`, `mixers` and `gates`.
-`check` says which hosts are refused, `survey` runs the host on fake tensors, `places` reads `at=`,
-`families` knows default places, `layouts` and `outputs` say where in an output the map or the
-tokens are, `softmax` knows the attentions that can be replaced. `forms` are the modules that live
-in a host and `swap` puts them there and takes them out again. `sites` lists places. What was added
-is saved and loaded by `zoo.adapters`.
+`add` is the door, `check` says which hosts are refused, `places` reads `at=`, and `sites` lists
+places. `zoo.hosts.reading` learns what a host is, and changes nothing. `zoo.hosts.planning` says
+what is put where. `forms` are the modules that live in a host and `swap` puts them there and takes
+them out again. `freeze` and `rates` train the attention alone, or at rates of its own. What was
+added is saved and loaded by `zoo.adapters`.
 """

@@ -10,14 +10,14 @@ from torch import nn
 
 from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.hosts import swap
-from zoo.hosts.building import Mechanism
 from zoo.hosts.check import check_host
 from zoo.hosts.freeze import freeze, thaw
-from zoo.hosts.layouts import Kind
 from zoo.hosts.places import At
-from zoo.hosts.planning import Planned, Planner
-from zoo.hosts.survey import Survey, known_example, shapes
-from zoo.hosts.where import Told
+from zoo.hosts.planning.building import Mechanism
+from zoo.hosts.planning.planner import Planned, Planner
+from zoo.hosts.reading.layouts import Kind
+from zoo.hosts.reading.survey import Survey, known_example, shapes
+from zoo.hosts.reading.where import Told
 from zoo.registry import Registry, default_registry, names
 from zoo.registry.specs import Form
 

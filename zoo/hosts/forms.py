@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError
-from zoo.hosts.layouts import Layout
-from zoo.hosts.outputs import Way, put, take
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.outputs import Way, put, take
 from zoo.insertion.forms import AddedBranch, Attended, ResidualAttended, ScaledAttended
 from zoo.insertion.starts import residual_alpha
 from zoo.registry.specs import Form
@@ -36,7 +36,7 @@ class Record:
         form: `plain`, `exact` or `residual`.
         channels, options: what the mechanism was built with.
         on_tokens: whether the mechanism takes tokens.
-        layout, way: of the tensor in the module's output (`zoo.hosts.layouts`, `outputs`).
+        layout, way: of the tensor in the module's output (`zoo.hosts.reading.layouts`, `outputs`).
         scaled: whether the form holds the constant that makes the start exact.
         base_first: with `set`, whether what stood there runs before the attention.
         softmax: the kind of the softmax attention there, "" for anything else.

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.hosts import families, softmax
-from zoo.hosts.building import Mechanism
 from zoo.hosts.check import check_host, check_module
-from zoo.hosts.layouts import Layout
-from zoo.hosts.survey import Survey, known_example
+from zoo.hosts.planning import softmax
+from zoo.hosts.planning.building import Mechanism
+from zoo.hosts.reading import families
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.survey import Survey, known_example
+from zoo.hosts.reading.where import Told, layout_of
 from zoo.hosts.swap import RECORD, forms_of
-from zoo.hosts.where import Told, layout_of
 from zoo.insertion.families import blocks as timm_blocks
 from zoo.insertion.layers import is_leaf
 from zoo.registry import Registry, default_registry, names

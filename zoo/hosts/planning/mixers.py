@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from zoo.errors import IncompatibleBackboneError
-from zoo.hosts import softmax
-from zoo.hosts.layouts import Layout
-from zoo.hosts.outputs import Found
-from zoo.hosts.where import layout_of
+from zoo.hosts.planning import softmax
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.outputs import Found
+from zoo.hosts.reading.where import layout_of
 from zoo.insertion.mixers import geometry
 from zoo.registry.specs import Form
 
 if TYPE_CHECKING:
-    from zoo.hosts.planning import Planned, Planner
+    from zoo.hosts.planning.planner import Planned, Planner
 
 
 def plan_mixer(planner: Planner, path: str) -> Planned:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.explain.maps.refining import Chosen, grid_of
+from zoo.explain.maps.rows import Matrix, rollout
 from zoo.explain.passes import Watched
 from zoo.explain.photograph import Frame
 from zoo.explain.record import Map
-from zoo.explain.refining import Chosen, grid_of
-from zoo.explain.rows import Matrix, rollout
 
 
 def attention_maps(

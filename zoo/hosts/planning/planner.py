@@ -12,17 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError, UsageError
-from zoo.hosts import defaults, places
-from zoo.hosts.building import Mechanism, check_shape
+from zoo.hosts import places
 from zoo.hosts.check import check_module
-from zoo.hosts.convolutions import plan_convolution
 from zoo.hosts.forms import Joining, Record, at_a_place, on_output
-from zoo.hosts.gates import plan_gates
-from zoo.hosts.layouts import Layout
-from zoo.hosts.mixers import plan_mixer
-from zoo.hosts.survey import Survey
+from zoo.hosts.planning.building import Mechanism, check_shape
+from zoo.hosts.planning.convolutions import plan_convolution
+from zoo.hosts.planning.gates import plan_gates
+from zoo.hosts.planning.mixers import plan_mixer
+from zoo.hosts.reading import defaults
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.survey import Survey
+from zoo.hosts.reading.where import Told, layout_of
 from zoo.hosts.swap import RECORD, forms_of
-from zoo.hosts.where import Told, layout_of
 from zoo.insertion.families import block_sites
 from zoo.insertion.layers import runs_its_children
 from zoo.insertion.sites import Site

@@ -14,11 +14,11 @@ from PIL import Image
 
 from zoo.errors import UsageError
 from zoo.explain import glimpses
-from zoo.explain.canvas import picture_format
-from zoo.explain.canvas import save as save_frames
-from zoo.explain.map_panels import map_panels, photograph
-from zoo.explain.panel import SMALL, TEXT, Panel
-from zoo.explain.place_panels import place_panels
+from zoo.explain.picture.canvas import picture_format
+from zoo.explain.picture.canvas import save as save_frames
+from zoo.explain.picture.map_panels import map_panels, photograph
+from zoo.explain.picture.panel import SMALL, TEXT, Panel
+from zoo.explain.picture.place_panels import place_panels
 from zoo.explain.record import Explanation
 from zoo.runtime.files import write_atomically
 
@@ -77,7 +77,7 @@ def save(explanations: Sequence[Explanation], path: str | os.PathLike[str]) -> N
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file's ending means: SVG, or one of `zoo.explain.canvas.FORMATS`."""
+    """The format that a file's ending means: SVG, or one of the canvas's `FORMATS`."""
     return "SVG" if Path(path).suffix.lower() == ".svg" else picture_format(path)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.hosts import swap
-from zoo.hosts.outputs import find, take
+from zoo.hosts.reading.outputs import find, take
 from zoo.insertion.forms import AddedBranch, Attended
 from zoo.registry import default_registry
 from zoo.runtime.model_record import ModelRecord, record_of

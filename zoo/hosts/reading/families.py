@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from zoo.hosts.survey import Survey
+from zoo.hosts.reading.survey import Survey
 from zoo.insertion.request import Target
 from zoo.insertion.sites import stage_infos
 from zoo.insertion.stages import stage_sites

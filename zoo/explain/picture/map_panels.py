@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.explain.panel import SMALL, TEXT, Panel, box
+from zoo.explain.picture.panel import SMALL, TEXT, Panel, box
 from zoo.explain.record import Explanation, Map, number
 
 SIDE = 640  # pixels of the photograph as it is drawn

@@ -11,17 +11,17 @@ from torch import nn
 
 from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.hosts import places
-from zoo.hosts.building import check_shape
 from zoo.hosts.check import check_module
 from zoo.hosts.forms import GatedInput, Record, Signal
-from zoo.hosts.layouts import Layout
-from zoo.hosts.outputs import Found
-from zoo.hosts.skips import Skip, find_skip
+from zoo.hosts.planning.building import check_shape
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.outputs import Found
+from zoo.hosts.reading.skips import Skip, find_skip
+from zoo.hosts.reading.where import layout_of
 from zoo.hosts.swap import RECORD, forms_of
-from zoo.hosts.where import layout_of
 
 if TYPE_CHECKING:
-    from zoo.hosts.planning import Planned, Planner
+    from zoo.hosts.planning.planner import Planned, Planner
 
 REMEDY = 'at={"x": "encoder.layer3", "gate": "encoder.layer4"}'
 

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from zoo.errors import IncompatibleBackboneError, UsageError
-from zoo.hosts.layouts import KINDS, Kind, Layout
-from zoo.hosts.outputs import Found
-from zoo.hosts.survey import Survey
+from zoo.hosts.reading.layouts import KINDS, Kind, Layout
+from zoo.hosts.reading.outputs import Found
+from zoo.hosts.reading.survey import Survey
 
 SPECIAL_TOKENS = (
     "cls_token", "class_token", "dist_token", "distillation_token", "reg_token", "register_tokens",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from zoo.errors import IncompatibleBackboneError
-from zoo.hosts.building import check_shape
 from zoo.hosts.forms import BesideConvolution, InsteadOfConvolution
-from zoo.hosts.layouts import Layout
-from zoo.hosts.outputs import Found
+from zoo.hosts.planning.building import check_shape
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.outputs import Found
 from zoo.insertion.probe import Value
 
 if TYPE_CHECKING:
-    from zoo.hosts.planning import Planned, Planner
+    from zoo.hosts.planning.planner import Planned, Planner
 
 
 def plan_convolution(planner: Planner, path: str) -> Planned:

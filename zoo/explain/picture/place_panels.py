@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.explain import glimpses
-from zoo.explain.canvas import rgb
-from zoo.explain.panel import Panel, box
+from zoo.explain.picture.canvas import rgb
+from zoo.explain.picture.panel import Panel, box
 from zoo.explain.record import Explanation, Resampled
 
 FIRST, LAST = (1.0, 0.77, 0.0), (0.84, 0.15, 0.16)  # colours of the first and the last in time

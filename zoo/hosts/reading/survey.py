@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from zoo.errors import IncompatibleBackboneError, UsageError
-from zoo.hosts import outputs
-from zoo.hosts.outputs import Found
+from zoo.hosts.reading import outputs
+from zoo.hosts.reading.outputs import Found
 from zoo.insertion.probe import Call, Pass, watch
 
 

@@ -16,9 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from zoo.hosts import outputs
-from zoo.hosts.outputs import Way
-from zoo.hosts.survey import Example
+from zoo.hosts.reading import outputs
+from zoo.hosts.reading.outputs import Way
+from zoo.hosts.reading.survey import Example
 from zoo.insertion.probe import fake_copy
 
 

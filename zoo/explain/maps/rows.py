@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.hosts.outputs import find
+from zoo.hosts.reading.outputs import find
 
 _SOFTMAX = ("_softmax.default", "_safe_softmax.default")
 LARGEST = 2**26  # numbers in a matrix (heads, N, N) that is looked at

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.explain import scores
-from zoo.explain.cam import Cam, cams, layers_at, layers_by_default, soft_mask
+from zoo.explain.maps import scores
+from zoo.explain.maps.cam import Cam, cams, layers_at, layers_by_default, soft_mask
+from zoo.explain.maps.scores import Scores
 from zoo.explain.photograph import Frame
 from zoo.explain.record import Map
-from zoo.explain.scores import Scores
-from zoo.hosts.survey import Survey
+from zoo.hosts.reading.survey import Survey
 
 
 def evidence(

@@ -11,10 +11,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.explain.maps.sites import Gain, Inserted, inserted, named
 from zoo.explain.passes import Watched
 from zoo.explain.photograph import Frame
 from zoo.explain.record import Map, number
-from zoo.explain.sites import Gain, Inserted, inserted, named
 from zoo.hosts import places as host_places
 from zoo.runtime.model_record import record_of
 

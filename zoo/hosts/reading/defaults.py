@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from math import prod
 
 from zoo.errors import IncompatibleBackboneError
-from zoo.hosts import families, softmax
-from zoo.hosts.survey import Survey
-from zoo.hosts.where import Told, layout_of
+from zoo.hosts.planning import softmax
+from zoo.hosts.reading import families
+from zoo.hosts.reading.survey import Survey
+from zoo.hosts.reading.where import Told, layout_of
 from zoo.insertion.families import conv_sites
 from zoo.insertion.sites import MAX_POSITIONS, in_last_stage, stage_infos
 from zoo.registry.specs import AttentionSpec

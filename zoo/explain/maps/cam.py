@@ -26,11 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleBackboneError, ZooError
-from zoo.hosts.layouts import Layout
-from zoo.hosts.outputs import Found, take
 from zoo.hosts.places import named
-from zoo.hosts.survey import Survey
-from zoo.hosts.where import Told, layout_of
+from zoo.hosts.reading.layouts import Layout
+from zoo.hosts.reading.outputs import Found, take
+from zoo.hosts.reading.survey import Survey
+from zoo.hosts.reading.where import Told, layout_of
 from zoo.insertion.layers import is_leaf, is_norm
 
 OMEGA, SIGMA = 10.0, 0.5  # of the soft threshold, as in the unofficial port of GAIN
