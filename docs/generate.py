@@ -106,6 +106,7 @@ BLOCKS: dict[str, Callable[[Registry], str]] = {
     "results-in-one-pass": result_tables.in_one_pass,
     "results-from-anywhere": result_tables.from_anywhere,
     "one-pass": result_tables.one_pass,
+    "overlaps": result_tables.overlaps,
     "warm-starts": warm_tables.measured,
     "warm-starts-in-numbers": warm_tables.summary,
 }

@@ -15,6 +15,7 @@ from zoo.registry.specs import WeightsSpec
 
 WORDS = Path(__file__).parent / "results.toml"
 ONE_PASS = Path(__file__).parents[1] / "benchmarks" / "one_pass.json"
+OVERLAPS = Path(__file__).parents[1] / "benchmarks" / "overlaps.json"
 ROLLOUTS = 10  # that `ram_mnist` and its kin average unless their weights say otherwise
 
 
@@ -104,6 +105,27 @@ def one_pass(_registry: Registry) -> str:
         for name, row in rows.items()
     ]  # fmt: skip
     return table(head, cells)
+
+
+def overlaps(_registry: Registry) -> str:
+    """What DRAM errs by how far two digits overlap; see benchmarks/overlaps.py."""
+    record = json.loads(OVERLAPS.read_text("utf-8"))
+    shares = list(next(iter(record.values()))["rows"])
+    head = ("held-out canvases", *(_share(share) for share in shares), "all")
+    rows = [
+        (f"`{name}` errs", *(f"{row['error']:.1f} %" for row in each["rows"].values()),
+         f"{each['error']:.2f} %")
+        for name, each in record.items()
+    ]  # fmt: skip
+    counts = next(iter(record.values()))["rows"].values()
+    rows.append(("share of the canvases", *(f"{row['canvases']:.1f} %" for row in counts), ""))
+    return table(head, rows)
+
+
+def _share(name: str) -> str:
+    """A heading: `0.25-0.4` is 25 to 40 %."""
+    low, _, high = name.partition("-")
+    return f"{100 * float(low):.0f} to {100 * float(high):.0f} %" if high else name
 
 
 def _with_sd(row: Mapping[str, Any], key: str) -> str:

@@ -38,9 +38,7 @@ class Sprites:
 
     def draw(self, digits: Digits, index: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """uint8 (B, size, size) and the labels (B,)."""
-        height, width = digits.images.shape[-2:]
-        both = torch.stack((index, others(draws, index, len(digits), 1)[:, 0]), 1)
-        places = corners(draws, 2, self.size, height, width)
+        both, places = self.lay(digits, index, draws)
         both = both.to(digits.device)
         patches = [(digits.images[both], places)]
         if self.pieces:
@@ -48,6 +46,12 @@ class Sprites:
         low, high = digits.labels[both].sort(1).values.unbind(1)
         label = low + high if self.target == "sum" else pair_class(low, high)
         return add_and_clip(self.size, patches), label
+
+    def lay(self, digits: Digits, index: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Which two digits (B, 2) lie on each canvas, and their corners (B, 2, 2): row, column."""
+        height, width = digits.images.shape[-2:]
+        both = torch.stack((index, others(draws, index, len(digits), 1)[:, 0]), 1)
+        return both, corners(draws, 2, self.size, height, width)
 
 
 def pair_class(low: Tensor, high: Tensor) -> Tensor:
