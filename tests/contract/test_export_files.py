@@ -15,6 +15,7 @@ import zoo
 from zoo.cli import main
 from zoo.errors import ExportError, UsageError, WeightsNotFoundError, ZooError
 from zoo.export import formats
+from zoo.export.facts import facts_of
 
 pytestmark = [
     pytest.mark.long,
@@ -99,6 +100,38 @@ def test_onnx_of_a_model_of_ones_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file] and made.size == file.stat().st_size
 
 
+@pytest.mark.parametrize(("batch", "said"), [(None, "batch"), (2, 2)])
+def test_only_the_batch_is_called_the_batch(batch: int | None, said: Any, tmp_path: Path) -> None:
+    """Maps of 2 x 2, then of 4 x 3, while the batch is 2, then 3."""
+    made = zoo.export(
+        nn.MaxPool2d(32), tmp_path / "x.pt2", example=torch.rand(1, 3, 64, 64), dynamic_size=True,
+        batch_size=batch,
+    )  # fmt: skip
+    assert made.outputs[0].shape == [said, 3, "any", "any"]
+
+
+class Flagged(nn.Module):
+    def forward(self, image: Tensor, double: bool = False, more: Any = None) -> Tensor:
+        found = image.mean((2, 3)) if more is None else image.mean((2, 3)) + more[0] + more[1]
+        return 2 * found if double else found
+
+
+@pytest.mark.parametrize("ending", ["pt2", "onnx"])
+def test_keywords_without_a_tensor_and_with_several(ending: str, tmp_path: Path) -> None:
+    if ending == "onnx":
+        pytest.importorskip("onnxruntime")
+    image = torch.rand(1, 3, 4, 4)
+    flagged = zoo.export(
+        Flagged(), tmp_path / f"x.{ending}", example={"image": image, "double": True}
+    )
+    assert [port.name for port in flagged.inputs] == ["image"]
+    more = [torch.rand(1, 3), torch.rand(1, 3)]
+    several = zoo.export(
+        Flagged(), tmp_path / f"x.{ending}", example={"image": image, "more": more}
+    )
+    assert [port.name for port in several.inputs] == ["image", "more_0", "more_1"]
+
+
 def test_a_program_of_torch_export(tmp_path: Path) -> None:
     model, example = own()
     file = tmp_path / "own.pt2"
@@ -137,6 +170,8 @@ def test_names_of_classes_and_half_precision(tmp_path: Path) -> None:
     model.pretrained_cfg.update(num_classes=3, label_names=["cat", "dog", "owl"])
     made = zoo.export(model, tmp_path / "half.pt2", batch_size=2)
     assert made.facts["classes"] == ["cat", "dog", "owl"]
+    model.pretrained_cfg.update(label_names={"0": "cat", "2": "owl"})
+    assert facts_of(model).data["classes"] == ["cat", "class 1", "owl"]
     assert made.inputs[0].dtype == "bfloat16" and made.inputs[0].shape == [2, 3, 32, 32]
 
 
@@ -262,6 +297,15 @@ def test_the_command_never_takes_random_weights_for_granted(
     code, _, said = command("no_such_model", tmp_path / "missing" / "x.pt")
     assert code == 2 and "does not exist" in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("asked", [["se_test_resnet", "--weights", "x"], ["x.safetensors"]])
+def test_the_command_does_not_load_weights_beside_untrained(
+    asked: list[str], command, tmp_path: Path
+) -> None:
+    name, *more = asked
+    code, _, said = command(name, tmp_path / "x.pt", "--untrained", *more)
+    assert code == 2 and "--untrained" in said and not list(tmp_path.iterdir())
 
 
 def test_it_is_a_zoo_error() -> None:

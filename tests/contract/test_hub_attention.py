@@ -88,3 +88,14 @@ def test_a_base_model_is_asked_for(saved: Path) -> None:
     result = CliRunner().invoke(cli, ["push", str(saved), NAME, "--dry-run"])
     assert isinstance(result.exception, UsageError)
     assert "--base-model" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--weights=x", "--backbone-weights=x", "--num-classes=3", "--recipe=x", "--record=x",
+     "--picture=x"],
+)  # fmt: skip
+def test_options_of_models_are_refused(option: str, saved: Path) -> None:
+    call = ["push", str(saved), NAME, "--base-model", BASE, "--dry-run", option]
+    with pytest.raises(UsageError, match="says nothing of a file of attention"):
+        CliRunner().invoke(cli, call, catch_exceptions=False)

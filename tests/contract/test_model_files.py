@@ -128,6 +128,23 @@ def test_a_saved_model_comes_back_from_its_file_alone(
         torch.testing.assert_close(again.eval()(x), model(x))
 
 
+@pytest.mark.parametrize("write", ["model", "attention"])
+def test_how_tensors_lie_in_memory_does_not_matter(write: str, tmp_path: Path) -> None:
+    """Channels-last tensors, and two names of one."""
+    model: Any = trained(SMALL, num_classes=3).to(memory_format=torch.channels_last)  # pyright: ignore
+    if write == "model":
+        model.again = model.layer1
+        with safe_open(zoo.save_model(model, tmp_path / "x.safetensors"), "pt") as file:
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        assert found.keys() == model.state_dict().keys()
+    else:
+        zoo.add_attention(model, "cbam", at="layer2", example=torch.randn(1, 3, 32, 32))
+        model.to(memory_format=torch.channels_last)
+        with safe_open(zoo.save_attention(model, tmp_path / "x.safetensors"), "pt") as file:
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    assert found and all(torch.equal(t, model.state_dict()[key]) for key, t in found.items())
+
+
 def test_what_is_asked_for_goes_before_what_the_file_states(tmp_path: Path) -> None:
     model = trained("cbam_test_resnet", insertion="exact", drop_rate=0.5, num_classes=3)
     file = zoo.save_model(model, tmp_path / "x.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -128,6 +129,27 @@ def test_push_of_a_file_alone_needs_its_statement(files: dict[str, Path], tmp_pa
     assert json.loads((tmp_path / "config.json").read_text())["num_classes"] == CLASSES
     with pytest.raises(UsageError, match="nothing says which model"):
         run("push", files["bare"], "org/net", "--dry-run")
+
+
+@pytest.mark.parametrize("option", ["--weights", "--backbone-weights"])
+def test_push_of_a_file_takes_no_other_weights(files: dict[str, Path], option: str) -> None:
+    with pytest.raises(UsageError, match="names the weights already"):
+        run("push", files["stated"], "org/net", "--dry-run", option, files["bare"])
+    with pytest.raises(UsageError, match="--base-model says nothing of a model"):
+        run("push", files["stated"], "org/net", "--dry-run", "--base-model", "org/base")
+
+
+def test_push_of_a_model_is_not_of_a_folder_of_its_name(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `create_model`: a word is a path only if no model has that name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / MODEL).mkdir()
+    (tmp_path / MODEL / "model.safetensors").write_bytes(files["stated"].read_bytes())
+    call = ("push", MODEL, "org/net", "--dry-run", "--weights", files["bare"])
+    assert run(*call)["sha256"] == hashlib.sha256(files["bare"].read_bytes()).hexdigest()
+    call = ("push", f"./{MODEL}", "org/net", "--dry-run")
+    assert run(*call)["sha256"] == hashlib.sha256(files["stated"].read_bytes()).hexdigest()
 
 
 def test_warm_starts_from_a_file_of_the_backbone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from zoo.cli.verify import command
+from zoo.errors import UsageError
 from zoo.reference import verify
 from zoo.reference.models import draw
 
@@ -225,6 +226,12 @@ def test_the_table_names_each_case_and_counts(cases: Path) -> None:
     assert code == 0
     assert CASE in output
     assert "1 passed, 0 failed, 0 unsupported" in output
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_one_error(device: str, cases: Path) -> None:
+    with pytest.raises(UsageError, match=f"device '{device}'"):
+        run(str(cases / CASE), "--device", device)
 
 
 def test_one_failure_fails_the_run_but_not_the_others(

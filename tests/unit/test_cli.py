@@ -159,6 +159,11 @@ def test_a_name_that_is_wrong_gets_the_closest() -> None:
     assert "did you mean coordinate" in invoke("list", "cordinate").stderr
 
 
+def test_attentions_are_not_listed_as_what_has_weights() -> None:
+    found = invoke("list", "simam", "--pretrained")
+    assert not found.stdout and "nothing matches 'simam'" in found.stderr
+
+
 def test_an_empty_list_is_no_error() -> None:
     result = invoke("list", "nothing*")
     assert (result.exit_code, result.stdout) == (0, "")

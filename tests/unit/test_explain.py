@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
@@ -20,7 +21,10 @@ from torchvision.models import resnet18
 
 import zoo
 from zoo.cli import cli
+from zoo.data.vocabulary import ModelClasses
 from zoo.errors import IncompatibleBackboneError, UnknownNameError, UsageError
+from zoo.explain.maps.rows import caught
+from zoo.explain.naming import ClassNames
 from zoo.explain.photograph import Frame
 from zoo.explain.record import Explanation, Map
 
@@ -62,6 +66,23 @@ def test_grad_cam_is_the_equation(resnet: Any, x: Tensor) -> None:
         [p.probability for p in found.predictions],
         logits.softmax(1).sort(descending=True).values[0, :5].detach(), rtol=1e-5,
     )  # fmt: skip
+
+
+def test_grad_cam_is_of_a_layer_before_what_follows_writes_to_it(resnet: Any, x: Tensor) -> None:
+    """The block adds to the output of its last norm, and clips it, in place."""
+    kept: dict[str, Tensor] = {}
+
+    def keep(_module: nn.Module, _inputs: Any, y: Tensor) -> Tensor:
+        kept.update(y=y)
+        return y.clone()
+
+    hook = resnet.layer4[1].bn2.register_forward_hook(keep)
+    logits = resnet(x)
+    hook.remove()
+    (gradient,) = torch.autograd.grad(logits[0, 3], kept["y"])
+    expected = torch.relu((gradient.mean((2, 3), keepdim=True) * kept["y"]).sum(1))
+    found = zoo.explain(resnet, x, target=3, at="layer4.1.bn2").maps["layer4.1.bn2"]
+    np.testing.assert_allclose(found.raw, expected.detach(), rtol=1e-4, atol=1e-7)
 
 
 def test_grad_cam_of_a_layer_and_of_tokens(x: Tensor) -> None:
@@ -142,6 +163,69 @@ def test_gains_of_added_attention_are_the_ratio_that_hooks_measure(x: Tensor) ->
     expected = kept["y"].norm(dim=1) / kept["x"].norm(dim=1)
     np.testing.assert_allclose(found["layer3.cbam"].raw, expected, rtol=1e-5)
     assert found["layer3.cbam"].scale.low == 0 and found["layer3.cbam"].scale.high == 2
+
+
+def test_a_module_that_writes_to_its_input_changes_it(x: Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Conv2d(8, 5, 3)).eval()
+    with torch.no_grad():
+        before = model[0](x)
+    expected = before.relu().norm(dim=1) / before.norm(dim=1)
+    found = zoo.explain(model, x, sites="1").maps["1"]
+    np.testing.assert_allclose(found.raw, expected, rtol=1e-5)
+    assert not found.notes
+
+
+class Overwritten(nn.Module):
+    """Softmax attention over 16 patches, whose matrix is halved in place once it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.attn = nn.Conv2d(3, 8, 16, 16), Halving()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(self.stem(x).flatten(2).mT).mean(1)
+
+
+class Halving(nn.Module):
+    def forward(self, tokens: Tensor) -> Tensor:
+        matrix = (tokens @ tokens.mT).softmax(-1)
+        mixed = matrix @ tokens
+        matrix.mul_(0.5)
+        return mixed
+
+
+def test_a_row_is_that_of_the_softmax_whatever_is_written_to_it(x: Tensor) -> None:
+    model = Overwritten().eval()
+    with torch.no_grad():
+        tokens = model.stem(x).flatten(2).mT
+        matrix = (tokens @ tokens.mT).softmax(-1)[0]
+    with caught(model) as found, torch.no_grad():
+        model(x)
+    torch.testing.assert_close(found.matrices["attn"].first, matrix[:1])
+
+
+class Windows(nn.Module):
+    """Attention within two halves of the image: no row of it is of the whole image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.attn = nn.Conv2d(3, 8, 16, 16), Halving()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(self.stem(x).flatten(2).mT.reshape(2, 8, 8)).mean((0, 1))[None]
+
+
+def test_attention_that_has_no_map_is_not_said_to_be_none(x: Tensor) -> None:
+    said = " ".join(zoo.explain(Windows(), x).remarks)
+    assert "no softmax attention over the whole image" in said and "within windows" in said
+    model: Any = timm.create_model(
+        "test_vit", num_classes=5, dynamic_img_size=True, dynamic_img_pad=True
+    )
+    found = zoo.explain(model, torch.rand(3, 70, 100))  # five rows of seven, of which one is padded
+    assert any("no grid over 70 x 100 pixels" in remark for remark in found.remarks)
+    assert not any("no attention is drawn" in remark for remark in found.remarks)
 
 
 def test_an_identity_start_is_said_to_be_one(x: Tensor) -> None:
@@ -303,6 +387,12 @@ def test_classes_have_names(photograph: Path) -> None:
     assert own.target.index == 7 and own.predictions[0].name.startswith("sort ")
 
 
+def test_a_number_that_is_a_name_is_the_name() -> None:
+    """As of a folder with the classes 10, 2 and 3, in the order of their letters."""
+    names = ClassNames(ModelClasses(3, {0: "10", 1: "2", 2: "3"}))
+    assert [names.index("2"), names.index("10"), names.index(2), names.index("0")] == [1, 0, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
@@ -321,7 +411,73 @@ def test_what_does_not_exist_is_said(options: dict[str, Any], word: str, x: Tens
     assert not any(vars(m)["_forward_hooks"] for m in model.modules()) and model.training
 
 
-def test_the_command_writes_a_picture_and_json(photograph: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"size": (64,)}, "rows, columns"),
+        ({"size": 0}, "size=0"),
+        ({"size": "64"}, "size='64'"),
+        ({"crop": 0.5}, "no setting 'crop'"),
+        ({"size": 96}, r"fails on an image \(3, 96, 96\)"),
+    ],
+)
+def test_settings_that_cannot_be_are_said(
+    options: dict[str, Any], word: str, photograph: Path
+) -> None:
+    with pytest.raises(UsageError, match=word):
+        zoo.explain(timm.create_model("test_vit", dynamic_img_size=False), photograph, **options)
+
+
+@pytest.mark.parametrize("options", [{"size": 32}, {"crop_pct": 0.5}, {"interpolation": "box"}])
+def test_a_setting_of_photographs_is_not_taken_for_a_tensor(
+    options: dict[str, Any], x: Tensor
+) -> None:
+    with pytest.raises(UsageError, match="says nothing of a tensor"):
+        zoo.explain(Small(), x, **options)
+
+
+@pytest.mark.parametrize("output", ["", "photograph.png", "../there/photograph.png"])
+def test_a_photograph_is_not_overwritten(
+    output: str, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "photograph.png").write_bytes(photograph.read_bytes())
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("zoo.cli.explain._model", lambda *_, **__: pytest.fail("it was built"))
+    call = ["explain", "resnet10t", "photograph.png", "--output", output or f"{folder}/"]
+    with pytest.raises(UsageError, match="would be overwritten"):
+        CliRunner().invoke(cli, call, catch_exceptions=False)
+    with pytest.raises(UsageError, match="would be overwritten"):
+        found = zoo.explain(nn.Conv2d(3, 2, 3), "photograph.png", size=SIZE)
+        found.save(output or folder / "photograph.png")
+    assert (folder / "photograph.png").read_bytes() == photograph.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["own:model", "--weights", "x"], "--weights says nothing of own:model"),
+        (["own:model", "--num-classes", "5"], "--num-classes says nothing"),
+        (["own:model", "--pretrained"], "--pretrained says nothing"),
+        (["own:model", "--untrained"], "--untrained says nothing"),
+        (["se_resnet10t", "--untrained", "--weights", "x"], "--weights exclude each other"),
+        (["x.safetensors", "--untrained"], "has weights of its own"),
+    ],
+)
+def test_options_that_would_be_lost_are_refused(
+    arguments: list[str], word: str, photograph: Path
+) -> None:
+    model, *options = arguments
+    with pytest.raises(UsageError, match=word):
+        CliRunner().invoke(
+            cli, ["explain", model, str(photograph), *options], catch_exceptions=False
+        )
+
+
+def test_the_command_writes_a_picture_and_json(
+    photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(*arguments: object) -> Any:
         done = CliRunner().invoke(cli, ["explain", *map(str, arguments)])
         assert done.exit_code == 0, (done.output, done.exception)
@@ -341,6 +497,8 @@ def test_the_command_writes_a_picture_and_json(photograph: Path, tmp_path: Path)
         "0_photograph.png", "1_photograph.png",
     ]  # fmt: skip
     assert "class" in done.output
+    monkeypatch.chdir(folder)
+    assert run(".", photograph, "--size", SIZE).output.endswith("run.png\n")
 
 
 def test_without_matplotlib_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,3 +110,9 @@ def test_every_step_is_taken_and_all_failures_are_one_error() -> None:
     with pytest.raises(ZooError, match="step 3\nstep 4"):
         all_of(lambda: fail(3), lambda: fail(4), lambda: done.append(5))
     assert done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "字" * 85, "🎈" * 63], ids=len)
+def test_a_name_as_long_as_names_may_be_is_written(name: str, tmp_path: Path) -> None:
+    write_atomically(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from zoo.adapters.fingerprint import architecture, digest
@@ -23,6 +22,7 @@ from zoo.hosts import swap
 from zoo.hosts.forms import Record
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
+from zoo.weights.safetensors_file import to_bytes
 
 
 def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
@@ -45,9 +45,9 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
             f"no attention was added to this {type(model).__name__}",
             remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
         )
-    content = save(_tensors(found), _metadata(model, found))
+    told = _metadata(model, found)
     try:
-        write_atomically(target, content)
+        write_atomically(target, to_bytes(_tensors(found), told))
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error
     return target
@@ -55,7 +55,7 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
 
 def _tensors(found: list[tuple[str, nn.Module, Record]]) -> dict[str, Tensor]:
     return {
-        f"{where}.{key}": tensor.detach().cpu().clone().contiguous()
+        f"{where}.{key}": tensor
         for where, form, _ in found
         for key, tensor in form.state_dict().items()
     }

@@ -61,22 +61,25 @@ def command(
     """
     from zoo.explain.explaining import explain
     from zoo.explain.photograph import check_file
-    from zoo.explain.picture.figure import check_matplotlib, kind_of
+    from zoo.explain.picture.figure import check_matplotlib, keep_photographs, kind_of, save
 
-    name = Path(model.rstrip(os.sep)).name.replace(":", "_")
+    name = Path(os.path.abspath(model)).name.replace(":", "_")
     path = output or f"{name}.png"
     folder = path.endswith(os.sep) or Path(path).is_dir()
     if folder or kind_of(path) != "GIF":
         check_matplotlib()
     for image in images:
         check_file(image)
+    files = _in_folder(path, images) if folder else [path]
+    keep_photographs(files, images)
     built, untrained = _model(model, **building)
     found = [
         explain(built, image, target=target, at=at or None, sites=sites or None, size=size,
                 channels=channels)
         for image in images
     ]  # fmt: skip
-    files = _write(found, path, folder)
+    for shown, file in zip([[each] for each in found] if folder else [found], files, strict=True):
+        save(shown, file)
     if as_json:
         echo_json(_record(model, found, files, untrained))
     else:
@@ -86,20 +89,12 @@ def command(
             click.echo(file)
 
 
-def _write(found: list[Any], path: str, folder: bool) -> list[str]:
-    """One picture of all, or one for each in a folder, named as its image is."""
-    from zoo.explain.picture.figure import save
-
-    if not folder:
-        save(found, path)
-        return [path]
-    names = [Path(each.name).stem for each in found]
+def _in_folder(folder: str, images: tuple[str, ...]) -> list[str]:
+    """A picture for each image, named as it is."""
+    names = [Path(image).stem for image in images]
     if len(set(names)) < len(names):
         names = [f"{i}_{name}" for i, name in enumerate(names)]
-    files = [os.path.join(path, f"{name}.png") for name in names]
-    for each, file in zip(found, files, strict=True):
-        save([each], file)
-    return files
+    return [os.path.join(folder, f"{name}.png") for name in names]
 
 
 def _record(model: str, found: list[Any], files: list[str], untrained: bool) -> dict[str, Any]:
@@ -133,12 +128,12 @@ def _model(
     pretrained: bool | None,
 ) -> tuple[Any, bool]:
     """The model, and whether some of it is untrained."""
+    from zoo.cli.sites import is_own, own_model
     from zoo.runtime.model_record import record_of
 
     chosen = {k: v for k, v in _given(weights, backbone_weights).items() if v}
-    if ":" in model and not model.startswith("hf-hub:"):
-        from zoo.cli.sites import own_model
-
+    if is_own(model):
+        _refuse_options(model, {**chosen, "num_classes": num_classes}, pretrained)
         built, untrained = own_model(model), False
     else:
         built, untrained = _built(model, chosen, num_classes, pretrained)
@@ -148,6 +143,20 @@ def _model(
         load_attention(built, attention)
     record = record_of(built)
     return built, untrained or bool(record and record.untrained)
+
+
+def _refuse_options(model: str, options: dict[str, Any], pretrained: bool | None) -> None:
+    """A user's own function makes its model as it does: options of the zoo's would be lost."""
+    from zoo.errors import UsageError
+
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if pretrained is not None:
+        given.append("--pretrained" if pretrained else "--untrained")
+    if given:
+        raise UsageError(
+            f"{given[0]} says nothing of {model}, a function of yours",
+            remedy="let the function load the weights; --attention adds a file of attention",
+        )
 
 
 def _given(weights: str | None, backbone_weights: str | None) -> dict[str, str | None]:
@@ -160,9 +169,12 @@ def _built(
     """A model of the zoo; with random weights where there are no others, which is said."""
     from zoo.build.create import create_model
     from zoo.build.saved import is_saved
+    from zoo.cli.untrained import check_untrained
     from zoo.errors import WeightsNotFoundError
     from zoo.registry import default_registry
 
+    if pretrained is False:
+        check_untrained(model, chosen)
     try:
         wanted = pretrained is not False and not chosen
         return create_model(model, wanted, num_classes=num_classes, **chosen), pretrained is False

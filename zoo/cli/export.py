@@ -64,11 +64,14 @@ def _built(
     from timm.layers import set_exportable, set_scriptable
 
     from zoo.build.create import create_model
+    from zoo.cli.untrained import check_untrained
     from zoo.errors import WeightsNotFoundError
 
     given = {"weights": weights, "backbone_weights": backbone_weights}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value}
     options = {key: value for key, value in how.items() if value is not None}
+    if not pretrained:
+        check_untrained(name, chosen)
     with set_exportable(True), set_scriptable(True):
         try:
             return create_model(name, pretrained and not chosen, **chosen, **options)

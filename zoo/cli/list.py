@@ -49,7 +49,7 @@ def command(
         "recipes": catalogue.list_recipes,
     }
     found = _found(find[what], pattern)
-    alike = what == "models" and pattern not in ("*", "") and not family
+    alike = what == "models" and pattern not in ("*", "") and not (family or pretrained)
     others = _near(attentions, pattern) if alike else []
     if as_json:
         echo_json(found or others)

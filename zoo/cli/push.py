@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from zoo.cli import BACKBONE_WEIGHTS, NUM_CLASSES, complete
 from zoo.cli.output import echo_json, json_option
+from zoo.errors import UsageError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -61,9 +63,15 @@ def command(
     chosen = {"weights": weights, "backbone_weights": backbone_weights}
     with ExitStack() as stack:
         if attention.is_attention(Path(target)):
+            of_models = {
+                **chosen, "num_classes": num_classes, "recipe": recipe, "record": records,
+                "picture": picture,
+            }  # fmt: skip
+            _refuse(of_models, "a file of attention")
             file = stack.enter_context(local_file(target))
             package = attention.build(file, repository, base_model=base_model, license=license)
         else:
+            _refuse({"base_model": base_model}, "a model")
             source = stack.enter_context(
                 open_source(target, **chosen, num_classes=num_classes, recipe=recipe)
             )
@@ -79,3 +87,10 @@ def command(
         echo_json(result)
         return
     click.echo("\n".join(f"{name}: {value}" for name, value in result.items() if value))
+
+
+def _refuse(options: Mapping[str, object], what: str) -> None:
+    """Refuse options that would say nothing of what is published."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"--{name.replace('_', '-')} says nothing of {what}")

@@ -49,11 +49,16 @@ def command(
 
 
 def _model(name: str) -> Any:
-    if ":" in name and not name.startswith("hf-hub:"):
+    if is_own(name):
         return own_model(name)
     from zoo.build.create import create_model
 
     return create_model(name)
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is `module:factory`, a user's own, rather than a repository or a path."""
+    return ":" in name and not name.startswith("hf-hub:") and not os.path.exists(name)
 
 
 def own_model(target: str) -> Any:

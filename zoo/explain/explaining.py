@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from zoo.explain.record import Explanation, Map, Prediction, Resampled, photogra
 from zoo.runtime.model_record import record_of
 
 TOP = 5  # predictions
+ALSO_FOR_TENSORS = {"mean", "std"}  # by which a picture of what is resampled is made
 
 
 def explain(
@@ -67,10 +68,12 @@ def explain(
 
     Raises:
         DataError: no image can be read. UnknownNameError: no class has that name, with the closest.
-        UsageError: a class, a layer or a site does not exist, with the closest.
+        UsageError: a class, a layer or a site does not exist, with the closest; the model fails on
+        the image; a setting cannot be, or says nothing of a tensor.
         IncompatibleBackboneError: the model is compiled in place; `at` names no map.
     """
     model = unwrapped(model)
+    _check_input(image, size, preprocessing)
     settings, assumed = settings_of(model, size, **preprocessing)
     taken = photograph(image, settings)
     chosen = places(model, _listed(sites))
@@ -121,12 +124,15 @@ class _Job:
         frame, model = self.taken.frame, self.model
         found = own.maps(model, x, frame, index, self.channels)
         gains, said = gain_maps(model, seen, chosen, frame)
-        mixed = attention_maps(model, seen, chosen, frame, self.channels)
-        maps = [*found, *gains, *mixed]
-        if not maps and not glimpses.can_show(model) and not outlines.can_outline(model):
-            none = "it has no attention of the zoo's, and computes no softmax attention"
-            said = [*said, f"no attention is drawn: {none}"]
-        return maps, said
+        mixed, more = attention_maps(model, seen, chosen, frame, self.channels)
+        maps, said = [*found, *gains, *mixed], [*said, *more]
+        shown = maps or said or glimpses.can_show(model) or outlines.can_outline(model)
+        return maps, said if shown else [_NO_ATTENTION]
+
+
+_NO_ATTENTION = (
+    "no attention is drawn: it has none of the zoo's, and no softmax attention over the whole image"
+)
 
 
 def runner(model: nn.Module) -> Any:
@@ -233,6 +239,17 @@ def _by_site(maps: list[Map]) -> dict[str, Map]:
 
 def _listed(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else None if names is None else list(names)
+
+
+def _check_input(image: Any, size: Any, settings: Mapping[str, Any]) -> None:
+    """Refuse what would change a photograph, of a tensor that is taken as it is."""
+    lost = [*(["size"] if size is not None else []), *sorted(settings.keys() - ALSO_FOR_TENSORS)]
+    if _is_input(image) and lost:
+        raise UsageError(
+            f"{lost[0]}= says nothing of a tensor, which is the model's input as it is",
+            where="image",
+            remedy="a file, a PIL image or uint8 (H, W, 3), which is resized and cropped",
+        )
 
 
 def _is_input(image: Any) -> bool:

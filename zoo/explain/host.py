@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
 
 from zoo.data.preprocessing import Preprocessing
-from zoo.errors import IncompatibleBackboneError, UsageError
+from zoo.errors import IncompatibleBackboneError, OptionError, UsageError
 from zoo.hosts.check import check_host
 from zoo.hosts.reading.survey import known_example
 
@@ -62,7 +63,11 @@ def settings_of(
 
     Args:
         size: rows and columns of the input, instead of the model's own.
+
+    Raises:
+        OptionError: there is no such setting, or it cannot be.
     """
+    _check(size, settings)
     stated = bool(getattr(model, "pretrained_cfg", None))
     example = None if stated else _example(model)
     assumed = {} if stated else _assumed(model, example)
@@ -78,6 +83,19 @@ def settings_of(
         f"the model states no preprocessing: {height} x {width} pixels, with mean "
         f"{_numbers(found.mean)} and deviation {_numbers(found.std)}, are assumed"
     )
+
+
+def _check(size: Any, settings: Mapping[str, Any]) -> None:
+    known = [field.name for field in fields(Preprocessing)]
+    for name in settings.keys() - set(known):
+        raise OptionError(f"there is no setting {name!r}", remedy=f"one of {', '.join(known)}")
+    sides = [size, size] if isinstance(size, int) else size
+    if size is not None and not (
+        isinstance(sides, tuple | list)
+        and len(sides) == 2
+        and all(type(side) is int and side > 0 for side in sides)
+    ):
+        raise OptionError(f"size={size!r} is neither a number of pixels nor (rows, columns)")
 
 
 def tensor_for(model: nn.Module, x: Tensor) -> Tensor:

@@ -31,11 +31,15 @@ class ClassNames:
         return said.split(",")[0].strip() if said else f"class {index}"
 
     def index(self, target: int | str) -> int:
-        """The class that is meant.
+        """The class that is meant. A text that is the name of one class is that name, also if it is
+        a number.
 
         Raises:
             UnknownNameError: there is none, with the closest names. UsageError: no such number.
         """
+        named = [index for index, name in self.classes.names.items() if name == target]
+        if len(named) == 1:
+            return named[0]
         if isinstance(target, int) or target.isdecimal():
             return self._number(int(target))
         (found,) = lookup([target], self.classes.names, self.classes.descriptions)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from zoo.errors import UsageError, ZooError
 from zoo.explain.maps import rows, sites
 from zoo.explain.maps.sites import Gain, Inserted
 from zoo.hosts.reading import outputs
@@ -47,20 +48,38 @@ class Watched:
 def watched(
     model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, inserted: Sequence[Inserted]
 ) -> Watched:
-    """Run the model once, without gradients."""
+    """Run the model once, without gradients.
+
+    Raises:
+        UsageError: the model fails on the image.
+    """
     survey, calls = Survey(model, (x,)), list[Call]()
     hooks = [
         module.register_forward_hook(_noting(path, calls)) for path, module in model.named_modules()
     ]
     try:
         with sites.watched(inserted) as gains, rows.caught(model) as caught:
-            output = run(x)
+            output = _run(run, x)
     finally:
         for hook in hooks:
             hook.remove()
     survey.run = Pass(calls, None)
     size = (x.shape[2], x.shape[3])
     return Watched(output=output, size=size, survey=survey, gains=gains, caught=caught)
+
+
+def _run(run: Callable[[Tensor], Any], x: Tensor) -> Any:
+    try:
+        return run(x)
+    except ZooError:
+        raise
+    except Exception as error:  # the model may be anyone's
+        raise UsageError(
+            f"the model fails on an image {tuple(x.shape[1:])}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}",
+            where="image",
+            remedy="size=(ROWS, COLUMNS) that the model takes, or its input as a float tensor",
+        ) from error
 
 
 def _noting(path: str, calls: list[Call]) -> Callable[..., None]:

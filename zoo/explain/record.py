@@ -174,8 +174,8 @@ class Explanation:
         a gif too, which shows one glimpse after the other.
 
         Raises:
-            UsageError: another ending, or matplotlib is not installed. OSError: it cannot be
-            written.
+            UsageError: another ending, matplotlib is not installed, or the file is the photograph.
+            OSError: it cannot be written.
         """
         from zoo.explain.picture.figure import save
 

@@ -147,12 +147,12 @@ def _inputs(given: Trials, names: Sequence[str]) -> list[Port]:
 def _outputs(
     given: Trials, names: Sequence[str], expected: Sequence[Sequence[Tensor]]
 ) -> list[Port]:
-    """What changes between the inputs is free."""
-    batch = batch_of(given.first)
+    """What changes between the inputs is free; it is the batch where it changes as that does."""
+    batches = tuple(map(batch_of, given.inputs))
     ports: list[Port] = []
-    for name, one, other in zip(names, expected[0], expected[1], strict=True):
-        sizes = zip(one.shape, other.shape, strict=True)
-        free = [axis for axis, (a, b) in enumerate(sizes) if a != b]
-        letters = {axis: "batch" if one.shape[axis] == batch else "any" for axis in free}
-        ports.append(Port.of(name, one, letters))
+    for name, *found in zip(names, *expected, strict=True):
+        sizes = enumerate(zip(*(tensor.shape for tensor in found), strict=True))
+        free = {axis: row for axis, row in sizes if len(set(row)) > 1}
+        letters = {axis: "batch" if row == batches else "any" for axis, row in free.items()}
+        ports.append(Port.of(name, found[0], letters))
     return ports

@@ -59,9 +59,13 @@ def _input(model: nn.Module) -> Mapping[str, Any]:
 
 
 def _classes(model: nn.Module) -> Mapping[str, Any]:
-    """The names that timm's settings state, or those of a `transformers` configuration."""
+    """The names that timm's settings state, or those of a `transformers` configuration, in order; a
+    number for a class that has none.
+    """
     config = getattr(model, "pretrained_cfg", None) or {
         "label_names": getattr(getattr(model, "config", None), "id2label", None)
     }
-    names = ModelClasses.of(getattr(model, "num_classes", None), config).names
-    return {"classes": [names[index] for index in sorted(names)]} if names else {}
+    found = ModelClasses.of(getattr(model, "num_classes", None), config)
+    count = found.count or max(found.names, default=0) + 1
+    names = [found.names.get(index, f"class {index}") for index in range(count)]
+    return {"classes": names} if found.names else {}

@@ -179,7 +179,13 @@ def dtype_of(model: nn.Module) -> torch.dtype:
 def _names(example: Example) -> tuple[str, ...]:
     """`image` of a single one, the keywords of an example that has some, else numbers."""
     if example.keywords:
-        return tuple(example.keywords)
+        return tuple(name for row in example.keywords.items() for name in _within(*row))
     if len(tensors(example)) == 1:
         return ("image" if tensors(example)[0].ndim == 4 else "input",)
     return tuple(f"input_{i}" for i in range(len(tensors(example))))
+
+
+def _within(key: str, value: Any) -> list[str]:
+    """The names of the tensors in a keyword: none of a flag, numbers where it holds several."""
+    count = sum(isinstance(leaf, Tensor) for leaf in tree_leaves(value))
+    return [key] if count == 1 else [f"{key}_{i}" for i in range(count)]

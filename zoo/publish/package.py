@@ -20,6 +20,7 @@ from zoo.training.run_folder import RECIPE, WEIGHTS
 from zoo.weights import config
 from zoo.weights.model_file import arguments_of, metadata_of
 from zoo.weights.remembered import content_digest
+from zoo.weights.safetensors_file import to_bytes
 from zoo.weights.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
@@ -128,11 +129,8 @@ def _weights(source: Source) -> tuple[Content, str]:
         return source.file.handle, source.file.sha256
     from hashlib import sha256
 
-    from safetensors.torch import save
-
-    state = {k: v.detach().clone().contiguous() for k, v in source.model.state_dict().items()}
-    content = save(state, metadata_of(source.model))
-    return content, sha256(content).hexdigest()
+    written = to_bytes(source.model.state_dict(), metadata_of(source.model))
+    return written, sha256(written).hexdigest()
 
 
 def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:

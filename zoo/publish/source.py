@@ -12,6 +12,7 @@ from torch import nn
 from zoo.build.create import create_model
 from zoo.build.plan import make_plan
 from zoo.build.remarks import refuse_reset
+from zoo.build.saved import is_saved
 from zoo.errors import UsageError
 from zoo.hub import fetch
 from zoo.publish.package import Source
@@ -49,14 +50,17 @@ def open_source(
             run.
 
     Raises:
-        UsageError: nothing says which model the file is of.
+        UsageError: nothing says which model the file is of; weights are named beside a folder or a
+            file.
         WeightsError: the file is not that model's, has another number of classes, or cannot be
             trusted.
     """
     path = Path(target)
     options = {} if num_classes is None else {"num_classes": num_classes}
     with ExitStack() as stack:
-        if path.exists() or path.suffix in (".safetensors", ".pt"):
+        if _is_path(target):
+            if weights or backbone_weights:
+                raise UsageError("the path names the weights already", where=target)
             source = _from_run(path, recipe, options, stack)
         else:
             given = {"weights": weights, "backbone_weights": backbone_weights}
@@ -64,6 +68,12 @@ def open_source(
             source = _from_name(target, chosen, options, recipe, stack)
         refuse_reset(source.model, source.name, "published")
         yield source
+
+
+def _is_path(target: str) -> bool:
+    """As in `create_model`, and any file beside the weights of a run."""
+    path = Path(target)
+    return is_saved(target, default_registry()) or path.is_file() or path.suffix == ".pt"
 
 
 def _from_run(

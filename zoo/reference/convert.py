@@ -12,7 +12,6 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from zoo.build.attention import build_attention
@@ -26,6 +25,7 @@ from zoo.version import __version__
 from zoo.weights.checkpoint_file import Checkpoint, read_checkpoint
 from zoo.weights.keymaps import COUNTER, carry_over, map_keys, rename
 from zoo.weights.model_file import metadata, statement_of
+from zoo.weights.safetensors_file import to_bytes
 from zoo.weights.tensor_facts import classes_of, classifier_names, form_of
 
 # What a config cannot say: where weights come from, and what would not be the whole model.
@@ -298,8 +298,7 @@ def _metadata(fitted: _Fitted, source: Path, read: Checkpoint) -> dict[str, str]
 
 
 def _write(module: nn.Module, target: Path, metadata: dict[str, str]) -> None:
-    state = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
     try:
-        write_atomically(target, to_safetensors(state, metadata))
+        write_atomically(target, to_bytes(module.state_dict(), metadata))
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from zoo.errors import UnknownNameError, UsageError, ZooError
+from zoo.errors import UnknownNameError, ZooError
 from zoo.reference.cases import read_case
 from zoo.reference.compare import Comparison
 from zoo.reference.mechanism import run_case
 from zoo.reference.models import read_models, run_model, spec_of
 from zoo.reference.result import CaseResult
 from zoo.registry import Registry, default_registry, names
+from zoo.runtime.device import find_device
 
 Run = Callable[[], tuple[Comparison, Comparison]]
 
@@ -29,13 +30,12 @@ def verify(
 
     Args:
         paths: case files (`*.safetensors`), `models.json` files, or folders of either.
-        device: `cpu` or `cuda`. On both, float32 is computed in full precision.
+        device: `cpu`, `cuda` or `cuda:1`. On all, float32 is computed in full precision.
 
     Raises:
         UsageError: there is no such device.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here", remedy="--device cpu")
+    device = str(find_device(device))
     registry = registry or default_registry()
     for path in _files(paths):
         yield from _run_file(path, registry, device)

@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
         if path.parent in _STREAMS or (path.exists() and not path.is_file()):
             return _write(path, content)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name[:200]}.{uuid4().hex[:8]}.tmp")
+        scratch = path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}.tmp")  # at most 214 bytes
         try:
             _write(scratch, content)
             os.replace(scratch, path)

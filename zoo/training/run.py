@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from zoo.errors import CheckpointError, OptionError
@@ -27,6 +26,7 @@ from zoo.training.run_folder import ABOUT, CHECKPOINT, CURVE, RECIPE, WEIGHTS
 from zoo.training.start import Start, run_digest
 from zoo.training.stop import stop_requests
 from zoo.weights.model_file import metadata_of
+from zoo.weights.safetensors_file import to_bytes
 
 SAVE_EVERY = 60.0  # seconds; each end of an epoch is saved too
 
@@ -156,9 +156,7 @@ def _save(prepared: Prepared, out: Path) -> None:
             name, content = prepared.papers.popitem()
             write_atomically(out / name, content)
         if trainer.recipe.keep == "last" or trainer.is_best:
-            write_atomically(
-                out / WEIGHTS, to_safetensors(_weights(trainer), metadata_of(trainer.model))
-            )
+            write_atomically(out / WEIGHTS, to_bytes(_weights(trainer), metadata_of(trainer.model)))
         write_atomically(out / CURVE, _csv(trainer.curve))
         state = {**trainer.state_dict(), "data": prepared.digest}
         save_checkpoint(out / CHECKPOINT, run_digest(trainer.recipe, prepared.start), state)
@@ -174,7 +172,7 @@ def _weights(trainer: Trainer) -> dict[str, Tensor]:
     state = trainer.averaged.state_dict()
     if trainer.recipe.save_half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    return {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    return state
 
 
 def _csv(rows: list[dict[str, float]]) -> bytes:

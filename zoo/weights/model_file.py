@@ -21,7 +21,7 @@ from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
 from zoo.version import __version__
 from zoo.weights.config import INPUT_KEYS, LABEL_KEYS, parse
-from zoo.weights.safetensors_file import inspect
+from zoo.weights.safetensors_file import inspect, to_bytes
 from zoo.weights.verified_file import local_file
 
 if TYPE_CHECKING:
@@ -170,14 +170,11 @@ def save_model(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         UsageError: the model is none of the zoo's, or the file cannot be written.
         OptionError: the model was built with options that are not plain data.
     """
-    from safetensors.torch import save
-
     target = Path(path).expanduser()
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} is not named *.safetensors", remedy=f"{target}.safetensors")
-    state = {key: t.detach().cpu().clone() for key, t in model.state_dict().items()}
     try:
-        write_atomically(target, save(state, metadata_of(model)))
+        write_atomically(target, to_bytes(model.state_dict(), metadata_of(model)))
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error
     return target

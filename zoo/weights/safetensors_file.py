@@ -1,4 +1,4 @@
-"""Reading safetensors: the header is checked first, and tensors are mapped from the open file.
+"""Safetensors. Of a file, the header is checked first, and tensors are mapped from the open file.
 
 The format is 8 bytes for the length N of the header (little-endian), N bytes of JSON, then the
 bytes of the tensors, which the `data_offsets` of the header must tile without a gap
@@ -106,6 +106,16 @@ def tensors(
         _check_finite(found, str(file.path))
         file.remember(finite=True)
     return found
+
+
+def to_bytes(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file of these tensors, wherever and however they lie in memory."""
+    import torch
+    from safetensors.torch import save
+
+    dense = torch.contiguous_format  # safetensors takes no tensor that is channels-last, or shared
+    copies = {k: t.detach().cpu().clone(memory_format=dense) for k, t in state.items()}
+    return save(copies, dict(metadata))
 
 
 def _corrupt(what: str, where: str) -> CorruptWeightsError:

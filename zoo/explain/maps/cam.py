@@ -9,15 +9,16 @@ map that they are of. The score of a segmentation is that of Seg-Grad-CAM (Vinog
 What the map shows can be tested: guided attention inference (Li et al., CVPR 2018, arXiv
 1802.10171, section 3.1) takes it out of the image I and looks again,
 
-    T(A) = sigmoid(omega (A / max A - sigma)),        I* = I - T(A) I
+    T(A) = sigmoid(omega (A' - sigma)),   A' = (A - min A) / (max A - min A),   I* = I - T(A) I
 
-and a class whose evidence was found is not seen any more.
+and a class whose evidence was found is not seen any more. A is at the size of the image there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice, takewhile
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from zoo.errors import IncompatibleBackboneError, ZooError
 from zoo.hosts.places import named
 from zoo.hosts.reading.layouts import Layout
-from zoo.hosts.reading.outputs import Found, take
+from zoo.hosts.reading.outputs import Found, put, take
 from zoo.hosts.reading.survey import Survey
 from zoo.hosts.reading.where import Told, layout_of
 from zoo.insertion.layers import is_leaf, is_norm
@@ -122,11 +123,9 @@ def cams(
     Args:
         run: from x to the model's output. score: from that to a scalar.
     """
-    kept: dict[str, Any] = {}
+    kept: dict[str, Tensor] = {}
     hooks = [
-        model.get_submodule(each.path).register_forward_hook(
-            lambda _m, _i, output, path=each.path: kept.update({path: output})
-        )
+        model.get_submodule(each.path).register_forward_hook(partial(_keep, each, kept))
         for each in layers
     ]
     try:
@@ -135,12 +134,18 @@ def cams(
     finally:
         for hook in hooks:
             hook.remove()
-    tensors = [take(kept[each.path], each.found.way) for each in layers]
+    tensors = [kept[each.path] for each in layers]
     if not value.requires_grad:
         return [None] * len(layers)
     gradients = torch.autograd.grad(value, tensors, allow_unused=True)
     least = LEAST * abs(float(value.detach()))
     return [_cam(*row, least) for row in zip(layers, tensors, gradients, strict=True)]
+
+
+def _keep(layer: Layer, kept: dict[str, Tensor], _module: Any, _inputs: Any, output: Any) -> Any:
+    """Keep f, and hand a copy on: what follows may write to it, as an in-place ReLU does."""
+    kept[layer.path] = take(output, layer.found.way)
+    return put(output, layer.found.way, kept[layer.path].clone())
 
 
 def soft_mask(values: Tensor, size: tuple[int, int]) -> Tensor:

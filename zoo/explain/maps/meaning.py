@@ -1,8 +1,9 @@
 """What the numbers of a map mean, and the scale of colours that follows from that.
 
-A scale never follows the least and the largest value of a map. It has a fixed end where nothing is
-(zero), and the other end is fixed (a gain goes from 0 to 2, a mask to 1) or a round number that is
-not below the largest value. So a map without differences has one colour.
+A scale never begins at the least value of a map. It has a fixed end where nothing is (zero), and
+the other end is fixed (a gain goes from 0 to 2, a mask to 1), a round number that is not below the
+largest value, or, of Grad-CAM, whose numbers have no unit, the largest value itself. So a map
+without differences has one colour.
 """
 
 from __future__ import annotations

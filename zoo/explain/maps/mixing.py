@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.explain.maps.refining import Chosen, grid_of
+from zoo.explain.maps.refining import Chosen, few, grid_of
 from zoo.explain.maps.rows import Matrix, rollout
 from zoo.explain.passes import Watched
 from zoo.explain.photograph import Frame
@@ -18,24 +18,30 @@ from zoo.explain.record import Map
 
 def attention_maps(
     model: nn.Module, seen: Watched, chosen: Chosen, frame: Frame, heads: int
-) -> list[Map]:
-    """A map for each layer, the last one drawn, and the rollout through all of them.
+) -> tuple[list[Map], list[str]]:
+    """A map for each layer, the last one drawn, and the rollout through all of them; and a remark
+    on layers whose positions are no grid.
 
     Args:
         heads: how many heads are drawn beside their mean.
     """
     maps: list[Map] = []
+    lost: list[str] = []
     for path, matrix in seen.caught.matrices.items():
         grid = grid_of(len(matrix.whole), seen.size, model)
         if grid is not None:
             maps.append(_map(model, path, matrix, grid, frame))
+        else:
+            lost.append(path)
     wanted = _wanted(maps, chosen.paths)
     shown = [
         replace(each, drawn=min(len(each.raw), 1 + heads) if each.site in wanted else 0)
         for each in maps
     ]
     through = _rollout(model, seen, frame) if chosen.paths is None else []
-    return sorted([*shown, *through], key=lambda each: not each.drawn)
+    size = " x ".join(map(str, seen.size))
+    said = f"nothing is drawn of {few(lost)}: the positions are no grid over {size} pixels"
+    return sorted([*shown, *through], key=lambda each: not each.drawn), [said] if lost else []
 
 
 def _map(

@@ -71,7 +71,7 @@ def gain_maps(
             lost.append(each.path)
         elif not _has_rows(each, seen) or each.role != "instead":
             maps.append(_map(model, each, gain, cells, frame))
-    remarks = [f"nothing is drawn of {_few(lost)}: no map goes in and comes out"] if lost else []
+    remarks = [f"nothing is drawn of {few(lost)}: no map goes in and comes out"] if lost else []
     drawn, said = _choose(maps, chosen.paths)
     return drawn, [*remarks, *said]
 
@@ -150,11 +150,12 @@ def _choose(maps: list[Map], paths: Sequence[str] | None) -> tuple[list[Map], li
     spare = {site for sites in same.values() for site in sites[:-1]}
     wanted |= {sites[-1] for sites in same.values() if wanted & set(sites)}
     marked = [replace(each, drawn=int(each.site in wanted - spare)) for each in maps]
-    remarks = [f"not drawn, since they are the same as {sites[-1]}: {_few(sites[:-1])}"
+    remarks = [f"not drawn, since they are the same as {sites[-1]}: {few(sites[:-1])}"
                for sites in same.values() if len(sites) > 1]  # fmt: skip
     return sorted(marked, key=lambda each: not each.drawn), remarks
 
 
-def _few(paths: Sequence[str]) -> str:
+def few(paths: Sequence[str]) -> str:
+    """The first three paths, and how many more there are."""
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(paths[:3]) + more

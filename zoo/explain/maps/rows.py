@@ -125,7 +125,7 @@ class _Softmax(TorchDispatchMode):
             self.found.others |= len(place.shape) == 4
             heads = matrix.detach().reshape(-1, positions, positions).float()
             self.found.matrices[place.path] = Matrix(
-                first=heads[:, 0].cpu(), mean=heads.mean(1).cpu(), whole=heads.mean(0).cpu()
+                first=heads[:, 0].clone().cpu(), mean=heads.mean(1).cpu(), whole=heads.mean(0).cpu()
             )
 
     def _place(self) -> _Running | None:

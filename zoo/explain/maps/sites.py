@@ -129,7 +129,11 @@ def watched(places: Sequence[Inserted]) -> Iterator[dict[str, Gain]]:
 
 def _watch(each: Inserted, found: dict[str, Gain]) -> list[Any]:
     if each.role != "beside":
-        return [each.attention.register_forward_hook(partial(_note, each, found), with_kwargs=True)]
+        given = _Given()
+        return [
+            each.attention.register_forward_pre_hook(given.keep, with_kwargs=True),
+            each.attention.register_forward_hook(partial(_note, each, found, given)),
+        ]
     if each.outer is None:  # the form is called with what the module gave
         return [each.form.register_forward_hook(partial(_note_joined, each, found))]
     branch = _Branch()
@@ -137,6 +141,17 @@ def _watch(each: Inserted, found: dict[str, Gain]) -> list[Any]:
         each.form.register_forward_hook(branch.keep),
         each.outer.register_forward_hook(partial(_note_sum, each, found, branch)),
     ]
+
+
+@dataclass
+class _Given:
+    """A copy of what a module is given, which it may write to."""
+
+    value: Tensor | None = field(default=None)
+
+    def keep(self, _module: nn.Module, inputs: Any, keywords: Any) -> None:
+        way = find((inputs, keywords))
+        self.value = take((inputs, keywords), way.way).clone() if way is not None else None
 
 
 @dataclass
@@ -150,13 +165,12 @@ class _Branch:
 
 
 def _note(
-    each: Inserted, found: dict[str, Gain], _module: nn.Module, inputs: Any, keywords: Any, y: Any
+    each: Inserted, found: dict[str, Gain], given: _Given, _module: nn.Module, _inputs: Any, y: Any
 ) -> None:
-    way = find((inputs, keywords))
-    out = find(y)
-    if way is None or out is None:
+    x, out = given.value, find(y)
+    if x is None or out is None:
         return
-    x, y = take((inputs, keywords), way.way), take(y, out.way)
+    y = take(y, out.way)
     alpha: Any = getattr(each.form, "alpha", None) if each.role == "refines" else None
     scale: Any = getattr(each.form, "gate_scale", None)
     if x.shape == y.shape and alpha is not None:

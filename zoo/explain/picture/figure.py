@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -66,14 +66,35 @@ def save(explanations: Sequence[Explanation], path: str | os.PathLike[str]) -> N
     """Write the figure, as a whole or not at all; a gif shows glimpses one after the other.
 
     Raises:
-        UsageError: the ending names no format; a gif of a model without glimpses; no matplotlib.
+        UsageError: the ending names no format; a gif of a model without glimpses; no matplotlib;
+        the file is the photograph itself.
     """
     kind = kind_of(path)
+    keep_photographs([path], [each.name for each in explanations])
     if kind == "GIF":
         return save_frames(_film(explanations, path), path)
     buffer = io.BytesIO()
     figure(explanations).savefig(buffer, format=kind.lower(), dpi=130)
     write_atomically(Path(path).expanduser(), buffer.getvalue())
+
+
+def keep_photographs(
+    pictures: Iterable[str | os.PathLike[str]], photographs: Iterable[str]
+) -> None:
+    """No picture would be written over a photograph that is explained.
+
+    Raises:
+        UsageError: one would.
+    """
+    there = [file for name in photographs if name and (file := Path(name).expanduser()).exists()]
+    for path in pictures:
+        file = Path(path).expanduser()
+        if file.exists() and any(map(file.samefile, there)):
+            raise UsageError(
+                "the photograph would be overwritten by its explanation",
+                where=os.fspath(path),
+                remedy="another name or folder for the picture",
+            )
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
