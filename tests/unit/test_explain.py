@@ -175,6 +175,35 @@ def test_a_module_that_writes_to_its_input_changes_it(x: Tensor) -> None:
     assert not found.notes
 
 
+class Last(nn.Module):
+    """A block of maps (B, H, W, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.block, self.head = nn.Conv2d(3, 6, 8, 8), nn.Linear(6, 6), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(self.stem(x).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_the_gain_of_a_module_of_channels_last_maps_is_that_of_its_positions() -> None:
+    model, x = Last().eval(), torch.rand(1, 3, 24, 32)
+    with torch.no_grad():
+        before = model.stem(x).permute(0, 2, 3, 1)
+        expected = model.block(before).norm(dim=3) / before.norm(dim=3)
+    found = zoo.explain(model, x, sites="block").maps["block"]
+    np.testing.assert_allclose(found.raw, expected, rtol=1e-5)  # 3 x 4
+
+
+def test_attention_before_the_class_token_joins_is_drawn(x: Tensor) -> None:
+    model: Any = timm.create_model(
+        "cait_xxs24_224", img_size=SIZE, depth=1, embed_dim=24, num_heads=3, num_classes=5
+    )
+    found = zoo.explain(model, x).maps["blocks.0.attn"]
+    assert found.raw.shape == (4, 4, 4) and found.notes == ("mean of all rows",)
+
+
 class Overwritten(nn.Module):
     """Softmax attention over 16 patches, whose matrix is halved in place once it is used."""
 
