@@ -21,10 +21,12 @@ from torchvision.models import resnet18
 
 import zoo
 from zoo.cli import cli
+from zoo.data.preprocessing import Preprocessing
 from zoo.data.vocabulary import ModelClasses
 from zoo.errors import IncompatibleBackboneError, UnknownNameError, UsageError
 from zoo.explain.naming import ClassNames
 from zoo.explain.photograph import Frame
+from zoo.explain.photograph import photograph as photographed
 from zoo.explain.record import Explanation, Map
 from zoo.explain.rows import caught
 
@@ -360,6 +362,25 @@ def test_a_map_lies_where_the_model_saw_it(resnet: nn.Module, pixels: np.ndarray
     grown = F.interpolate(torch.from_numpy(found.maps["layer4"].raw)[None], (79, 79),
                           mode="bilinear")[0, 0].numpy()  # fmt: skip
     np.testing.assert_allclose(inside, grown[1:78, 2:78], atol=0.05 * grown.max())
+
+
+@pytest.mark.parametrize(
+    ("size", "crop_mode", "crop_pct"),
+    [((90, 140), "border", 1.0), ((65, 64), "border", 1.0), ((140, 61), "border", 0.8),
+     ((33, 90), "border", 0.8), ((65, 64), "center", 1.37), ((90, 140), "center", 1.0)],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [63, 64])
+def test_what_is_padded_is_outside_of_the_photograph(
+    size: tuple[int, int], crop_mode: str, crop_pct: float, rows: int
+) -> None:
+    settings = Preprocessing(
+        input_size=(3, rows, 65), mean=(0,) * 3, std=(1,) * 3, crop_mode=crop_mode,
+        crop_pct=crop_pct, interpolation="nearest",
+    )  # fmt: skip
+    taken = photographed(np.full((*size, 3), 255, np.uint8), settings)
+    frame, there = taken.frame, np.argwhere(taken.seen[..., 0] > 0).min(0)
+    padded = (-frame.top / frame.height * rows, -frame.left / frame.width * 65)
+    np.testing.assert_allclose(there, np.maximum(0, padded), atol=1e-6)
 
 
 def test_what_the_mask_takes_out_is_what_gain_takes_out(x: Tensor) -> None:
