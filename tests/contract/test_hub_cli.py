@@ -64,6 +64,22 @@ def test_cache_finds_and_removes_what_is_corrupt(hub: Hub, client: Client) -> No
     assert [row["filename"] for row in listed] == ["config.json"]
 
 
+@pytest.mark.parametrize("command", [["cache", "prune"], ["pull", f"hf-hub:{NAME}"]])
+def test_a_users_file_behind_a_link_in_the_cache_is_kept(
+    command: list[str], hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    fill(hub, config=CONFIG)
+    client.cli("pull", f"hf-hub:{NAME}")
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(weights(1))
+    (link,) = client.home.glob("hub/models--*/snapshots/*/model.safetensors")
+    link.unlink()
+    link.symlink_to(own)
+    done = client.cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert own.read_bytes() == weights(1) and link.resolve() != own
+
+
 @pytest.mark.parametrize("what", ["file", "folder", "pipe", "loop"])
 def test_what_cannot_be_read_is_not_called_intact(hub: Hub, client: Client, what: str) -> None:
     fill(hub, config=CONFIG)

@@ -21,11 +21,13 @@ from torchvision.models import resnet18
 
 import zoo
 from zoo.cli import cli
+from zoo.data.preprocessing import Preprocessing
 from zoo.data.vocabulary import ModelClasses
 from zoo.errors import IncompatibleBackboneError, UnknownNameError, UsageError
 from zoo.explain.maps.rows import caught
 from zoo.explain.naming import ClassNames
 from zoo.explain.photograph import Frame
+from zoo.explain.photograph import photograph as photographed
 from zoo.explain.record import Explanation, Map
 
 SIZE = 64
@@ -173,6 +175,35 @@ def test_a_module_that_writes_to_its_input_changes_it(x: Tensor) -> None:
     found = zoo.explain(model, x, sites="1").maps["1"]
     np.testing.assert_allclose(found.raw, expected, rtol=1e-5)
     assert not found.notes
+
+
+class Last(nn.Module):
+    """A block of maps (B, H, W, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.block, self.head = nn.Conv2d(3, 6, 8, 8), nn.Linear(6, 6), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(self.stem(x).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_the_gain_of_a_module_of_channels_last_maps_is_that_of_its_positions() -> None:
+    model, x = Last().eval(), torch.rand(1, 3, 24, 32)
+    with torch.no_grad():
+        before = model.stem(x).permute(0, 2, 3, 1)
+        expected = model.block(before).norm(dim=3) / before.norm(dim=3)
+    found = zoo.explain(model, x, sites="block").maps["block"]
+    np.testing.assert_allclose(found.raw, expected, rtol=1e-5)  # 3 x 4
+
+
+def test_attention_before_the_class_token_joins_is_drawn(x: Tensor) -> None:
+    model: Any = timm.create_model(
+        "cait_xxs24_224", img_size=SIZE, depth=1, embed_dim=24, num_heads=3, num_classes=5
+    )
+    found = zoo.explain(model, x).maps["blocks.0.attn"]
+    assert found.raw.shape == (4, 4, 4) and found.notes == ("mean of all rows",)
 
 
 class Overwritten(nn.Module):
@@ -331,6 +362,25 @@ def test_a_map_lies_where_the_model_saw_it(resnet: nn.Module, pixels: np.ndarray
     grown = F.interpolate(torch.from_numpy(found.maps["layer4"].raw)[None], (79, 79),
                           mode="bilinear")[0, 0].numpy()  # fmt: skip
     np.testing.assert_allclose(inside, grown[1:78, 2:78], atol=0.05 * grown.max())
+
+
+@pytest.mark.parametrize(
+    ("size", "crop_mode", "crop_pct"),
+    [((90, 140), "border", 1.0), ((65, 64), "border", 1.0), ((140, 61), "border", 0.8),
+     ((33, 90), "border", 0.8), ((65, 64), "center", 1.37), ((90, 140), "center", 1.0)],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [63, 64])
+def test_what_is_padded_is_outside_of_the_photograph(
+    size: tuple[int, int], crop_mode: str, crop_pct: float, rows: int
+) -> None:
+    settings = Preprocessing(
+        input_size=(3, rows, 65), mean=(0,) * 3, std=(1,) * 3, crop_mode=crop_mode,
+        crop_pct=crop_pct, interpolation="nearest",
+    )  # fmt: skip
+    taken = photographed(np.full((*size, 3), 255, np.uint8), settings)
+    frame, there = taken.frame, np.argwhere(taken.seen[..., 0] > 0).min(0)
+    padded = (-frame.top / frame.height * rows, -frame.left / frame.width * 65)
+    np.testing.assert_allclose(there, np.maximum(0, padded), atol=1e-6)
 
 
 def test_what_the_mask_takes_out_is_what_gain_takes_out(x: Tensor) -> None:

@@ -13,6 +13,7 @@ from zoo.explain.maps import rows, sites
 from zoo.explain.maps.sites import Gain, Inserted
 from zoo.hosts.reading import outputs
 from zoo.hosts.reading.survey import Survey
+from zoo.hosts.reading.where import Told, layout_of
 from zoo.insertion.probe import Call, Pass
 
 
@@ -65,7 +66,9 @@ def watched(
             hook.remove()
     survey.run = Pass(calls, None)
     size = (x.shape[2], x.shape[3])
-    return Watched(output=output, size=size, survey=survey, gains=gains, caught=caught)
+    found = {path: gain(_channels(survey, path)) for path, gain in gains.by_axis.items()}
+    gained = {**gains.known, **found}
+    return Watched(output=output, size=size, survey=survey, gains=gained, caught=caught)
 
 
 def _run(run: Callable[[Tensor], Any], x: Tensor) -> Any:
@@ -80,6 +83,14 @@ def _run(run: Callable[[Tensor], Any], x: Tensor) -> Any:
             where="image",
             remedy="size=(ROWS, COLUMNS) that the model takes, or its input as a float tensor",
         ) from error
+
+
+def _channels(survey: Survey, path: str) -> int:
+    """Which axis of the map at a path has the channels; where that cannot be told, the first."""
+    try:
+        return 3 if layout_of(survey, path, Told())[1].kind == "nhwc" else 1
+    except ZooError:
+        return 1
 
 
 def _noting(path: str, calls: list[Call]) -> Callable[..., None]:

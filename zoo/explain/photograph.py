@@ -158,7 +158,8 @@ def _open(image: Any) -> Image.Image:
 def _see(image: Image.Image, to_pixels: ToPixels) -> tuple[NDArray[np.uint8], Frame]:
     """The image through timm's transform, step by step, and where its result lies in the image.
 
-    A step that resizes changes the scale. Every other one cuts or pads around the middle.
+    A step that resizes changes the scale. Every other one cuts or pads around the middle; of an odd
+    number of pixels that are padded, the smaller half is on the left.
     """
     picture = to_mode(image, to_pixels.mode)
     scale, corner = np.ones(2), np.zeros(2)  # (x, y): pixels of the image for one of the picture
@@ -169,7 +170,8 @@ def _see(image: Image.Image, to_pixels: ToPixels) -> tuple[NDArray[np.uint8], Fr
         if "Resize" in type(step).__name__:
             scale = scale * before / after
         else:
-            corner = corner + np.round((before - after) / 2) * scale
+            cut = before - after
+            corner = corner + np.where(cut < 0, -(-cut // 2), np.round(cut / 2)) * scale
     pixels = np.array(picture)
     width, height = (float(n) for n in np.array(picture.size) * scale)
     frame = Frame(

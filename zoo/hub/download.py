@@ -20,6 +20,7 @@ from zoo.hub.request import (
     commit_of,
     expected_of,
     open_verified,
+    places_of,
     repository_folder,
 )
 from zoo.runtime.files import write_atomically
@@ -170,9 +171,9 @@ def _cache_errors() -> Iterator[None]:
 
 
 def _discard(path: Path) -> None:
-    """Remove a file of the cache, and the blob that it links to."""
+    """Remove a file of the cache, and its blob."""
     with _cache_errors():
-        for place in (path.resolve(), path):
+        for place in places_of(path):
             place.unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import HubError, UsageError
-from zoo.hub.request import Request, expected_in_cache
+from zoo.hub.request import Request, expected_in_cache, places_of
 from zoo.weights import remembered
 from zoo.weights.verified_file import open_regular
 
@@ -113,7 +113,7 @@ def prune(dry_run: bool = False) -> list[Path]:
     doomed: list[Path] = []
     for file in cached_files(verify=True):
         if file.status == "corrupt":
-            doomed += [file.path.resolve(), file.path]
+            doomed += places_of(file.path)
         elif file.status == "missing":
             doomed.append(file.path)
     doomed = list(dict.fromkeys([*doomed, *_abandoned()]))

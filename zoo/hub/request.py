@@ -63,6 +63,16 @@ def cached_path(request: Request, revision: str = "") -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def places_of(path: Path) -> list[Path]:
+    """Where a file of the client's cache lies: its blob, and the link to it.
+
+    What a link leads to outside of the folder of its repository is a user's, and not the cache's.
+    """
+    folder = next(each for each in path.parents if each.name.startswith("models--"))
+    blob = path.resolve()
+    return [blob, path] if blob.is_relative_to(folder.resolve()) else [path]
+
+
 def commit_of(request: Request, path: Path) -> str:
     """The commit of a file in the cache, which lies below a folder of that name."""
     return path.parts[-1 - len(request.filename.split("/"))]

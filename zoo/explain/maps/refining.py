@@ -87,9 +87,12 @@ def cells_of(values: Tensor, size: tuple[int, int], model: nn.Module) -> Tensor 
 def grid_of(
     tokens: int, size: tuple[int, int], model: nn.Module
 ) -> tuple[int, tuple[int, int]] | None:
-    """How many tokens come before the patches, and (rows, columns) of these."""
+    """How many tokens come before the patches, and (rows, columns) of these.
+
+    A model that states how many may have blocks before it joins them to the patches, as CaiT does.
+    """
     stated = getattr(model, "num_prefix_tokens", None)
-    for prefix in (stated,) if isinstance(stated, int) else (0, 1):
+    for prefix in (stated, 0) if isinstance(stated, int) else (0, 1):
         patches = tokens - prefix
         rows = isqrt(patches * size[0] // size[1]) if patches > 0 else 0
         if rows and patches % rows == 0 and rows * size[1] == patches // rows * size[0]:

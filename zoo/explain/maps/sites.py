@@ -12,7 +12,7 @@ For a gate, the gain is the gate itself, averaged over the channels by their wei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,10 +113,26 @@ def _added(model: nn.Module, path: str, form: Any, record: Any) -> Inserted:
     return Inserted(path=path, name=record.mechanism, role=role, attention=form.attn, form=form)
 
 
+@dataclass
+class Gains:
+    """The gains of a pass, by path.
+
+    Attributes:
+        known: of the places of attention.
+        by_axis: of a map at a module that the user names: its gain, once it is known which axis
+            has the channels.
+    """
+
+    known: dict[str, Gain] = field(default_factory=dict[str, Gain])
+    by_axis: dict[str, Callable[[int], Gain]] = field(
+        default_factory=dict[str, Callable[[int], Gain]]
+    )
+
+
 @contextmanager
-def watched(places: Sequence[Inserted]) -> Iterator[dict[str, Gain]]:
-    """While the model runs, the gains of these places are found; by path."""
-    found: dict[str, Gain] = {}
+def watched(places: Sequence[Inserted]) -> Iterator[Gains]:
+    """While the model runs, the gains of these places are found."""
+    found = Gains()
     hooks: list[Any] = []
     try:
         for each in places:
@@ -127,7 +143,7 @@ def watched(places: Sequence[Inserted]) -> Iterator[dict[str, Gain]]:
             hook.remove()
 
 
-def _watch(each: Inserted, found: dict[str, Gain]) -> list[Any]:
+def _watch(each: Inserted, found: Gains) -> list[Any]:
     if each.role != "beside":
         given = _Given()
         return [
@@ -165,7 +181,7 @@ class _Branch:
 
 
 def _note(
-    each: Inserted, found: dict[str, Gain], given: _Given, _module: nn.Module, _inputs: Any, y: Any
+    each: Inserted, found: Gains, given: _Given, _module: nn.Module, _inputs: Any, y: Any
 ) -> None:
     x, out = given.value, find(y)
     if x is None or out is None:
@@ -180,9 +196,7 @@ def _note(
     _keep(each, found, x, y, alpha)
 
 
-def _note_joined(
-    each: Inserted, found: dict[str, Gain], _form: nn.Module, inputs: Any, joined: Any
-) -> None:
+def _note_joined(each: Inserted, found: Gains, _form: nn.Module, inputs: Any, joined: Any) -> None:
     before, after = find(inputs[0]), find(joined)
     if before is not None and after is not None:
         x, y = take(inputs[0], before.way), take(joined, after.way)
@@ -190,26 +204,33 @@ def _note_joined(
 
 
 def _note_sum(
-    each: Inserted, found: dict[str, Gain], branch: _Branch, _outer: Any, _inputs: Any, y: Any
+    each: Inserted, found: Gains, branch: _Branch, _outer: Any, _inputs: Any, y: Any
 ) -> None:
     if isinstance(y, Tensor) and branch.value is not None and branch.value.shape == y.shape:
         _keep(each, found, y - branch.value, y, getattr(each.form, "alpha", None))
 
 
-def _keep(each: Inserted, found: dict[str, Gain], x: Tensor, y: Tensor, alpha: Any) -> None:
+def _keep(each: Inserted, found: Gains, x: Tensor, y: Tensor, alpha: Any) -> None:
     if x.shape != y.shape or x.ndim not in (3, 4) or len(x) != 1 or not x.is_floating_point():
         return
     x, y = x.detach().float(), y.detach().float()
-    axis = 1 if x.ndim == 4 else 2
+    gain = partial(_gain, each.role, x, y, None if alpha is None else float(alpha))
+    if x.ndim == 4 and not each.name:
+        found.by_axis[each.path] = gain
+    else:
+        found.known[each.path] = gain(1 if x.ndim == 4 else 2)
+
+
+def _gain(role: Role, x: Tensor, y: Tensor, alpha: float | None, axis: int) -> Gain:
+    """Of one image, whose channels lie along `axis`."""
     values = ratio(y.norm(dim=axis)[0], x.norm(dim=axis)[0]).cpu()
     same, factor, by_channel, empty = False, None, None, not bool(x.any())
-    if each.role != "instead" and not empty:
+    if role != "instead" and not empty:
         by_channel, factor = _gates(x, y, axis)
         same = factor is not None and abs(factor - 1) < SAME
-    found[each.path] = Gain(
-        values=values, by_channel=by_channel, same=same, factor=factor, empty=empty,
-        alpha=None if alpha is None else float(alpha),
-    )  # fmt: skip
+    return Gain(
+        values=values, by_channel=by_channel, same=same, factor=factor, empty=empty, alpha=alpha
+    )
 
 
 def ratio(y: Tensor, x: Tensor) -> Tensor:
@@ -223,7 +244,7 @@ def _gates(x: Tensor, y: Tensor, axis: int) -> tuple[Tensor | None, float | None
     over = tuple(a for a in range(1, x.ndim) if a != axis)
     energy = (x * x).sum(over)
     gates = (y * x).sum(over) / energy.clamp(min=torch.finfo(x.dtype).tiny)
-    shape = (1, -1, 1, 1) if axis == 1 else (1, 1, -1)
+    shape = [-1 if a == axis else 1 for a in range(x.ndim)]
     within = SAME * y.abs().max()
     if bool((y - gates.view(shape) * x).abs().max() > within):
         return None, None
