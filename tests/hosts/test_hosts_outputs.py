@@ -207,6 +207,24 @@ def test_a_sequence_counts_and_gives_out_its_own_modules_only() -> None:
     assert "stage1.se.attn.fc1.weight" in model.state_dict()
 
 
+class Chain(nn.ModuleList):
+    def forward(self, x: Tensor) -> Tensor:
+        for module in self:
+            x = module(x)
+        return x
+
+
+def test_a_list_that_runs_its_items_does_not_run_the_attention_among_them() -> None:
+    model = Chain([nn.Conv2d(3, 8, 1), nn.ReLU()])
+    before = model(IMAGE)
+    zoo.add_attention(model, "se", at="", example=IMAGE, insertion="plain")
+    assert len(model) == 2 and type(model[:1]) is Chain and model[-1] is list(model)[1]
+    moved(model)
+    assert torch.equal(model(IMAGE), model.se.attn(before))  # type: ignore[operator]
+    model.append(nn.ReLU())
+    assert list(dict(model.named_children())) == ["0", "1", "se", "2"] and len(model) == 3
+
+
 class RunsChildren(nn.Module):
     def __init__(self) -> None:
         super().__init__()
