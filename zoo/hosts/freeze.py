@@ -8,6 +8,8 @@ from torch import nn
 
 from zoo.errors import UsageError
 from zoo.hosts.swap import added
+from zoo.insertion.attach import is_joined
+from zoo.insertion.placed import placed
 from zoo.runtime.model_record import record_of
 from zoo.runtime.swapping import swap, unswap
 
@@ -74,10 +76,8 @@ def _thaw(model: nn.Module) -> None:
 def _inserted(model: nn.Module) -> list[nn.Module]:
     forms = [form for _, form, _ in added(model)]
     record = record_of(model)
-    for path in record.sites if record is not None else ():
-        module = model.get_submodule(path)
-        joined = hasattr(type(module), "unattended")  # to a module of the backbone, as its child
-        forms.append(cast(nn.Module, module.attn) if joined else module)
+    for _, module in placed(model, record.sites) if record is not None else ():
+        forms.append(cast(nn.Module, module.attn) if is_joined(module) else module)
     return forms
 
 
