@@ -120,8 +120,24 @@ def _take_form(model: nn.Module, state: Mapping[str, Any], prefix: str, *_: obje
     tensor = next(model.parameters())
     fresh = create_model(record.name, **{**arguments_of(model), "insertion": form})
     fresh.to(tensor.device, tensor.dtype).train(model.training)
+    _hand_over(model, fresh)
     for kept in ("_modules", "_parameters", "_buffers", "zoo"):
         vars(model)[kept] = vars(fresh)[kept]
+
+
+def _hand_over(model: nn.Module, fresh: nn.Module) -> None:
+    """Give the fresh model the parameters of the other, which an optimizer may know already.
+
+    The exact form has the same parameters in the same order. Another form has more of them, which
+    an optimizer refuses when it is resumed.
+    """
+    own = [p for _, p in model.named_parameters(remove_duplicate=False)]
+    new = list(fresh.named_parameters(remove_duplicate=False))
+    if [p.shape for p in own] != [p.shape for _, p in new]:
+        return
+    for parameter, (path, _) in zip(own, new, strict=True):
+        owner, _, name = path.rpartition(".")
+        setattr(fresh.get_submodule(owner), name, parameter)
 
 
 def _configs(read: names.ModelName) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.errors import UsageError
+from zoo.explain.maps.sites import inserted
 
 FAMILIES = {  # the class that timm's extractor is of
     "test_resnet": "FeatureListNet",
@@ -74,6 +75,21 @@ def test_attention_adds_keys_and_is_seen_in_the_maps(backbone: str, kind: str) -
     if hasattr(whole, "forward_intermediates"):
         expected = whole.forward_intermediates(x, indices=indices, intermediates_only=True)
         torch.testing.assert_close(features(x), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["se_test_resnet", "se_test_byobnet", "se_test_convnext", "multi_head_test_vit"]
+)
+@pytest.mark.parametrize("insertion", ["plain", "residual"])
+def test_the_attention_of_an_extractor_is_found(name: str, insertion: str) -> None:
+    """Whatever timm renames: its parameters, their rates, and what it does to the maps."""
+    whole = zoo.create_model(name, insertion=insertion)
+    features = zoo.create_model(name, insertion=insertion, features_only=True)
+    wanted = [p.shape for p in zoo.attention_parameters(whole)]
+    assert [p.shape for p in zoo.attention_parameters(features)] == wanted
+    groups = zoo.parameter_groups(features, lr=1.0, attention_lr_scale=2.0)
+    assert sum(len(g["params"]) for g in groups if g["lr"] == 2.0) == len(wanted)
+    assert [each.name for each in inserted(features)] == [each.name for each in inserted(whole)]
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -362,3 +362,19 @@ def test_a_checkpoint_of_the_plain_form_is_loaded_as_ever() -> None:
     assert model.layer1[0].se is attention  # nothing was exchanged
     with pytest.raises(RuntimeError, match="Missing key"):
         model.load_state_dict({})
+
+
+def test_an_optimizer_that_is_there_trains_what_a_checkpoint_brought_into_its_form() -> None:
+    """A script builds model and optimizer, and then resumes from a warm start's checkpoint."""
+    zoo.timm_bridge.register("se_test_resnet")
+    state = zoo.create_model("se_test_resnet", insertion="exact", num_classes=3).state_dict()
+    assert any("gate_scale" in key for key in state)
+    model = timm.create_model("se_test_resnet", num_classes=3)
+    model.conv1.requires_grad_(False)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model.load_state_dict(state)
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert known == {id(p) for p in model.parameters() if p.requires_grad}
+    model(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    optimizer.step()
+    assert not torch.equal(model.fc.weight, state["fc.weight"])

@@ -124,3 +124,19 @@ def test_sites_on_the_shell(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> N
         "block",
         "se",
     ]
+
+
+def test_lists_of_lists_stand_for_their_items() -> None:
+    inner = nn.ModuleDict({"a": nn.ReLU(), "b": nn.ModuleList([nn.ReLU(), nn.ReLU()])})
+    model = nn.Sequential()
+    model.stages = nn.ModuleList([nn.ModuleList([nn.ReLU()]), inner])
+    items = ["stages.0.0", "stages.1.a", "stages.1.b.0", "stages.1.b.1"]
+    assert named(model, "stages") == items and named(model, "stages.*") == items
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("stage[!2]", ["stage1"]), ("stage[1-2]", ["stage1", "stage2"]), ("[[s]tem", ["stem"])],
+)
+def test_sets_of_letters_are_as_in_a_shell(pattern: str, wanted: list[str]) -> None:
+    assert named(own_hosts.ResNet(), pattern) == wanted

@@ -199,3 +199,13 @@ def test_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
     )
     with pytest.raises(OptionError, match="plain data"):
         zoo.save_attention(activated, tmp_path / "a.safetensors")
+
+
+def test_names_of_any_letters_are_saved(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Sequential())
+    model[0].add_module("a/b c", nn.Conv2d(3, 8, 1))  # type: ignore[union-attr]
+    zoo.add_attention(model, "se", at="0.a/b c", example=X)
+    file = zoo.save_attention(model, tmp_path / "a.safetensors")
+    zoo.remove_attention(model)
+    zoo.load_attention(model, file, strict=True)
+    assert zoo.remove_attention(model) == ["0.a/b c.se"]

@@ -150,3 +150,37 @@ def test_other_misuse_is_named() -> None:
         zoo.add_attention(gated(), "attention_gate", at=OWN[0], example=X)
     with pytest.raises(IncompatibleBackboneError, match="add_attention"):
         zoo.create_model("attention_gate_resnet18")
+
+
+def test_a_gate_that_is_taken_out_by_its_name_takes_its_signal_along() -> None:
+    model = gated(OWN[0], name="low")
+    zoo.add_attention(model, "attention_gate", at=OWN[1], example=X, name="high")
+    assert zoo.remove_attention(model, "low") == ["decoders.1.low"]
+    keys = [path for path, _ in model.named_modules() if path.endswith("_signal")]
+    assert keys == ["decoders.1.high_signal"]
+    zoo.remove_attention(model, "attention_gate")
+    assert [type(m) for m in model.modules()] == [type(m) for m in own().modules()]
+
+
+def test_a_file_of_a_larger_model_knows_the_gates_in_it(tmp_path: Path) -> None:
+    model = nn.Sequential(moved(gated()), nn.Identity())
+    expected = model(X)
+    file = zoo.save_attention(model, tmp_path / "g.safetensors")
+    zoo.remove_attention(model)
+    assert torch.equal(zoo.load_attention(model, file, strict=True)(X), expected)
+    with pytest.raises(UsageError, match="in another part"):
+        zoo.save_attention(model[0].encoders, tmp_path / "part.safetensors")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("signal_first", [True, False])
+def test_what_a_gate_looks_at_is_the_same_in_a_loaded_model(
+    signal_first: bool, tmp_path: Path
+) -> None:
+    """The signal is taken before or after another attention at the same module."""
+    model = own()
+    given = [("attention_gate", OWN[0], None), ("cbam", "encoders.2", "other")]
+    for attention, at, name in given if signal_first else given[::-1]:
+        zoo.add_attention(model, attention, at=at, example=X, name=name)
+    expected = moved(model)(X)
+    file = zoo.save_attention(model, tmp_path / "g.safetensors")
+    assert torch.equal(zoo.load_attention(own(), file, strict=True)(X), expected)

@@ -71,6 +71,72 @@ def test_channels_that_are_last_are_found_even_where_rows_are_as_many(size: int)
     assert torch.allclose(model(x), wanted)
 
 
+class Branches(nn.Module):
+    """Two layers of 16 channels side by side: the block has 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.one(x), self.two(x)), 1)
+
+
+class Halves(nn.Module):
+    """(B, H, W, 32) from two layers of 16 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(3, 16), nn.Linear(3, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        return torch.cat((self.one(x), self.two(x)), 3)
+
+
+def shuffled() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 32, 1), nn.PixelShuffle(2))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (24, 16), (16, 24), (32, 16)])
+@pytest.mark.parametrize(
+    ("host", "layout", "channels"),
+    [(Branches, "nchw", 32), (Halves, "nhwc", 32), (shuffled, "nchw", 8)],
+)
+def test_channels_that_no_layer_has_are_not_looked_for_among_rows(
+    host: Callable[[], nn.Module], layout: str, channels: int, size: tuple[int, int]
+) -> None:
+    """The last layer has as many channels as the map has rows or columns, by chance."""
+    site = zoo.list_sites(host(), torch.rand(1, 3, *size), leaves=True)[0]
+    assert (site.path, site.layout, site.channels) == ("", layout, channels)
+
+
+def test_clues_that_contradict_each_other_ask_for_the_layout() -> None:
+    class OneSize(Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.shape[-1] == 16
+            return super().forward(x)
+
+    with pytest.raises(UsageError, match="cannot be told") as caught:
+        zoo.add_attention(OneSize(), "se", at="", example=IMAGE)
+    assert "layout='nchw'" in str(caught.value)
+
+
+def test_an_argument_of_three_axes_is_no_image() -> None:
+    """16 tokens of 64 channels are 4 x 4, not 2 x 8 as if (16, 64) were rows and columns."""
+    model = nn.Sequential(nn.Linear(64, 64))
+    zoo.add_attention(model, "cbam", at="0", example=torch.rand(2, 16, 64))
+    assert model[0].cbam.zoo_record.layout.grid == (4, 4)  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="which of the 15 tokens"):
+        zoo.add_attention(nn.Linear(64, 64), "se", at="", example=torch.rand(2, 15, 64))
+
+
+def test_a_map_without_a_batch_is_not_taken_for_tokens() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU())
+    with pytest.raises(IncompatibleBackboneError, match="without a batch"):
+        zoo.add_attention(model, "cbam", at="1", example=torch.rand(3, 32, 32))
+
+
 def test_maps_of_as_many_channels_as_rows_stay_maps() -> None:
     model = own_hosts.ResNet(8)
     zoo.add_attention(model, "se", at="stem", example=torch.rand(1, 3, 16, 16), insertion="plain")
@@ -139,6 +205,24 @@ def test_a_sequence_counts_and_gives_out_its_own_modules_only() -> None:
     assert len(model.stage1) == 2 and list(model.stage1)[-1] is model.stage1[-1] is last
     assert type(model.stage1[:1]) is nn.Sequential and len(model.stage1[:1]) == 1
     assert "stage1.se.attn.fc1.weight" in model.state_dict()
+
+
+class Chain(nn.ModuleList):
+    def forward(self, x: Tensor) -> Tensor:
+        for module in self:
+            x = module(x)
+        return x
+
+
+def test_a_list_that_runs_its_items_does_not_run_the_attention_among_them() -> None:
+    model = Chain([nn.Conv2d(3, 8, 1), nn.ReLU()])
+    before = model(IMAGE)
+    zoo.add_attention(model, "se", at="", example=IMAGE, insertion="plain")
+    assert len(model) == 2 and type(model[:1]) is Chain and model[-1] is list(model)[1]
+    moved(model)
+    assert torch.equal(model(IMAGE), model.se.attn(before))  # type: ignore[operator]
+    model.append(nn.ReLU())
+    assert list(dict(model.named_children())) == ["0", "1", "se", "2"] and len(model) == 3
 
 
 class RunsChildren(nn.Module):

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import own_hosts
@@ -41,6 +42,9 @@ def snapshot(model: nn.Module) -> Any:
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a path of nothing": ({"at": "stage1.0.con1"}, UsageError, "stage1.0.conv1"),
     "a pattern of nothing": ({"at": "layer9.*"}, UsageError, "no module"),
+    "a pattern that is none": ({"at": "stage[2-1]"}, UsageError, "cannot be read"),
+    "no letters": ({"at": "stage[]"}, UsageError, "no module"),
+    "options that are none": ({"attention_options": 3}, UsageError, "no mapping"),
     "no place": ({"at": []}, UsageError, "no place"),
     "neither path nor function": ({"at": 3}, UsageError, "neither paths nor a function"),
     "a function that says no": ({"at": lambda path, module: False}, UsageError, "says no"),
@@ -271,3 +275,88 @@ def test_the_signature_and_the_name_of_an_attended_class_stay() -> None:
     assert list(inspect.signature(model[1].forward).parameters) == ["x", "mask"]
     zero = model[1](torch.rand(1, 8, 4, 4), mask=torch.zeros(()))
     assert torch.equal(zero, torch.zeros(1, 8, 4, 4))
+
+
+def test_a_place_of_the_host_gives_no_form_its_name() -> None:
+    """timm's blocks keep a place that is called `se`, and any attention may stand there."""
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("test_resnet")
+    zoo.add_attention(model, "cbam", example=torch.rand(1, 3, 32, 32))
+    zoo.add_attention(model, "se", at="layer1", example=torch.rand(1, 3, 32, 32))
+    assert zoo.remove_attention(model, "se") == ["layer1.se"]
+    assert all(path.endswith(".se") for path in zoo.remove_attention(model, "cbam"))
+
+
+def test_what_comes_back_is_in_the_mode_of_the_model() -> None:
+    """A softmax attention with dropout stood aside while the model went into evaluation."""
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("test_vit", attn_drop_rate=0.5).train()
+    x = torch.rand(1, 3, 160, 160)
+    zoo.add_attention(model, "external_multihead", example=x, insertion="plain")
+    model.eval()
+    assert zoo.remove_attention(model)
+    assert {module.training for module in model.modules()} == {False}
+
+
+def test_what_was_frozen_is_trained_again_though_layers_were_replaced() -> None:
+    model = own_hosts.ResNet().train()
+    zoo.add_attention(
+        model, "se", at="stage1", example=X, train="attention", eval_norms=True, reduction=4
+    )
+    model.fc = nn.Identity()  # type: ignore[assignment]
+    model.stage1[0].bn1 = nn.GroupNorm(4, 16)
+    assert zoo.remove_attention(model) == ["stage1.se"]
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(module.training for module in model.modules())
+    assert {type(m) for m in model.modules() if "Norm" in type(m).__name__} == {
+        nn.BatchNorm2d, nn.GroupNorm,
+    }  # fmt: skip
+
+
+def test_a_part_that_was_frozen_alone_is_trained_again_with_the_whole() -> None:
+    model = nn.Sequential(own_hosts.ResNet(), nn.Linear(4, 2)).train()
+    zoo.add_attention(model[0], "se", at="stage1", example=X, train="attention", eval_norms=True)
+    zoo.add_attention(model, "simam", at="0.stage2", example=X)
+    zoo.remove_attention(model, "simam")
+    assert not model[0].fc.weight.requires_grad  # type: ignore[union-attr]
+    zoo.remove_attention(model)
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_a_place_is_not_taken_from_what_has_attention(file: bool, tmp_path: Path) -> None:
+    model, path = own_hosts.ResNet(), tmp_path / "a.safetensors"
+    zoo.add_attention(model, "stand_alone", at="stage1.0.conv1", example=X, insertion="plain")
+    zoo.save_attention(model, path)
+    zoo.remove_attention(model)
+    zoo.add_attention(model, "se", at="stage1.0.conv1", example=X)
+    with untouched(model), pytest.raises(UsageError, match="attention"):
+        if file:
+            zoo.load_attention(model, path)
+        else:
+            zoo.add_attention(
+                model, "stand_alone", at="stage1.0.conv1", example=X, insertion="plain", name="two"
+            )
+
+
+def test_the_parameters_at_a_place_of_a_composition_stay_whole() -> None:
+    """alpha of the form that `create_model` made is the attention's too."""
+    model = zoo.create_model("test_resnet", attention="se", insertion="residual", num_classes=3)
+    before = len(zoo.attention_parameters(model))
+    zoo.add_attention(model, "eca", at=model.zoo.sites[0], example=torch.rand(1, 3, 32, 32))
+    added = len(list(model.get_submodule(model.zoo.sites[0]).eca.parameters()))  # type: ignore[union-attr]
+    assert len(zoo.attention_parameters(model)) == before + added
+
+
+def test_an_empty_list_names_nothing_to_attend_to() -> None:
+    model = own_hosts.ResNet()
+    model.extra = nn.ModuleList()
+    with untouched(model), pytest.raises(UsageError, match="'extra' names a list without modules"):
+        zoo.add_attention(model, "se", at="extra", example=X)
+
+
+def test_a_model_is_no_place_in_itself() -> None:
+    model = nn.Conv2d(3, 8, 3, padding=1)
+    with untouched(model), pytest.raises(IncompatibleBackboneError, match="the model is itself"):
+        zoo.add_attention(model, "stand_alone", at="", example=X, insertion="plain")

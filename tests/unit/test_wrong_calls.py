@@ -56,6 +56,7 @@ def test_a_name_is_a_string(call: Any, name: Any) -> None:
         ({"attention_options": [1]}, 'attention_options={"reduction": 8}'),
         ({"sites": 5}, 'sites="stage"'),
         ({"sites": [5]}, 'sites="stage"'),
+        ({"sites": []}, "leave sites= out"),
         ({"sites": b"layer1"}, 'sites="stage"'),
     ],
 )

@@ -50,7 +50,7 @@ class Place:
 def rebuilt(
     model: nn.Module, added: Sequence[Stated], registry: Registry, where: str
 ) -> list[Planned]:
-    """Every form of a file; those that hand a signal to a gate come after all gates.
+    """Every form of a file, in its order, which is that in which those at one module follow.
 
     Args:
         where: the file, as errors name it.
@@ -59,12 +59,13 @@ def rebuilt(
         IncompatibleBackboneError: the host has no such place. UsageError: it has attention there.
         ConfigError, WeightsMismatchError: the file describes what this version cannot build.
     """
-    planned = [_planned(model, each, registry, where) for each in added if each.joining != "signal"]
-    gates = {each.at: each.form for each in planned if isinstance(each.form, GatedInput)}
-    for each in added:
-        if each.joining == "signal":
-            planned.append(_signal(model, each, gates, where))
-    return planned
+    others = [each for each in added if each.joining != "signal"]
+    built = {each.path: _planned(model, each, registry, where) for each in others}
+    gates = {p.at: p.form for p in built.values() if isinstance(p.form, GatedInput)}
+    return [
+        _signal(model, each, gates, where) if each.joining == "signal" else built[each.path]
+        for each in added
+    ]
 
 
 def _signal(model: nn.Module, each: Stated, gates: Mapping[str, GatedInput], where: str) -> Planned:
@@ -103,7 +104,8 @@ def _place(model: nn.Module, each: Stated, at: str) -> Place:
     mend = "zoo.remove_attention(model)"
     if hasattr(owner, name) and not takes:
         raise UsageError(f"{path or 'the model'} has {name!r} already", where=at, remedy=mend)
-    if stood is not None and swap.RECORD in vars(stood):
+    lost = each.joining == "replace" and stood is not None and bool(swap.added(stood))
+    if lost or (stood is not None and swap.RECORD in vars(stood)):
         raise UsageError(f"{path} has an attention already", where=at, remedy=mend)
     if each.joining != "set":
         check_module(model, path)

@@ -19,7 +19,7 @@ from zoo.adapters.fingerprint import architecture, digest
 from zoo.adapters.statement import METADATA, Stated, Statement, read, written
 from zoo.errors import OptionError, UsageError
 from zoo.hosts import swap
-from zoo.hosts.forms import Record
+from zoo.hosts.forms import Record, Signal
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
 from zoo.weights.safetensors_file import to_bytes
@@ -65,7 +65,7 @@ def _metadata(model: nn.Module, found: list[tuple[str, nn.Module, Record]]) -> d
     """What the file says of itself, of which it is certain that it can be read back."""
     statement = Statement(
         host=type(model).__name__, architecture=architecture(model), weights=digest(model),
-        added=tuple(Stated(path=where, **_fields(record)) for where, _, record in found),
+        added=tuple(Stated(path=where, **_fields(found, form)) for where, form, _ in found),
     )  # fmt: skip
     try:
         told = {"format": "pt", METADATA: written(statement), "zoo_version": __version__}
@@ -75,6 +75,19 @@ def _metadata(model: nn.Module, found: list[tuple[str, nn.Module, Record]]) -> d
     return told
 
 
-def _fields(record: Record) -> dict[str, Any]:
-    told = asdict(record)
+def _fields(found: list[tuple[str, nn.Module, Record]], form: nn.Module) -> dict[str, Any]:
+    """The record of a form, with the path that its gate has in this model, be it a larger one."""
+    told = asdict(vars(form)[swap.RECORD])
+    if isinstance(form, Signal):
+        told["partner"] = _gate_of(found, form)
     return told | told.pop("layout")
+
+
+def _gate_of(found: list[tuple[str, nn.Module, Record]], signal: Signal) -> str:
+    for path, form, _ in found:
+        if form is signal.gate[0]:
+            return path
+    raise UsageError(
+        "a part of the model hands a signal to a gate that is in another part",
+        remedy="zoo.save_attention of the whole model",
+    )

@@ -18,8 +18,8 @@ from zoo.registry.specs import Form
 METADATA = "zoo_attention"  # the key of the statement in the metadata of a file
 ATTENTION_FILE = "attention.safetensors"  # what the file is called in a repository
 VERSION = 1
-PLACES, CHANNELS, NUMBER = 4096, 2**16, 10**6
-_PATH = re.compile(r"[\w-]+(\.[\w-]+)*\Z")
+PLACES, CHANNELS, NUMBER, LONGEST = 4096, 2**16, 10**6, 1024
+_PATH = re.compile(r"[^.]+(\.[^.]+)*\Z")  # a name in a ModuleDict may have any letters
 _WORD = re.compile(r"[A-Za-z_]\w{0,63}\Z", re.ASCII)
 
 
@@ -114,7 +114,7 @@ def read(metadata: Mapping[str, str], where: str) -> Statement:
 def _stated(row: Any) -> Stated:
     stated = Stated(**row)
     checks = {
-        "path": isinstance(stated.path, str) and bool(_PATH.match(stated.path)),
+        "path": _is_path(stated.path),
         "mechanism": isinstance(stated.mechanism, str) and bool(_WORD.match(stated.mechanism)),
         "joining": stated.joining in get_args(Joining),
         "form": stated.form in get_args(Form),
@@ -127,8 +127,7 @@ def _stated(row: Any) -> Stated:
         "argument": _argument(stated.argument),
         "first": _whole(stated.first, 0, CHANNELS),
         "end": _whole(stated.end, 0, CHANNELS),
-        "partner": isinstance(stated.partner, str)
-        and (not stated.partner or bool(_PATH.match(stated.partner))),
+        "partner": stated.partner == "" or _is_path(stated.partner),
         "options": isinstance(stated.options, dict) and len(stated.options) <= 64,
         "flags": all(
             type(flag) is bool for flag in (stated.on_tokens, stated.scaled, stated.base_first)
@@ -165,6 +164,10 @@ def _text(key: str, value: Any, most: int) -> str:
     if not isinstance(value, str) or len(value) > most or not value.isprintable():
         raise ValueError(key)
     return value
+
+
+def _is_path(value: Any) -> bool:
+    return bool(_PATH.match(_text("path", value, LONGEST)))
 
 
 def _whole(value: Any, low: int, high: int) -> bool:

@@ -161,6 +161,10 @@ def _check_kinds(attention_options: object, sites: object) -> None:
             remedy='attention_options={"reduction": 8}',
         )
     named = sites if isinstance(sites, list | tuple) else [sites or ""]
+    if not named:
+        raise UsageError(
+            f"sites={sites!r} names no place", remedy="leave sites= out for the usual places"
+        )
     if not all(isinstance(path, str) for path in named):
         raise UsageError(
             f"sites={sites!r:.80} is neither a string nor a list of strings",

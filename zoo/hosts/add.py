@@ -11,6 +11,7 @@ from torch import nn
 from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.hosts import swap
 from zoo.hosts.check import check_host
+from zoo.hosts.forms import Record, Signal
 from zoo.hosts.freeze import freeze, thaw
 from zoo.hosts.places import At
 from zoo.hosts.planning.building import Mechanism
@@ -64,7 +65,8 @@ def add_attention(
             `"residual"`. Default: exact where the mechanism can and its spec does not prefer
             residual, else residual.
         name: of the new child of each module, the mechanism's by default. It is needed for a
-            second attention at the same module.
+            second attention at the same module. Where a form takes a place that the model has
+            (`layer1.0.se`), it has no name but that of its mechanism.
         layout: `"nchw"` (B, C, H, W), `"nhwc"` (B, H, W, C) or `"tokens"` (B, N, C) of the outputs,
             where it cannot be told from what runs.
         prefix_tokens, grid: of outputs that are tokens, how many come before the patches (class
@@ -87,7 +89,7 @@ def add_attention(
             model.
     """
     check_host(model)
-    _check_arguments(train, eval_norms, name)
+    _check_arguments(train, eval_norms, name, attention_options)
     registry = registry or default_registry()
     mechanism = Mechanism(
         spec=names.attention(attention, registry), registry=registry,
@@ -116,7 +118,7 @@ def remove_attention(model: nn.Module, name: str | None = None) -> list[str]:
     frozen is trained again.
 
     Args:
-        name: take out only what has this name, or is of this mechanism.
+        name: take out only what was given this name, or is of this mechanism.
 
     Returns:
         The paths where attention was; none if there was none.
@@ -125,7 +127,7 @@ def remove_attention(model: nn.Module, name: str | None = None) -> list[str]:
         UsageError: nothing has that name.
     """
     found = swap.added(model)
-    chosen = [row for row in found if name in (None, row[2].mechanism, row[0].split(".")[-1])]
+    chosen = [row for row in found if name is None or name in _names(*row)]
     if name is not None and not chosen:
         there = sorted({record.mechanism for _, _, record in found})
         raise UsageError(
@@ -134,9 +136,19 @@ def remove_attention(model: nn.Module, name: str | None = None) -> list[str]:
         )
     for path, form, _ in reversed(chosen):
         swap.take_out(model, path, form)
-    if len(chosen) == len(found):
-        thaw(model)
+    thaw(model)
     return [path for path, _, record in chosen if record.joining != "signal"]
+
+
+def _names(path: str, form: nn.Module, record: Record) -> tuple[str, str]:
+    """What a form can be asked for by: its mechanism, and its own name; a signal by its gate's.
+
+    In a place of the host (`layer1.0.se`) the name is the host's, and says nothing of the form.
+    """
+    if isinstance(form, Signal):
+        return record.mechanism, record.partner.rpartition(".")[2]
+    is_child = record.joining not in ("set", "replace")
+    return record.mechanism, path.rpartition(".")[2] if is_child else record.mechanism
 
 
 def put_all(model: nn.Module, planned: Sequence[Planned]) -> None:
@@ -186,10 +198,15 @@ def _check_run(model: nn.Module, survey: Survey, planned: Sequence[Planned]) -> 
             )
 
 
-def _check_arguments(train: object, eval_norms: object, name: object) -> None:
+def _check_arguments(train: object, eval_norms: object, name: object, options: object) -> None:
     if train not in ("all", "attention"):
         raise UsageError(f"train={train!r} is neither 'all' nor 'attention'")
     if eval_norms and train != "attention":
         raise UsageError("eval_norms=True goes with train='attention'")
     if name is not None and not (isinstance(name, str) and name.isidentifier()):
         raise UsageError(f"name={name!r} is not an identifier", remedy='name="second"')
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(
+            f"attention_options={options!r:.80} is no mapping of names to values",
+            remedy='attention_options={"reduction": 8}',
+        )

@@ -8,8 +8,10 @@ from torch import nn
 
 from zoo.errors import UsageError
 from zoo.hosts.swap import added
+from zoo.insertion.attach import is_joined
+from zoo.insertion.placed import placed
 from zoo.runtime.model_record import record_of
-from zoo.runtime.swapping import base_of, swap, unswap
+from zoo.runtime.swapping import swap, unswap
 
 FROZEN = "zoo_frozen"  # on the host: names of parameters that were trained before
 IN_EVAL = "zoo_norms_in_eval"  # on the host: paths of norms
@@ -53,22 +55,29 @@ def freeze(model: nn.Module, *, norms: bool, attention: bool = False) -> None:
 
 
 def thaw(model: nn.Module) -> None:
-    """Undo `freeze`."""
-    for name in vars(model).pop(FROZEN, ()):
-        model.get_parameter(name).requires_grad_(True)
-    for path in vars(model).pop(IN_EVAL, ()):
-        norm: Any = model.get_submodule(path)
-        unswap(norm)
-        norm.train(model.training)
+    """Undo `freeze` for the model, and for each part of it, that has no attention any more."""
+    for part in model.modules():
+        if vars(part).keys() & {FROZEN, IN_EVAL} and not added(part):
+            _thaw(part)
+
+
+def _thaw(model: nn.Module) -> None:
+    """Of what is still there: layers may have been taken out or replaced since."""
+    frozen, held = vars(model).pop(FROZEN, ()), vars(model).pop(IN_EVAL, ())
+    for name, parameter in model.named_parameters(remove_duplicate=False) if frozen else ():
+        if name in frozen:
+            parameter.requires_grad_(True)
+    for path, module in list(model.named_modules(remove_duplicate=False)) if held else ():
+        if path in held and isinstance(module, _InEval):
+            unswap(cast(nn.Module, module))
+            module.train(model.training)
 
 
 def _inserted(model: nn.Module) -> list[nn.Module]:
     forms = [form for _, form, _ in added(model)]
     record = record_of(model)
-    for path in record.sites if record is not None else ():
-        module = model.get_submodule(path)
-        inside = base_of(type(module)) is not None and hasattr(module, "attn")
-        forms.append(cast(nn.Module, module.attn) if inside else module)
+    for _, module in placed(model, record.sites) if record is not None else ():
+        forms.append(cast(nn.Module, module.attn) if is_joined(module) else module)
     return forms
 
 

@@ -68,15 +68,18 @@ def _matching(everything: dict[str, nn.Module], pattern: str) -> list[str]:
     In a pattern `*` and `?` stand for letters of one name and `**` for any number of names.
     """
     if pattern in everything:
-        return _items(pattern, everything[pattern])
-    if not any(letter in pattern for letter in "*?["):
+        found = [pattern]
+    elif not any(letter in pattern for letter in "*?["):
         found = _continued(everything, pattern)
     else:
-        expression = re.compile(_expression(pattern))
+        expression = _expression(pattern)
         found = [path for path in everything if path and expression.fullmatch(path)]
     if not found:
         raise _nothing(everything, pattern)
-    return [path for each in found for path in _items(each, everything[each])]
+    items = [path for each in found for path in _items(each, everything[each])]
+    if not items:
+        raise UsageError(f"{pattern!r} names a list without modules", where="at")
+    return items
 
 
 def _continued(everything: dict[str, nn.Module], prefix: str) -> list[str]:
@@ -88,20 +91,29 @@ def _continued(everything: dict[str, nn.Module], prefix: str) -> list[str]:
 
 
 def _items(path: str, module: nn.Module) -> list[str]:
-    if type(module).forward is not nn.Module.forward:
+    """The path; of a mere list or dict of modules those of its items, which may be lists too."""
+    runs = type(module).forward is not nn.Module.forward
+    if runs or not isinstance(module, nn.ModuleList | nn.ModuleDict):
         return [path]
-    if isinstance(module, nn.ModuleList | nn.ModuleDict):
-        return [f"{path}.{name}" if path else name for name, _ in module.named_children()]
-    return [path]
+    inner = ((f"{path}.{name}" if path else name, m) for name, m in module.named_children())
+    return [item for each, m in inner for item in _items(each, m)]
 
 
-def _expression(pattern: str) -> str:
-    parts = re.split(r"(\*\*|\*|\?|\[[^]]*\])", pattern)
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*|\*|\?|\[[^]]+\])", pattern)
     meaning = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
-    return "".join(
-        meaning.get(part, part if part.startswith("[") and part.endswith("]") else re.escape(part))
-        for part in parts
-    ).replace("[!", "[^")
+    try:
+        return re.compile("".join(meaning.get(part) or _letters(part) for part in parts))
+    except re.error as error:
+        raise UsageError(f"the pattern {pattern!r} cannot be read: {error}", where="at") from error
+
+
+def _letters(part: str) -> str:
+    """Letters as they are, or a set of letters as in a shell: `[34]`, `[a-f]`, `[!3]`."""
+    if not (part.startswith("[") and part.endswith("]")):
+        return re.escape(part)
+    inner = part[1:-1].replace("\\", r"\\").replace("[", r"\[")
+    return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
 
 
 def _nothing(everything: dict[str, nn.Module], pattern: str) -> UsageError:

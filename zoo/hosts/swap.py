@@ -85,9 +85,14 @@ def take_out(model: nn.Module, path: str, form: nn.Module) -> None:
 
 
 def _follow(stood: nn.Module | None, form: nn.Module) -> None:
-    """Move what stood there to where the host, which took only the form along, is now."""
+    """Bring what stood there into the mode and to where the host, which took only the form along,
+    is now.
+    """
+    if stood is None:
+        return
+    stood.train(form.training)
     like = next((p for p in form.parameters() if p.is_floating_point()), None)
-    if stood is not None and like is not None:
+    if like is not None:
         stood.to(device=like.device, dtype=like.dtype)
 
 
@@ -121,8 +126,8 @@ def attended(base: type[nn.Module]) -> dict[str, Any]:
                 output = form(output, inputs, keywords)
         return output
 
-    if issubclass(base, nn.Sequential):
-        return {"forward": forward, **_SEQUENTIAL}
+    if issubclass(base, nn.Sequential | nn.ModuleList):
+        return {"forward": forward, **_SEQUENCE}
     return {"forward": forward, **(_DICT if issubclass(base, nn.ModuleDict) else {})}
 
 
@@ -138,7 +143,8 @@ def _item(self: Any, index: Any) -> nn.Module:
     own = _own(self)
     if isinstance(index, slice):
         kind: Any = swapping.base_of(type(self))
-        return kind(OrderedDict(list(own.items())[index]))
+        taken = OrderedDict(list(own.items())[index])
+        return kind(taken.values() if issubclass(kind, nn.ModuleList) else taken)
     return list(own.values())[operator.index(index)]
 
 
@@ -147,7 +153,7 @@ def _modules(self: Any) -> Iterator[nn.Module]:
 
 
 _COUNT: dict[str, Callable[..., Any]] = {"__len__": lambda self: len(_own(self))}
-_SEQUENTIAL = _COUNT | {"__iter__": _modules, "__getitem__": _item}
+_SEQUENCE = _COUNT | {"__iter__": _modules, "__getitem__": _item}
 _DICT = _COUNT | {
     "__iter__": lambda self: iter(_own(self)),
     "__contains__": lambda self, key: key in _own(self),

@@ -33,6 +33,11 @@ def beside(module: nn.Module, attention: nn.Module) -> None:
     swap(module, added)
 
 
+def is_joined(module: nn.Module) -> bool:
+    """Whether `after` or `beside` joined an attention to the module, as its child `attn`."""
+    return hasattr(type(module), "unattended")
+
+
 def attended(base: type[nn.Module]) -> dict[str, Any]:
     """The members of a subclass that attends to the output of `base`."""
 

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from zoo.hosts import swap
 from zoo.hosts.reading.outputs import find, take
+from zoo.insertion.attach import is_joined
 from zoo.insertion.forms import AddedBranch, Attended
+from zoo.insertion.placed import placed
 from zoo.registry import default_registry
 from zoo.runtime.model_record import ModelRecord, record_of
-from zoo.runtime.swapping import base_of
 
 Role: TypeAlias = Literal["refines", "beside", "instead"]
 SAME = 1e-4  # of the largest value: what is closer is the same, up to rounding
@@ -79,7 +80,8 @@ def has_sites(model: nn.Module) -> bool:
 def inserted(model: nn.Module) -> list[Inserted]:
     """The attentions that `create_model` and `add_attention` put into a model, in its order."""
     record = record_of(model)
-    built = [_built(model, path, record) for path in record.sites] if record is not None else []
+    found = placed(model, record.sites) if record is not None else []
+    built = [_built(path, module, record) for path, module in found if record is not None]
     added = [_added(model, *row) for row in swap.added(model)]
     order = {path: i for i, (path, _) in enumerate(model.named_modules())}
     return sorted([*built, *added], key=lambda each: order.get(each.path, 0))
@@ -90,10 +92,9 @@ def named(path: str, module: nn.Module) -> Inserted:
     return Inserted(path=path, name="", role="refines", attention=module, form=module)
 
 
-def _built(model: nn.Module, path: str, record: ModelRecord) -> Inserted:
-    module = model.get_submodule(path)
+def _built(path: str, module: nn.Module, record: ModelRecord) -> Inserted:
     inner: Any = getattr(module, "attn", None)
-    if base_of(type(module)) is not None and inner is not None:
+    if is_joined(module):
         if isinstance(inner, AddedBranch):
             return Inserted(path=path, name=record.attention, role="beside", attention=inner.attn,
                             form=inner, outer=module)  # fmt: skip

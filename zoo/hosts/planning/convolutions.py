@@ -38,6 +38,7 @@ def plan_convolution(planner: Planner, path: str) -> Planned:
     shapes = (takes.shape, gives.shape)
     check_shape(planner.mechanism, path, attention, lambda m, x: m(x), shapes)
     if planner.mechanism.form == "plain":
+        planner.check_empty(path)
         record = changed(record, form="plain", joining="replace")
         form: nn.Module = InsteadOfConvolution(attention)
     else:

@@ -42,6 +42,8 @@ def plan_mixer(planner: Planner, path: str) -> Planned:
     form = _form(planner, path, attention, kind)
     stands_in = form in ("exact", "plain")
     joining = "replace" if stands_in else "beside"
+    if stands_in:
+        planner.check_empty(path)
     record = changed(record, form=form, softmax=kind, joining=joining)
     made = softmax.InsteadOfSoftmax if stands_in else softmax.BesideSoftmax
     return planner.planned(path, made(attention, module), record, found.dtype, found.device)

@@ -23,7 +23,7 @@ from zoo.hosts.reading import defaults
 from zoo.hosts.reading.layouts import Layout
 from zoo.hosts.reading.survey import Survey
 from zoo.hosts.reading.where import Told, layout_of
-from zoo.hosts.swap import RECORD, forms_of
+from zoo.hosts.swap import RECORD, added, forms_of
 from zoo.insertion.families import block_sites
 from zoo.insertion.layers import runs_its_children
 from zoo.insertion.sites import Site
@@ -149,6 +149,21 @@ class Planner:
         module = self.model.get_submodule(path)
         if vars(module).get(RECORD) is not None or (forms_of(module) and self.name is None):
             raise self._second(path)
+
+    def check_empty(self, path: str) -> None:
+        """Refuse to take the place of the model itself, or of what has an attention."""
+        if not path:
+            raise IncompatibleBackboneError(
+                f"the model is itself what {self.mechanism.spec.name} would take the place of",
+                where="at",
+                remedy="insertion='residual', or torch.nn.Sequential(model)",
+            )
+        if added(self.model.get_submodule(path)):
+            raise UsageError(
+                f"{path} has an attention, which would be lost with what stands there",
+                where="at",
+                remedy="insertion='residual', or zoo.remove_attention(model) before",
+            )
 
     def _second(self, path: str) -> UsageError:
         return UsageError(

@@ -35,10 +35,17 @@ class Example:
 
     @property
     def image(self) -> tuple[int, ...] | None:
-        """The shape of the first image (..., H, W) in it."""
-        found = (t for t in tree_leaves((self.args, dict(self.keywords))) if isinstance(t, Tensor))
-        shapes = [tuple(t.shape) for t in found if t.is_floating_point() and t.ndim in (3, 4)]
-        return shapes[0] if shapes else None
+        """The shape of the first images (B, C, H, W), or of one (C, H, W) in a list of images.
+
+        An argument of three axes is none: it is tokens (B, N, C), or a sequence.
+        """
+        for given in (*self.args, *self.keywords.values()):
+            axes = (4,) if isinstance(given, Tensor) else (3, 4)
+            found = (t for t in tree_leaves(given) if isinstance(t, Tensor))
+            shapes = [tuple(t.shape) for t in found if t.is_floating_point() and t.ndim in axes]
+            if shapes:
+                return shapes[0]
+        return None
 
     def like(self, model: nn.Module) -> Example:
         """The example with the type and device of the model's parameters, and without its data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
+from typing import NamedTuple
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -42,6 +43,14 @@ class Told:
             raise UsageError(f"grid={grid!r} is not (rows, columns) of tokens")
 
 
+class _Seen(NamedTuple):
+    """A call of the module at `path` that gives something: its number among these, from 0."""
+
+    survey: Survey
+    path: str
+    number: int
+
+
 def layout_of(
     survey: Survey, path: str, told: Told, *, on_map: bool = True
 ) -> tuple[Found, Layout]:
@@ -57,7 +66,7 @@ def layout_of(
     calls = survey.outputs(path)
     if not calls:
         raise _refuse(path, survey.why_not(path), "zoo.list_sites(model, example)")
-    layouts = [_one(survey, path, found, told, on_map) for found in calls]
+    layouts = [_one(_Seen(survey, path, n), found, told, on_map) for n, found in enumerate(calls)]
     first, layout = calls[0], layouts[0]
     for found, other in zip(calls, layouts, strict=True):
         same = other.kind == layout.kind and found.way == first.way
@@ -71,7 +80,8 @@ def layout_of(
     return first, layout
 
 
-def _one(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -> Layout:
+def _one(seen: _Seen, found: Found, told: Told, on_map: bool) -> Layout:
+    path = seen.path
     if not found.dtype.is_floating_point or len(found.shape) not in (3, 4):
         what = "video or volumes" if len(found.shape) == 5 else "no map and no tokens"
         raise _refuse(
@@ -82,49 +92,69 @@ def _one(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -> L
     if 0 in found.shape:
         raise _refuse(path, f"gives an empty tensor {found.shape}", "a larger example")
     if len(found.shape) == 3:
-        return _tokens(survey, path, found, told, on_map)
+        return _tokens(seen, found, told, on_map)
     if told.layout == "tokens":
         raise UsageError(f"{path} gives a map {found.shape}, no tokens", where="layout='tokens'")
-    return Layout(kind=told.layout or _map(survey, path, found))
+    return Layout(kind=told.layout or _map(seen, found.shape))
 
 
-def _map(survey: Survey, path: str, found: Found) -> Kind:
-    """Which axis of four has the channels: as many as the last layer has, or that do not grow."""
-    shape = found.shape
-    channels, _ = _last_channels(survey, path)
-    fitting = [axis for axis in (1, 3) if shape[axis] == channels]
-    if len(fitting) == 1:
-        return "nchw" if fitting == [1] else "nhwc"
-    grown = _grown(survey, path, shape)
-    if grown is not None:
-        return grown
-    square = (shape[2] == shape[3] != shape[1], shape[1] == shape[2] != shape[3])
-    if square in ((True, False), (False, True)):
-        return "nchw" if square[0] else "nhwc"
-    if len(fitting) == 2 and _last_channels(survey, path)[1] == "nchw":
-        return "nchw"
+def _map(seen: _Seen, shape: tuple[int, ...]) -> Kind:
+    """Which axis of four has the channels: the one that does not grow with the image.
+
+    Two clues that agree save the pass with a larger image; where there is none, they must not
+    contradict each other. A block that concatenates or shuffles has other channels than its layers.
+    """
+    by_layer, by_square = _as_the_last_layer(seen, shape), _as_a_square(seen.survey, shape)
+    agreed = by_layer if by_layer == by_square else None
+    found = agreed or _grown(seen, shape)
+    if found is None and not (by_layer and by_square):
+        found = by_layer or by_square or _as_made(seen, shape)
+    if found is not None:
+        return found
     raise UsageError(
-        f"whether {path} gives (B, C, H, W) or (B, H, W, C) cannot be told from {shape}",
+        f"whether {seen.path} gives (B, C, H, W) or (B, H, W, C) cannot be told from {shape}",
         where="at",
         remedy="layout='nchw' or layout='nhwc', or an example of another size",
     )
 
 
-def _grown(survey: Survey, path: str, shape: tuple[int, ...]) -> Kind | None:
-    """The axes that grow with the image are the rows and columns."""
-    larger = next(iter(survey.outputs(path, survey.larger)), None)
-    if larger is None or len(larger.shape) != 4:
+def _as_the_last_layer(seen: _Seen, shape: tuple[int, ...]) -> Kind | None:
+    """The axis that has as many channels as the last layer gives, if it is one of two."""
+    channels, _ = _last_channels(seen)
+    fits = (shape[1] == channels, shape[3] == channels)
+    return {(True, False): "nchw", (False, True): "nhwc"}.get(fits)  # type: ignore[return-value]
+
+
+def _as_made(seen: _Seen, shape: tuple[int, ...]) -> Kind | None:
+    """(B, C, H, W) where both axes have the channels of a last layer that gives such maps."""
+    same = shape[1] == shape[3] and _last_channels(seen) == (shape[1], "nchw")
+    return "nchw" if same else None
+
+
+def _as_a_square(survey: Survey, shape: tuple[int, ...]) -> Kind | None:
+    """The axis besides the two equal ones, which are the rows and columns of a square image."""
+    image = survey.example.image
+    if image is not None and image[-1] != image[-2]:
         return None
-    grown = [axis for axis in (1, 2, 3) if larger.shape[axis] > shape[axis]]
+    fits = (shape[2] == shape[3] != shape[1], shape[1] == shape[2] != shape[3])
+    return {(True, False): "nchw", (False, True): "nhwc"}.get(fits)  # type: ignore[return-value]
+
+
+def _grown(seen: _Seen, shape: tuple[int, ...]) -> Kind | None:
+    """The axes that grow with the image are the rows and columns."""
+    larger = seen.survey.outputs(seen.path, seen.survey.larger)[seen.number :]
+    if not larger or len(larger[0].shape) != 4:
+        return None
+    grown = [axis for axis in (1, 2, 3) if larger[0].shape[axis] > shape[axis]]
     return {(2, 3): "nchw", (1, 2): "nhwc"}.get(tuple(grown))  # type: ignore[return-value]
 
 
-def _last_channels(survey: Survey, path: str) -> tuple[int | None, str]:
+def _last_channels(seen: _Seen) -> tuple[int | None, str]:
     """The number of channels of the last layer that ran up to the end of the module's call."""
-    calls = survey.run.calls
-    end = next(i for i, call in enumerate(calls) if call.path == path)
-    for call in reversed(calls[: end + 1]):
-        channels, kind = _channels(survey.modules[call.path])
+    calls = seen.survey.run.calls
+    ends = [i for i, call in enumerate(calls) if call.path == seen.path and call.seen is not None]
+    for call in reversed(calls[: ends[seen.number] + 1]):
+        channels, kind = _channels(seen.survey.modules[call.path])
         if channels is not None:
             return channels, kind
     return None, ""
@@ -144,7 +174,8 @@ def _channels(module: nn.Module) -> tuple[int | None, str]:
     return None, ""
 
 
-def _tokens(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -> Layout:
+def _tokens(seen: _Seen, found: Found, told: Told, on_map: bool) -> Layout:
+    survey, path = seen.survey, seen.path
     if told.layout not in (None, "tokens"):
         raise UsageError(f"{path} gives {found.shape}, no map", where=f"layout={told.layout!r}")
     rows, tokens, channels = found.shape
@@ -155,11 +186,16 @@ def _tokens(survey: Survey, path: str, found: Found, told: Told, on_map: bool) -
             "or tokens in front",
             "the module around it, which puts them together",
         )
-    known, kind = _last_channels(survey, path)
+    known, kind = _last_channels(seen)
     if told.layout is None and known == tokens != channels and kind == "nchw":
         raise _refuse(
             path, f"gives a sequence (B, C, L) {found.shape}: no map and no tokens",
             "a module that gives (B, C, H, W), (B, H, W, C) or (B, N, C)",
+        )  # fmt: skip
+    if told.layout is None and survey.example.image is None and (rows, "nchw") == (known, kind):
+        raise _refuse(
+            path, f"gives a single map (C, H, W) {found.shape}, without a batch",
+            "example=images[None], a batch of one",
         )  # fmt: skip
     found_grid = _grid(survey, tokens, told)
     if found_grid is not None:
