@@ -263,8 +263,11 @@ def test_the_command_says_what_it_lacks(folder, tmp_path):
     said = call.invoke(cli, ["train", MODEL, "--data", str(folder), "--epochs", "3",
                              "--save-recipe", str(recipe)])  # fmt: skip
     assert read_recipe(recipe) == finetune_recipe(MODEL, folder, epochs=3)
-    said = call.invoke(cli, ["train", str(recipe), "--epochs", "3"])
-    assert "--epochs is for a MODEL" in str(said.exception)
+    for option, value in (("--epochs", "3"), ("--seed", "0")):
+        said = call.invoke(cli, ["train", str(recipe), option, value])
+        assert f"{option} is for a MODEL" in str(said.exception)
+    said = call.invoke(cli, ["train", MODEL, "--data", str(folder), "--lr", "0"])
+    assert "optimizer.lr = 0.0 is out of range" in str(said.exception)
     said = call.invoke(cli, ["train", str(recipe), "--data", str(tmp_path / "absent")])
     assert isinstance(said.exception, DataError) and "no such folder" in str(said.exception)
 
