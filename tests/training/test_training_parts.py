@@ -133,6 +133,9 @@ def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
     binary = BinaryCrossEntropy(model, label_smoothing=0.1)
     expected = timm.loss.BinaryCrossEntropy(0.1)(logits, labels)
     torch.testing.assert_close(binary(logits, labels, 0)[0], expected)
+    torch.testing.assert_close(binary(logits, F.one_hot(labels, 4).float(), 0)[0], expected)
+    expected = timm.loss.BinaryCrossEntropy(0.0)(logits, soft)
+    torch.testing.assert_close(binary(logits, mixed, 0)[0], expected)
     wrong = smooth.wrong(model, F.one_hot(labels, 4).float(), labels)
     assert wrong == {"val_error": 0}
 
