@@ -272,6 +272,24 @@ def test_the_command_says_what_it_lacks(folder, tmp_path):
     assert isinstance(said.exception, DataError) and "no such folder" in str(said.exception)
 
 
+def test_no_error_is_stated_and_no_weights_are_named_where_there_are_none(folder, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(to_toml(finetune_recipe(MODEL, folder, **SMALL, holdout_share=0.0)))
+    call = ["train", str(recipe), "--data", str(folder), "--workers", "0"]
+    out = tmp_path / "out"
+    call += ["--out", str(out)]
+    told = CliRunner().invoke(cli, [*call, "--limit-steps", "1", "--json"])
+    assert json.loads(told.stdout)["weights"] is None
+    told = CliRunner().invoke(cli, [*call, "--limit-steps", "1"])
+    assert (
+        told.stdout
+        == f"step 2 of 8: {tmp_path / 'out'}, which has no weights before an epoch is measured\n"
+    )
+    told = CliRunner().invoke(cli, call)
+    assert told.stdout == f"step 8 of 8: {out / 'model.safetensors'}\n"
+    assert json.loads(CliRunner().invoke(cli, [*call, "--json"]).stdout)["best"] == {"epoch": 2.0}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
