@@ -165,6 +165,13 @@ def test_a_validation_split_is_taken_as_it_is_with_classes_by_name(own):
     assert data.held_out.labels.tolist() == [0, 0, 2, 2]  # blue, green, red
 
 
+@pytest.mark.parametrize("name", ["train", "dev"])
+def test_a_class_may_be_called_like_a_split(own, name):
+    write_images(own, name, 3)
+    data = open_for_training(Data(name="colours", holdout_share=0.2), own)
+    assert set(data.classes) == {"red", "green", "blue", name} and not data.split
+
+
 def only_one_class(root):
     for name in ("red", "green"):
         shutil.rmtree(root / name)
@@ -185,9 +192,23 @@ def strange_classes(root):
     write_images(root / "val", "red purple", 1)
 
 
+def a_validation_split_without_classes(root):
+    (root / "train").mkdir()
+    for name in ("red", "green", "blue"):
+        (root / name).rename(root / "train" / name)
+    (root / "val").mkdir()
+    shutil.copy(root / "train" / "red" / "0.png", root / "val")
+
+
+def a_class_like_a_split(root):
+    write_images(root / "train", "steam electric", 6)
+
+
 @pytest.mark.parametrize(
     ("spoil", "settings", "error", "said"),
     [
+        (a_validation_split_without_classes, {}, DataError, "images without labels"),
+        (a_class_like_a_split, {}, DataError, "is train a split of the data, or a class"),
         (only_one_class, {}, DataError, "only one class: blue"),
         (an_empty_class, {}, DataError, "1 of 4 classes have no image: yellow"),
         (no_image, {}, DataError, "notes.jpg"),

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.data.base import ImageData, Relabelled, describe, known_labels
+from zoo.data.folder import ImageFolder, has_splits
 from zoo.data.resolve import open_in
 from zoo.data.splits import split_kind
 from zoo.data.subset import Subset
 from zoo.data.vocabulary import by_index
-from zoo.errors import DataError, RecipeError
+from zoo.errors import DataError, RecipeError, SplitNotFoundError
 from zoo.recipes import Data
 
 MOST_CHECKED = 20_000  # files whose headers are read before the first step: some seconds
@@ -69,8 +70,9 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
         root: the folder in which the data set lies. None is where its name leads.
 
     Raises:
-        DataError: it cannot be read; a class has no images, or there is only one; validation has a
-            class that training lacks; files are no images.
+        DataError: it cannot be read, nor can a validation split that is there; a class has no
+            images, or there is only one; validation has a class that training lacks; files are no
+            images; the folder `train` may be a split or a class.
         RecipeError: too many images are held out.
     """
     parts = [open_in(settings.name, root, split) for split in settings.splits]
@@ -82,7 +84,7 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
     counts = _check_classes(train, classes, whole)
     drawn = _drawn(train, settings, len(classes))
     validation = None
-    if drawn is None:
+    if drawn is None and whole.split:
         validation = _validation_split(settings.name, root)
     if drawn is None and validation is None:
         drawn = _stratified(train, settings)
@@ -106,19 +108,34 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
 def _training_split(name: str, root: Path | None) -> ImageData:
     """The split `train`, or all images if there are no splits."""
     try:
-        return open_in(name, root, "train")
+        found = open_in(name, root, "train")
     except DataError:
         whole = open_in(name, root, None)
         if whole.split:
             raise
         return whole
+    if isinstance(found, ImageFolder) and _may_be_a_class(found.root):
+        raise DataError(
+            f"is {found.split} a split of the data, or a class as the folders beside it?",
+            where=str(found.root.parent),
+            remedy=f'data.splits = ["{found.split}"] in the recipe, or another name of the folder',
+        )
+    return found
+
+
+def _may_be_a_class(split: Path) -> bool:
+    """Whether folders beside that of a split have images, and no other split says what it is."""
+    try:
+        return not has_splits(split.parent)
+    except DataError:  # several splits
+        return False
 
 
 def _validation_split(name: str, root: Path | None) -> ImageData | None:
     """The validation split, if there is one. What some sets give in its place is a test set."""
     try:
         found = open_in(name, root, "validation")
-    except DataError:
+    except SplitNotFoundError:
         return None
     return found if split_kind(found.split) == "validation" else None
 
