@@ -241,6 +241,8 @@ def test_a_damaged_image_is_named_left_out_and_another_takes_its_place(own, tmp_
     with pytest.warns(ZooWarning, match="0.png cannot be read and is left out: .*truncated"):
         trainer = train(finetune_recipe(MODEL, own, **SMALL), tmp_path / "out", data=own, workers=0)
     assert trainer.step == 6
+    named = zoo.predict(trainer.model, own / "red" / "1.png")[0].classes
+    assert {guess.name for guess in named} == {"red", "green", "blue"}
 
 
 def test_a_run_goes_on_with_its_own_data_and_recipe_only(own, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +178,34 @@ def test_a_teacher_named_by_its_model_is_pretrained_and_must_have_the_same_class
     other = timm.create_model("test_resnet", num_classes=5)
     with pytest.raises(RecipeError, match="has 10 classes and the model 5"):
         distilled(CrossEntropy(other), other, settings, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        (["cat", "Dog", "owl"], ""),
+        ([], ""),
+        (["cat", "owl", "dog"], "another order of them: dog, owl"),
+        (["cat", "dog", "emu"], "other classes than the data, .*: owl"),
+    ],
+)
+def test_a_teacher_that_names_other_classes_is_refused(tmp_path, names, refused):
+    student, teacher = (zoo.create_model("test_resnet", num_classes=3) for _ in range(2))
+    student.pretrained_cfg.update(label_names=["cat", "dog", "owl"], num_classes=3)
+    teacher.pretrained_cfg["label_names"] = names
+    settings = Distill(teacher=str(zoo.save_model(teacher, tmp_path / "teacher.safetensors")))
+    with pytest.raises(RecipeError, match=refused) if refused else nullcontext():
+        distilled(CrossEntropy(student), student, settings, ALONE.device)
+
+
+@pytest.mark.filterwarnings("ignore:Pretrained")
+def test_a_teacher_that_cannot_take_the_images_is_named(tmp_path):
+    student = zoo.create_model("test_resnet", num_classes=3)
+    grey = zoo.create_model("test_resnet", num_classes=3, in_chans=1)
+    settings = Distill(teacher=str(zoo.save_model(grey, tmp_path / "grey.safetensors")))
+    objective = distilled(CrossEntropy(student), student, settings, ALONE.device)
+    with pytest.raises(RecipeError, match=r"grey.safetensors cannot take .* \(3, 32, 32\)"):
+        objective(torch.randn(2, 3, 32, 32), torch.tensor([0, 1]), 0.0)
 
 
 def test_what_is_drawn_for_a_step_follows_from_the_step_alone():

@@ -199,8 +199,9 @@ def _own_settings(model: Any, images: ImageSettings, classes: tuple[str, ...]) -
                 remedy=f"model_options.img_size = {images.size} as well",
             )
         settings = replace(settings, input_size=(channels, images.size, images.size))
-    stated = {"input_size": settings.input_size, "label_names": list(classes)}
-    model.pretrained_cfg.update(stated, test_input_size=None, label_descriptions=None)
+    stated = {"num_classes": len(classes), "label_names": list(classes), "label_descriptions": None}
+    sizes = {"input_size": settings.input_size, "test_input_size": None}
+    model.pretrained_cfg.update(stated | sizes)
     return settings
 
 
