@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo.data.modes import to_mode
 from zoo.errors import DataError, OptionError
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -109,7 +109,7 @@ def _check(settings: Mapping[str, Any], channels: int) -> None:
             raise OptionError(f"{key}={values} is out of range")
     if not 0 < settings.get("crop_pct", 1.0) < math.inf:
         raise OptionError(f"crop_pct={settings['crop_pct']} is no share of an image")
-    if settings.get("interpolation", "random") not in INTERPOLATIONS:
+    if settings.get("interpolation", "bicubic") not in INTERPOLATIONS:
         raise OptionError(
             f"there is no interpolation {settings['interpolation']!r}",
             remedy=f"one of {', '.join(INTERPOLATIONS)}",
