@@ -12,20 +12,24 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 import zoo
+from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import RecipeError
 from zoo.feeding.data import Images
 from zoo.feeding.feed import InMemory
 from zoo.feeding.mixing import Mixing
 from zoo.feeding.order import Order
+from zoo.feeding.photographs import augmented
 from zoo.feeding.seeding import seeded
 from zoo.recipes import Distill, ImageSettings, Optimizer, Schedule, finetune_recipe
 from zoo.runtime.processes import Processes
+from zoo.training import prepare
 from zoo.training.loop import Trainer
 from zoo.training.objective import BinaryCrossEntropy, CrossEntropy
 from zoo.training.optimizer import build_optimizer, build_schedule
@@ -242,6 +246,49 @@ def test_erasing_and_mixing_are_timms_each_alone_too():
     found = mixing(images.clone(), labels, 7)
     assert torch.equal(found[0], erased) and not torch.equal(erased, images)
     assert found[1] is labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"hflip": 0.0}, None),
+        ({"hflip": 1.0}, ImageOps.mirror),
+        ({"hflip": 0.0, "vflip": 1.0}, ImageOps.flip),
+        ({"hflip": 0.0, "auto_augment": "original-mstd0.5"}, ...),
+        ({"hflip": 0.0, "color_jitter": 0.5}, ...),
+    ],
+)
+def test_without_a_random_crop_everything_else_is_done(settings, changed):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    taken = Preprocessing(input_size=(3, 16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
+    with seeded(1):
+        found = augmented(ImageSettings(scale=[], **settings), taken)(pixels)
+    plain = Image.fromarray(ToPixels(taken)(pixels))
+    if changed is ...:
+        assert found.shape == (16, 16, 3) and not np.array_equal(found, np.array(plain))
+    else:
+        assert np.array_equal(found, np.array(changed(plain) if changed else plain))
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "adagrad", "adafactor"])
+def test_one_cycle_goes_with_optimizers_that_have_no_momentum_too(name):
+    recipe = replace(
+        finetune_recipe("test_resnet", "x"), schedule=None, optimizer=Optimizer(name=name, lr=0.1)
+    )
+    optimizer = build_optimizer(timm.create_model("test_resnet", num_classes=3), recipe)
+    schedule, rates = build_schedule(optimizer, recipe, 10), []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.1, rel=0.1) and rates[0] < 0.01 > rates[-1]
+
+
+def test_mixup_needs_pairs_in_each_process_but_not_in_each_part_of_a_batch():
+    recipe = finetune_recipe("test_resnet", "x", mixup=1.0, batch_size=6, accumulate=2)
+    prepare._check_pairs(recipe, recipe.images, ALONE)
+    with pytest.raises(RecipeError, match="each of 2 processes has 3"):
+        prepare._check_pairs(recipe, recipe.images, Processes(0, 2, ALONE.device))
 
 
 def test_an_epoch_with_repeats_has_each_of_its_images_so_often():

@@ -126,7 +126,7 @@ class ToPixels:
 
     def __init__(self, settings: Preprocessing, steps: Sequence[Any] | None = None) -> None:
         self.mode = _MODES[settings.input_size[0]]
-        self.steps = list(steps) if steps is not None else _evaluation_steps(settings)
+        self.steps = list(steps) if steps is not None else evaluation_steps(settings)
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = image if isinstance(image, Image.Image) else _picture(image)
@@ -137,7 +137,7 @@ class ToPixels:
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _evaluation_steps(settings: Preprocessing) -> list[Any]:
+def evaluation_steps(settings: Preprocessing) -> list[Any]:
     """timm's steps of evaluation, but for the change to a tensor."""
     transform: Any = create_transform(
         settings.input_size,

@@ -75,6 +75,7 @@ def prepare(
         return Prepared(_from_memory(recipe, data, processes, found, start), start=start)
     opened = open_for_training(recipe.data, data)
     _check_batch(recipe, len(opened.train))
+    _check_pairs(recipe, recipe.images, processes)
     model, spec = build_model(recipe, len(opened.classes), start)
     settings = _own_settings(model, recipe.images, opened.classes)
     objective = objective_of(recipe, model, spec.objective if spec else "", processes.device)
@@ -119,6 +120,17 @@ def _check_batch(recipe: Recipe, count: int) -> None:
         raise RecipeError(
             f"batch_size = {recipe.batch_size} is more than {count} images",
             remedy=f"a batch size of at most {count}",
+        )
+
+
+def _check_pairs(recipe: Recipe, images: ImageSettings, processes: Processes) -> None:
+    """Mixup and CutMix pair the images of a process."""
+    own = recipe.batch_size // processes.count
+    if own % 2 and (images.mixup or images.cutmix):
+        raise RecipeError(
+            f"Mixup and CutMix pair images, and each of {processes.count} processes has {own}",
+            where=f"batch_size = {recipe.batch_size}",
+            remedy=f"a multiple of {2 * processes.count}",
         )
 
 
