@@ -26,7 +26,7 @@ from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, ZooError, ZooWarning
 from zoo.feeding import opened
 from zoo.feeding.opened import open_for_training
-from zoo.recipes import Data, finetune_recipe, read_recipe, to_toml
+from zoo.recipes import Data, Schedule, finetune_recipe, read_recipe, to_toml
 from zoo.training.run import train
 
 MODEL = "se_test_resnet"
@@ -215,6 +215,11 @@ def a_class_like_a_split(root):
         (strange_classes, {}, DataError, "1 classes that training lacks: purple"),
         (None, {"batch_size": 64}, RecipeError, "batch_size = 64 is more than 15 images"),
         (None, {"holdout": 18}, RecipeError, "leaves none of 18 images"),
+        (None, {"holdout": 16}, RecipeError, "leaves no image to train on of (blue|green|red)"),
+        (None, {"epochs": "3"}, RecipeError, "epochs = '3' is not of type int"),
+        (None, {"batch_size": 2.5}, RecipeError, "batch_size = 2.5 is not of type int"),
+        (None, {"auto_augment": "rnd-m9"}, RecipeError, "auto_augment = 'rnd-m9' is not unders"),
+        (None, {"schedule": Schedule(name="step")}, RecipeError, "after 90 epochs, and there are"),
         (None, {"model_options": {"num_classes": 5}}, DataError, "3 classes, .* recipe says 5"),
         (None, {"schedule_": 1}, OptionError, "no setting 'schedule_'"),
         (None, {"mixup": 1.0, "batch_size": 5}, RecipeError, "batch_size is odd"),
@@ -318,6 +323,7 @@ def test_no_error_is_stated_and_no_weights_are_named_where_there_are_none(folder
     [
         {},
         {"model_options": {"sites": ["layer3", "layer4"], "attention_options": {"reduction": 8}}},
+        {"lr": 1, "scale": (0.5, 1), "mixup": 1, "accumulate": 2, "batch_size": 6},
         {"notes": 'say "so"\n\\ and ü\x7f', "scale": [], "mixup": 0.25, "lr": 1e-5, "seed": 7},
     ],
 )

@@ -37,7 +37,8 @@ class OpenedData:
         drawn: the names of the held-out images, if the split was drawn.
         split: the name of the validation split, if there is one.
         trained: the name of the split that is trained on; empty if there are no splits.
-        counts: how many images of each class are trained on; empty if that is not known.
+        counts: how many images each class has, those held out too if the split was drawn; empty if
+            that is not known.
     """
 
     train: Subset
@@ -82,7 +83,7 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
     classes = _classes(whole)
     train = _relabelled(whole, classes, "training")
     counts = _check_classes(train, classes, whole)
-    drawn = _drawn(train, settings, len(classes))
+    drawn = _drawn(train, settings, tuple(classes.values()))
     validation = None
     if drawn is None and whole.split:
         validation = _validation_split(settings.name, root)
@@ -201,7 +202,7 @@ def _check_classes(
     return tuple(int(n) for n in counts)
 
 
-def _drawn(data: ImageData, settings: Data, num_classes: int) -> NDArray[np.int64] | None:
+def _drawn(data: ImageData, settings: Data, classes: Sequence[str]) -> NDArray[np.int64] | None:
     """The places of `data.holdout` images, if so many are asked for."""
     count = settings.holdout
     assert isinstance(count, int)
@@ -213,6 +214,14 @@ def _drawn(data: ImageData, settings: Data, num_classes: int) -> NDArray[np.int6
             remedy=f"less than {len(data)}",
         )
     order = np.random.default_rng(settings.holdout_seed).permutation(len(data))
+    labels = known_labels(data)
+    left = classes if labels is None else [classes[n] for n in np.unique(labels[order[count:]])]
+    if len(left) < len(classes):
+        raise RecipeError(
+            f"data.holdout = {count} leaves no image to train on of "
+            + ", ".join(name for name in classes if name not in left),
+            remedy="a smaller number, or data.holdout_share, a share of each class",
+        )
     return np.sort(order[:count])
 
 
