@@ -255,7 +255,10 @@ def test_a_run_goes_on_with_its_own_data_and_recipe_only(own, tmp_path):
     train(recipe, tmp_path / "out", data=own, workers=0, limit_steps=1)
     with pytest.raises(CheckpointError, match="another recipe"):
         train(replace(recipe, seed=5), tmp_path / "out", data=own, workers=0)
-    (own / "red" / "1.png").unlink()
+    (own / "red" / "1.png").rename(own / "red" / "9.png")  # as many images, in another order
+    with pytest.raises(CheckpointError, match="not the one that this run began with"):
+        train(recipe, tmp_path / "out", data=own, workers=0)
+    (own / "red" / "9.png").unlink()
     with pytest.raises(CheckpointError, match="not the one that this run began with"):
         train(recipe, tmp_path / "out", data=own, workers=0)
 

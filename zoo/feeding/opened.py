@@ -56,6 +56,19 @@ class OpenedData:
         content += [_digest(self.train), _digest(self.held_out)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
+    @property
+    def files(self) -> str:
+        """A digest of the names of the files within their folders; of no names, if there are none.
+
+        Equal numbers of images may be others.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            root = os.fspath(getattr(_folder(part), "root", ""))
+            for path in _files(part):
+                digest.update(os.fsencode(path.removeprefix(root)) + b"\0")
+        return digest.hexdigest()
+
 
 def _digest(part: Subset) -> str:
     """Of the places of the images, and of their labels if they are known."""
@@ -259,9 +272,13 @@ def _check_files(*parts: Subset) -> None:
 
 def _files(part: Subset) -> Iterator[str]:
     """The paths of the images, if they are files of a folder."""
-    items: Any = part.items.items if isinstance(part.items, Relabelled) else part.items
-    samples: Sequence[tuple[str, int]] = getattr(items, "samples", ())
+    samples: Sequence[tuple[str, int]] = getattr(_folder(part), "samples", ())
     return (samples[place][0] for place in part.places) if samples else iter(())
+
+
+def _folder(part: Subset) -> Any:
+    """The data set that a part is of, as it was opened."""
+    return part.items.items if isinstance(part.items, Relabelled) else part.items
 
 
 def _problem(path: str) -> str:

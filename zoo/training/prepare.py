@@ -45,9 +45,12 @@ class Prepared:
     start: Start | None = None
 
     @property
-    def digest(self) -> str:
-        """Of the data; empty for images in memory, which their name stands for."""
-        return self.data.digest if self.data else ""
+    def marks(self) -> dict[str, str]:
+        """Digests of the data, for its checkpoint; empty for images in memory, which their name
+        stands for.
+        """
+        data = self.data
+        return {"data": data.digest if data else "", "files": data.files if data else ""}
 
 
 def prepare(
