@@ -109,6 +109,10 @@ class DataError(ZooError):
     """A data folder, file or data set is absent, empty, unlabelled or unreadable."""
 
 
+class SplitNotFoundError(DataError, LookupError):
+    """A data set has no such split, or the files of that split are not there."""
+
+
 class RecipeError(UsageError, ValueError):
     """A training recipe has a missing, unknown or impossible key."""
 

@@ -119,6 +119,7 @@ def test_one_class_is_refused(tmp_path) -> None:
         (["--option", "reduction"], "not KEY=VALUE"),
         (["--option", "rduction=4"], "has an option 'rduction'"),
         (["--option", "cbam.reduction=4"], "has an option 'cbam.reduction'"),
+        (["--lr", "0"], "optimizer.lr = 0.0 is out of range"),
         (["--recipe", "x.toml"], "--backbone is what the recipe says"),
         (["--report"], "no run is finished"),
     ],

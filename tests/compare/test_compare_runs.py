@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_images import COLOURS, in_memory, write_images
+from small_images import COLOURS, in_memory, write_digits, write_images
 
 import zoo
 from zoo.compare.design import PLAIN, Arm, Comparison
@@ -233,6 +233,31 @@ def test_a_test_split_with_other_classes_is_refused(comparison, tmp_path) -> Non
     write_images(tmp_path / "test", 4, 0, COLOURS[:2])
     with pytest.raises(DataError, match="other classes than the training split: red"):
         split_of(comparison.recipe, tmp_path)
+
+
+def test_a_test_split_that_cannot_be_read_is_not_passed_over(comparison, images, tmp_path) -> None:
+    write_images(tmp_path / "train", 4, 0)
+    write_images(tmp_path / "test", 4, 0)
+    (tmp_path / "test" / "red" / "0.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"0\.png"):
+        split_of(comparison.recipe, tmp_path)
+    write_digits(tmp_path / "digits")
+    (tmp_path / "digits" / "t10k-images-idx3-ubyte.gz").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="not a whole IDX file"):
+        split_of(in_memory(), tmp_path / "digits")
+
+
+def test_images_in_memory_without_a_test_split_are_measured_on_those_held_out(tmp_path) -> None:
+    write_digits(tmp_path)
+    for file in tmp_path.glob("t10k*"):
+        file.unlink()
+    assert split_of(in_memory(), tmp_path) == ("held out", 10)
+
+
+def test_a_class_called_test_is_no_split(comparison, tmp_path) -> None:
+    write_images(tmp_path, 8, 0)
+    (tmp_path / "red").rename(tmp_path / "test")
+    assert split_of(comparison.recipe, tmp_path) == ("held out", 3)
 
 
 def test_weights_of_the_best_epoch_are_measured_on_the_test_split(

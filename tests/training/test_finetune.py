@@ -26,7 +26,7 @@ from zoo.cli import cli
 from zoo.errors import CheckpointError, DataError, OptionError, RecipeError, ZooError, ZooWarning
 from zoo.feeding import opened
 from zoo.feeding.opened import open_for_training
-from zoo.recipes import Data, finetune_recipe, read_recipe, to_toml
+from zoo.recipes import Data, Schedule, finetune_recipe, read_recipe, to_toml
 from zoo.training.run import train
 
 MODEL = "se_test_resnet"
@@ -165,6 +165,13 @@ def test_a_validation_split_is_taken_as_it_is_with_classes_by_name(own):
     assert data.held_out.labels.tolist() == [0, 0, 2, 2]  # blue, green, red
 
 
+@pytest.mark.parametrize("name", ["train", "dev"])
+def test_a_class_may_be_called_like_a_split(own, name):
+    write_images(own, name, 3)
+    data = open_for_training(Data(name="colours", holdout_share=0.2), own)
+    assert set(data.classes) == {"red", "green", "blue", name} and not data.split
+
+
 def only_one_class(root):
     for name in ("red", "green"):
         shutil.rmtree(root / name)
@@ -185,15 +192,34 @@ def strange_classes(root):
     write_images(root / "val", "red purple", 1)
 
 
+def a_validation_split_without_classes(root):
+    (root / "train").mkdir()
+    for name in ("red", "green", "blue"):
+        (root / name).rename(root / "train" / name)
+    (root / "val").mkdir()
+    shutil.copy(root / "train" / "red" / "0.png", root / "val")
+
+
+def a_class_like_a_split(root):
+    write_images(root / "train", "steam electric", 6)
+
+
 @pytest.mark.parametrize(
     ("spoil", "settings", "error", "said"),
     [
+        (a_validation_split_without_classes, {}, DataError, "images without labels"),
+        (a_class_like_a_split, {}, DataError, "is train a split of the data, or a class"),
         (only_one_class, {}, DataError, "only one class: blue"),
         (an_empty_class, {}, DataError, "1 of 4 classes have no image: yellow"),
         (no_image, {}, DataError, "notes.jpg"),
         (strange_classes, {}, DataError, "1 classes that training lacks: purple"),
         (None, {"batch_size": 64}, RecipeError, "batch_size = 64 is more than 15 images"),
         (None, {"holdout": 18}, RecipeError, "leaves none of 18 images"),
+        (None, {"holdout": 16}, RecipeError, "leaves no image to train on of (blue|green|red)"),
+        (None, {"epochs": "3"}, RecipeError, "epochs = '3' is not of type int"),
+        (None, {"batch_size": 2.5}, RecipeError, "batch_size = 2.5 is not of type int"),
+        (None, {"auto_augment": "rnd-m9"}, RecipeError, "auto_augment = 'rnd-m9' is not unders"),
+        (None, {"schedule": Schedule(name="step")}, RecipeError, "after 90 epochs, and there are"),
         (None, {"model_options": {"num_classes": 5}}, DataError, "3 classes, .* recipe says 5"),
         (None, {"schedule_": 1}, OptionError, "no setting 'schedule_'"),
         (None, {"mixup": 1.0, "batch_size": 5}, RecipeError, "batch_size is odd"),
@@ -220,6 +246,8 @@ def test_a_damaged_image_is_named_left_out_and_another_takes_its_place(own, tmp_
     with pytest.warns(ZooWarning, match="0.png cannot be read and is left out: .*truncated"):
         trainer = train(finetune_recipe(MODEL, own, **SMALL), tmp_path / "out", data=own, workers=0)
     assert trainer.step == 6
+    named = zoo.predict(trainer.model, own / "red" / "1.png")[0].classes
+    assert {guess.name for guess in named} == {"red", "green", "blue"}
 
 
 def test_a_run_goes_on_with_its_own_data_and_recipe_only(own, tmp_path):
@@ -227,7 +255,10 @@ def test_a_run_goes_on_with_its_own_data_and_recipe_only(own, tmp_path):
     train(recipe, tmp_path / "out", data=own, workers=0, limit_steps=1)
     with pytest.raises(CheckpointError, match="another recipe"):
         train(replace(recipe, seed=5), tmp_path / "out", data=own, workers=0)
-    (own / "red" / "1.png").unlink()
+    (own / "red" / "1.png").rename(own / "red" / "9.png")  # as many images, in another order
+    with pytest.raises(CheckpointError, match="not the one that this run began with"):
+        train(recipe, tmp_path / "out", data=own, workers=0)
+    (own / "red" / "9.png").unlink()
     with pytest.raises(CheckpointError, match="not the one that this run began with"):
         train(recipe, tmp_path / "out", data=own, workers=0)
 
@@ -263,10 +294,31 @@ def test_the_command_says_what_it_lacks(folder, tmp_path):
     said = call.invoke(cli, ["train", MODEL, "--data", str(folder), "--epochs", "3",
                              "--save-recipe", str(recipe)])  # fmt: skip
     assert read_recipe(recipe) == finetune_recipe(MODEL, folder, epochs=3)
-    said = call.invoke(cli, ["train", str(recipe), "--epochs", "3"])
-    assert "--epochs is for a MODEL" in str(said.exception)
+    for option, value in (("--epochs", "3"), ("--seed", "0")):
+        said = call.invoke(cli, ["train", str(recipe), option, value])
+        assert f"{option} is for a MODEL" in str(said.exception)
+    said = call.invoke(cli, ["train", MODEL, "--data", str(folder), "--lr", "0"])
+    assert "optimizer.lr = 0.0 is out of range" in str(said.exception)
     said = call.invoke(cli, ["train", str(recipe), "--data", str(tmp_path / "absent")])
     assert isinstance(said.exception, DataError) and "no such folder" in str(said.exception)
+
+
+def test_no_error_is_stated_and_no_weights_are_named_where_there_are_none(folder, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(to_toml(finetune_recipe(MODEL, folder, **SMALL, holdout_share=0.0)))
+    call = ["train", str(recipe), "--data", str(folder), "--workers", "0"]
+    out = tmp_path / "out"
+    call += ["--out", str(out)]
+    told = CliRunner().invoke(cli, [*call, "--limit-steps", "1", "--json"])
+    assert json.loads(told.stdout)["weights"] is None
+    told = CliRunner().invoke(cli, [*call, "--limit-steps", "1"])
+    assert (
+        told.stdout
+        == f"step 2 of 8: {tmp_path / 'out'}, which has no weights before an epoch is measured\n"
+    )
+    told = CliRunner().invoke(cli, call)
+    assert told.stdout == f"step 8 of 8: {out / 'model.safetensors'}\n"
+    assert json.loads(CliRunner().invoke(cli, [*call, "--json"]).stdout)["best"] == {"epoch": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -274,6 +326,7 @@ def test_the_command_says_what_it_lacks(folder, tmp_path):
     [
         {},
         {"model_options": {"sites": ["layer3", "layer4"], "attention_options": {"reduction": 8}}},
+        {"lr": 1, "scale": (0.5, 1), "mixup": 1, "accumulate": 2, "batch_size": 6},
         {"notes": 'say "so"\n\\ and ü\x7f', "scale": [], "mixup": 0.25, "lr": 1e-5, "seed": 7},
     ],
 )

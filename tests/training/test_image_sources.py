@@ -13,7 +13,7 @@ from PIL import Image
 
 from zoo.data import parquet
 from zoo.data.resolve import open_data
-from zoo.errors import DataError
+from zoo.errors import DataError, SplitNotFoundError
 from zoo.feeding.opened import open_for_training
 from zoo.feeding.order import TOGETHER, Order
 from zoo.recipes import Data, finetune_recipe
@@ -65,6 +65,21 @@ def test_a_data_set_of_the_library_datasets(arrow):
     opened = open_for_training(Data(name="pets", holdout_share=0.5), arrow)
     assert (len(opened.train), len(opened.held_out), opened.split) == (12, 3, "validation")
     assert opened.classes == NAMES
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("own", ["", "train"])
+def test_a_split_that_a_dataset_of_that_library_is_not_is_refused(tmp_path, own):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"photo": datasets.Image(), "label": datasets.Value("int64")})
+    rows = {"photo": [picture(i) for i in range(4)], "label": [0, 1, 0, 1]}
+    made = datasets.Dataset.from_dict(rows, features=features, split=own or None)
+    made.save_to_disk(tmp_path / "pets")
+    assert open_data(tmp_path / "pets").split == own
+    with pytest.raises(SplitNotFoundError, match="no split 'test'"):
+        open_data(tmp_path / "pets", "test")
+    opened = open_for_training(Data(name="pets", holdout_share=0.5), tmp_path / "pets")
+    assert (len(opened.train), len(opened.held_out)) == (2, 2)
 
 
 def test_shards_are_read_in_any_order_as_webdataset_wrote_them(tmp_path):

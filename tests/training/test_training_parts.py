@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,20 +12,24 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 import zoo
+from zoo.data.preprocessing import Preprocessing, ToPixels
 from zoo.errors import RecipeError
 from zoo.feeding.data import Images
 from zoo.feeding.feed import InMemory
 from zoo.feeding.mixing import Mixing
 from zoo.feeding.order import Order
+from zoo.feeding.photographs import augmented
 from zoo.feeding.seeding import seeded
 from zoo.recipes import Distill, ImageSettings, Optimizer, Schedule, finetune_recipe
 from zoo.runtime.processes import Processes
+from zoo.training import prepare
 from zoo.training.loop import Trainer
 from zoo.training.objective import BinaryCrossEntropy, CrossEntropy
 from zoo.training.optimizer import build_optimizer, build_schedule
@@ -133,6 +138,9 @@ def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
     binary = BinaryCrossEntropy(model, label_smoothing=0.1)
     expected = timm.loss.BinaryCrossEntropy(0.1)(logits, labels)
     torch.testing.assert_close(binary(logits, labels, 0)[0], expected)
+    torch.testing.assert_close(binary(logits, F.one_hot(labels, 4).float(), 0)[0], expected)
+    expected = timm.loss.BinaryCrossEntropy(0.0)(logits, soft)
+    torch.testing.assert_close(binary(logits, mixed, 0)[0], expected)
     wrong = smooth.wrong(model, F.one_hot(labels, 4).float(), labels)
     assert wrong == {"val_error": 0}
 
@@ -176,6 +184,34 @@ def test_a_teacher_named_by_its_model_is_pretrained_and_must_have_the_same_class
         distilled(CrossEntropy(other), other, settings, torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        (["cat", "Dog", "owl"], ""),
+        ([], ""),
+        (["cat", "owl", "dog"], "another order of them: dog, owl"),
+        (["cat", "dog", "emu"], "other classes than the data, .*: owl"),
+    ],
+)
+def test_a_teacher_that_names_other_classes_is_refused(tmp_path, names, refused):
+    student, teacher = (zoo.create_model("test_resnet", num_classes=3) for _ in range(2))
+    student.pretrained_cfg.update(label_names=["cat", "dog", "owl"], num_classes=3)
+    teacher.pretrained_cfg["label_names"] = names
+    settings = Distill(teacher=str(zoo.save_model(teacher, tmp_path / "teacher.safetensors")))
+    with pytest.raises(RecipeError, match=refused) if refused else nullcontext():
+        distilled(CrossEntropy(student), student, settings, ALONE.device)
+
+
+@pytest.mark.filterwarnings("ignore:Pretrained")
+def test_a_teacher_that_cannot_take_the_images_is_named(tmp_path):
+    student = zoo.create_model("test_resnet", num_classes=3)
+    grey = zoo.create_model("test_resnet", num_classes=3, in_chans=1)
+    settings = Distill(teacher=str(zoo.save_model(grey, tmp_path / "grey.safetensors")))
+    objective = distilled(CrossEntropy(student), student, settings, ALONE.device)
+    with pytest.raises(RecipeError, match=r"grey.safetensors cannot take .* \(3, 32, 32\)"):
+        objective(torch.randn(2, 3, 32, 32), torch.tensor([0, 1]), 0.0)
+
+
 def test_what_is_drawn_for_a_step_follows_from_the_step_alone():
     settings = ImageSettings(mixup=0.5, cutmix=1.0, random_erasing=1.0)
     mixing = Mixing.of(settings, 3, seed=0, processes=ALONE)
@@ -210,6 +246,49 @@ def test_erasing_and_mixing_are_timms_each_alone_too():
     found = mixing(images.clone(), labels, 7)
     assert torch.equal(found[0], erased) and not torch.equal(erased, images)
     assert found[1] is labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"hflip": 0.0}, None),
+        ({"hflip": 1.0}, ImageOps.mirror),
+        ({"hflip": 0.0, "vflip": 1.0}, ImageOps.flip),
+        ({"hflip": 0.0, "auto_augment": "original-mstd0.5"}, ...),
+        ({"hflip": 0.0, "color_jitter": 0.5}, ...),
+    ],
+)
+def test_without_a_random_crop_everything_else_is_done(settings, changed):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    taken = Preprocessing(input_size=(3, 16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
+    with seeded(1):
+        found = augmented(ImageSettings(scale=[], **settings), taken)(pixels)
+    plain = Image.fromarray(ToPixels(taken)(pixels))
+    if changed is ...:
+        assert found.shape == (16, 16, 3) and not np.array_equal(found, np.array(plain))
+    else:
+        assert np.array_equal(found, np.array(changed(plain) if changed else plain))
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "adagrad", "adafactor"])
+def test_one_cycle_goes_with_optimizers_that_have_no_momentum_too(name):
+    recipe = replace(
+        finetune_recipe("test_resnet", "x"), schedule=None, optimizer=Optimizer(name=name, lr=0.1)
+    )
+    optimizer = build_optimizer(timm.create_model("test_resnet", num_classes=3), recipe)
+    schedule, rates = build_schedule(optimizer, recipe, 10), []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.1, rel=0.1) and rates[0] < 0.01 > rates[-1]
+
+
+def test_mixup_needs_pairs_in_each_process_but_not_in_each_part_of_a_batch():
+    recipe = finetune_recipe("test_resnet", "x", mixup=1.0, batch_size=6, accumulate=2)
+    prepare._check_pairs(recipe, recipe.images, ALONE)
+    with pytest.raises(RecipeError, match="each of 2 processes has 3"):
+        prepare._check_pairs(recipe, recipe.images, Processes(0, 2, ALONE.device))
 
 
 def test_an_epoch_with_repeats_has_each_of_its_images_so_often():

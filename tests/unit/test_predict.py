@@ -61,6 +61,20 @@ def test_the_classes_are_timms_with_the_words_of_imagenet(photos, weights):
             assert guess.text == info.index_to_description(guess.index)
 
 
+def test_a_photograph_is_read_as_its_file_holds_it_by_predict_and_explain(weights, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
+    turned, file = Image.Exif(), tmp_path / "turned.png"
+    turned[0x0112] = 6  # a camera's note: a quarter turn
+    Image.fromarray(pixels).save(file, exif=turned)
+    model = zoo.create_model(weights).eval()
+    plain = zoo.predict(model, pixels)[0].classes
+    for found in (zoo.predict(model, file)[0].classes, zoo.explain(model, file).predictions):
+        assert [g.index for g in found[:5]] == [g.index for g in plain]
+        assert [g.probability for g in found[:5]] == pytest.approx(
+            [g.probability for g in plain], rel=1e-3
+        )
+
+
 def test_text_json_and_csv_say_the_same(photos, weights):
     text = call(weights, photos / "0.png", "--top", 2)
     assert text.exit_code == 0, text.output

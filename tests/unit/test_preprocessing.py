@@ -11,7 +11,7 @@ from random_pictures import Noise
 from timm.data import create_transform, resolve_data_config
 
 from zoo.data.preprocessing import ToPixels
-from zoo.errors import DataError
+from zoo.errors import DataError, OptionError
 from zoo.evaluation import Preprocessing
 
 
@@ -49,6 +49,10 @@ class TestPreprocessing:
         assert Preprocessing.of(model).input_size == (3, 224, 224)
         expected = resolve_data_config({}, model=model, use_test_size=True)
         assert Preprocessing.of(model, test_size=True).input_size == expected["input_size"]
+
+    def test_how_images_are_resized_is_no_chance(self):
+        with pytest.raises(OptionError, match="there is no interpolation 'random'"):
+            Preprocessing.of(timm.create_model("test_resnet"), interpolation="random")
 
     def test_five_channels_are_refused(self):
         with pytest.raises(DataError, match="5 channels"):

@@ -13,6 +13,7 @@ import click
 
 from zoo.cli import complete
 from zoo.cli.output import echo_json, json_option
+from zoo.cli.train_target import stated
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _recipe(given: Mapping[str, Any]) -> tuple[Any, Path | None]:
     from zoo.recipes import finetune_recipe, recipe_of
 
     data = Path(given["data"]).expanduser() if given["data"] else None
-    own = {key: given[key] for key in OF_RECIPE if given.get(key) not in (None, False, "")}
+    own = stated({key: given.get(key) for key in OF_RECIPE})
     if given["recipe"]:
         if own or given["backbone"]:
             name = "backbone" if given["backbone"] else next(iter(own)).replace("_", "-")

@@ -16,6 +16,7 @@ from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.recipes import StagedRecipe
+    from zoo.training.loop import Trainer
     from zoo.training.stages import Reached
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
@@ -102,7 +103,7 @@ def command(
         click.echo(f"{stop}; the same call goes on from there", err=True)
         sys.exit(INTERRUPTED)
     if _is_main():
-        _show(reached, recipe, out, as_json)
+        _show(reached, recipe, as_json)
 
 
 def _train(
@@ -131,7 +132,7 @@ def _device() -> str:
     return str(find_device())
 
 
-def _show(reached: Reached, recipe: StagedRecipe, out: Path, as_json: bool) -> None:
+def _show(reached: Reached, recipe: StagedRecipe, as_json: bool) -> None:
     from zoo.training.run_folder import WEIGHTS
 
     trainer, weights = reached.trainer, reached.folder / WEIGHTS
@@ -140,7 +141,7 @@ def _show(reached: Reached, recipe: StagedRecipe, out: Path, as_json: bool) -> N
         "recipe": recipe.where,
         "stage": reached.stage,
         "stages": reached.stages,
-        "weights": str(weights),
+        "weights": str(weights) if weights.exists() else None,
         "step": trainer.step,
         "steps": trainer.total_steps,
         "seconds": round(trainer.seconds, 1),
@@ -150,8 +151,14 @@ def _show(reached: Reached, recipe: StagedRecipe, out: Path, as_json: bool) -> N
     if as_json:
         echo_json(result)
         return
-    best = trainer.best
-    error = f" (val_error {best['val_error']:.4g} in epoch {best['epoch']:g})" if best else ""
-    kept = error if trainer.recipe.keep == "best" else ""
     stage = f"stage {reached.stage} of {reached.stages}, " if reached.stages > 1 else ""
-    click.echo(f"{stage}step {trainer.step} of {trainer.total_steps}: {weights}{kept}")
+    click.echo(f"{stage}step {trainer.step} of {trainer.total_steps}: {_weights(trainer, weights)}")
+
+
+def _weights(trainer: Trainer, file: Path) -> str:
+    """Where the weights are, and how good they are if they were chosen."""
+    if not file.exists():
+        return f"{file.parent}, which has no weights before an epoch is measured"
+    if trainer.recipe.keep != "best" or "val_error" not in trainer.best:
+        return str(file)
+    return f"{file} (val_error {trainer.best['val_error']:.4g} in epoch {trainer.best['epoch']:g})"

@@ -21,7 +21,7 @@ def asked(
     from zoo.recipes import recipe_of
     from zoo.recipes.staged import is_file
 
-    chosen = {key: value for key, value in given.items() if value not in (None, False, "")}
+    chosen = stated(given)
     if "part" in chosen:
         chosen["train"] = chosen.pop("part")
     name = _name(target, named)
@@ -36,6 +36,11 @@ def asked(
             remedy=f"zoo train {name} --save-recipe FILE, and write it into the file",
         )
     return recipe_of(name), Path(data) if data is not None else None
+
+
+def stated(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that somebody gave. A number 0 is given; a flag that is off is not."""
+    return {k: v for k, v in given.items() if v is not None and v is not False and v != ""}
 
 
 def _name(target: str | None, named: str | None) -> str:

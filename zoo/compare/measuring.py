@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.splits import split_kind
-from zoo.errors import DataError
+from zoo.errors import DataError, SplitNotFoundError
 from zoo.feeding.data import Images, TrainingData, training_data
 from zoo.feeding.feed import HeldOut
 from zoo.feeding.opened import OpenedData, open_for_training
@@ -58,7 +58,8 @@ def measured_on(
     training images that the recipe holds out, with which nothing may then be chosen.
 
     Raises:
-        DataError: there are no such images, or the recipe chooses its weights by them.
+        DataError: there are no such images, a test split that is there cannot be read, or the
+            recipe chooses its weights by them.
     """
     found = memory.test if memory else _test_split(prepared, recipe, root)
     if found is not None:
@@ -81,11 +82,13 @@ def measured_on(
 def _test_split(prepared: Prepared, recipe: Recipe, root: Path | None) -> HeldOut | None:
     if recipe.images is None:
         return _test_images(recipe, root)
+    if not (prepared.data and prepared.data.trained):  # without splits, a class may be called test
+        return None
     try:
         opened = open_for_training(_all_of_test(recipe), root)
-    except DataError:
+    except SplitNotFoundError:
         return None
-    if split_kind(opened.train.items.split) != "test":  # a folder without splits
+    if split_kind(opened.train.items.split) != "test":
         return None
     _check_classes(opened, prepared)
     held: Any = prepared.trainer.held_out
@@ -95,7 +98,7 @@ def _test_split(prepared: Prepared, recipe: Recipe, root: Path | None) -> HeldOu
 def _test_images(recipe: Recipe, root: Path | None) -> Images | None:
     try:
         found = training_data(replace(recipe, data=_all_of_test(recipe)), root).train
-    except DataError:
+    except SplitNotFoundError:
         return None
     return found if isinstance(found, Images) else None
 

@@ -21,7 +21,8 @@ class Arrow:
     in a column of whole numbers that is called `label`. Files stay mapped and are not read whole.
 
     Args:
-        root: the folder of a `Dataset` or of a `DatasetDict`, whose splits `split` chooses from.
+        root: the folder of a `DatasetDict`, whose splits `split` chooses from, or of a `Dataset`,
+            which is a split if it says so.
 
     Raises:
         DataError: the library is not installed, the folder cannot be read, there is no such split,
@@ -32,10 +33,10 @@ class Arrow:
         root = Path(root).expanduser()
         self.name = root.resolve().name
         found = _load(root)
-        self.split = ""
-        if isinstance(found, dict):
-            self.split = choose(tuple(found), split, root)
-            found = found[self.split]
+        several = isinstance(found, dict)
+        there = tuple(found) if several else tuple(filter(None, [str(found.split or "")]))
+        self.split = choose(there, split, root) if there or split else ""
+        found = found[self.split] if several else found
         self._rows: Any = found
         kinds = {name: type(feature).__name__ for name, feature in found.features.items()}
         self._image = _column([n for n, kind in kinds.items() if kind == "Image"], "image", root)

@@ -93,22 +93,14 @@ def _class_folders(root: Path, stray: bool) -> list[str]:
     return classes
 
 
-def _split_folder(root: Path, split: str | None) -> tuple[str, Path]:
-    """(name, folder) of the split; ("", `root`) where the folders in it are classes."""
-    folders = subfolders(root)
-    splits = [name for name in folders if is_split(name)]
-    if split is None and not _are_splits(root, splits, folders):
-        return "", root
-    name = choose(splits, split, root)
-    return name, root / name
-
-
-def _are_splits(root: Path, splits: list[str], folders: list[str]) -> bool:
-    """Whether the folders are splits: a class may well be called "test".
+def has_splits(root: Path) -> bool:
+    """Whether the folders in `root` are splits: a class may well be called "test".
 
     Raises:
         DataError: there are several splits, with class folders in them, and classes beside them.
     """
+    folders = subfolders(root)
+    splits = [name for name in folders if is_split(name)]
     others = [name for name in folders if name not in splits and has_images(root / name, root)]
     others = [name for name in others if not leads_into(root / name, root)]
     if not splits or not others and splits == folders:
@@ -122,3 +114,11 @@ def _are_splits(root: Path, splits: list[str], folders: list[str]) -> bool:
             remedy=f"--split {' | '.join(splits)}, or move {others[0]} out of the folder",
         )
     return not others
+
+
+def _split_folder(root: Path, split: str | None) -> tuple[str, Path]:
+    """(name, folder) of the split; ("", `root`) where the folders in it are classes."""
+    if split is None and not has_splits(root):
+        return "", root
+    name = choose([name for name in subfolders(root) if is_split(name)], split, root)
+    return name, root / name

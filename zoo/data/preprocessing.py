@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo.data.modes import to_mode
 from zoo.errors import DataError, OptionError
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -109,7 +109,7 @@ def _check(settings: Mapping[str, Any], channels: int) -> None:
             raise OptionError(f"{key}={values} is out of range")
     if not 0 < settings.get("crop_pct", 1.0) < math.inf:
         raise OptionError(f"crop_pct={settings['crop_pct']} is no share of an image")
-    if settings.get("interpolation", "random") not in INTERPOLATIONS:
+    if settings.get("interpolation", "bicubic") not in INTERPOLATIONS:
         raise OptionError(
             f"there is no interpolation {settings['interpolation']!r}",
             remedy=f"one of {', '.join(INTERPOLATIONS)}",
@@ -126,7 +126,7 @@ class ToPixels:
 
     def __init__(self, settings: Preprocessing, steps: Sequence[Any] | None = None) -> None:
         self.mode = _MODES[settings.input_size[0]]
-        self.steps = list(steps) if steps is not None else _evaluation_steps(settings)
+        self.steps = list(steps) if steps is not None else evaluation_steps(settings)
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = image if isinstance(image, Image.Image) else _picture(image)
@@ -137,7 +137,7 @@ class ToPixels:
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _evaluation_steps(settings: Preprocessing) -> list[Any]:
+def evaluation_steps(settings: Preprocessing) -> list[Any]:
     """timm's steps of evaluation, but for the change to a tensor."""
     transform: Any = create_transform(
         settings.input_size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from zoo.errors import DataError
+from zoo.errors import SplitNotFoundError
 
 SYNONYMS = (
     ("validation", "val", "valid", "dev"),
@@ -45,7 +45,7 @@ def choose(
     test, train.
 
     Raises:
-        DataError: there is no such split; the message lists those that there are.
+        SplitNotFoundError: there is no such split; the message lists those that there are.
     """
     wanted = synonyms(asked) if asked is not None else preferred
     for fold in (str, str.lower):
@@ -56,6 +56,6 @@ def choose(
     if asked is None and len(available) == 1:
         return available[0]
     what = f"there is no split {asked!r}" if asked is not None else "say which split"
-    raise DataError(
+    raise SplitNotFoundError(
         what, where=os.fspath(where), remedy=f"--split {' | '.join(available)}" if available else ""
     )

@@ -14,7 +14,7 @@ from zoo.data.base import Adapted, ImageData
 from zoo.data.parquet import Parquet
 from zoo.data.parquet_files import find_files
 from zoo.data.splits import synonyms
-from zoo.errors import DataError
+from zoo.errors import DataError, SplitNotFoundError
 
 
 def open_set(
@@ -27,7 +27,8 @@ def open_set(
         split: default test, else validation.
 
     Raises:
-        DataError: its files are absent or damaged, or there is no such split.
+        SplitNotFoundError: there is no such split, or its files are absent or damaged, between
+            which torchvision does not tell. DataError: without a split, its files are.
     """
     base = root if root is not None else os.environ.get("ZOO_DATA")
     if base is None:
@@ -49,7 +50,8 @@ def open_set(
                 reasons.insert(0, str(error).strip().splitlines()[0])
                 continue
             return Adapted(items, name=name, split=_split_name(options))
-    raise DataError(
+    kind = DataError if split is None else SplitNotFoundError
+    raise kind(
         f"cannot open {name}: {reasons[0]}",
         where=str(base),
         remedy=_download(cls, base),

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.data.sequences import label_classes
+
 _WORDNET_ID = re.compile(r"n\d{8}\Z", re.ASCII)
 
 
@@ -39,6 +41,12 @@ class ModelClasses:
             described = dict(zip(names.values(), words(list(names.values())), strict=True))
         texts = {i: str(described[name]) for i, name in names.items() if name in described}
         return cls(count, names, texts)
+
+
+def model_classes(model: Any) -> ModelClasses:
+    """How many classes a model has, and what its settings call them."""
+    config = getattr(model, "pretrained_cfg", None)
+    return ModelClasses.of(label_classes(model), config if isinstance(config, Mapping) else {})
 
 
 def _stated(count: int | None, config: Mapping[str, Any]) -> dict[int, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from torch import nn
 
 from zoo.data.base import ImageData, Relabelled, known_labels
 from zoo.data.classes import ClassMap, match_names, match_numbers
-from zoo.data.sequences import label_classes, sequence_of
-from zoo.data.vocabulary import ModelClasses, by_index
+from zoo.data.sequences import sequence_of
+from zoo.data.vocabulary import by_index, model_classes
 from zoo.errors import DataError
 
 
@@ -37,12 +36,6 @@ def matched(data: ImageData, model: nn.Module) -> tuple[ImageData, ClassMap | No
     if all(own == number for own, number in numbers.items()) and data.num_classes == found.count:
         return data, found
     return Relabelled(data, numbers, found.count), found
-
-
-def model_classes(model: nn.Module) -> ModelClasses:
-    """How many classes a model has, and what its settings call them."""
-    config: Any = getattr(model, "pretrained_cfg", None)
-    return ModelClasses.of(label_classes(model), config if isinstance(config, Mapping) else {})
 
 
 def _check_named(data: ImageData, names: Mapping[int, str]) -> None:

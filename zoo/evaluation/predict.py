@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from zoo.build.create import create_model
 from zoo.build.remarks import refuse_reset
 from zoo.data.sequences import sequence_of
-from zoo.data.vocabulary import ModelClasses, imagenet
+from zoo.data.vocabulary import ModelClasses, imagenet, model_classes
 from zoo.errors import DataError, OptionError, UsageError
 from zoo.evaluation.loader import batches, share
-from zoo.evaluation.matching import model_classes
 from zoo.evaluation.predictor import Predictor
 
 Picture = str | os.PathLike[str] | Image.Image | Any

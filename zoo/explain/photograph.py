@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from zoo.data.modes import to_mode
@@ -137,12 +137,12 @@ def _check_regular(path: str | os.PathLike[str]) -> None:
 
 
 def _open(image: Any) -> Image.Image:
-    """A photograph is turned as its camera says."""
+    """A photograph as its file holds it, which is how every command reads it."""
     if isinstance(image, str | os.PathLike):
         _check_regular(image)
         with Image.open(Path(image).expanduser()) as opened:
             opened.load()
-            return ImageOps.exif_transpose(opened)
+            return opened
     if isinstance(image, Image.Image):
         return image
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):

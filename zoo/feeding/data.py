@@ -185,7 +185,7 @@ def _open(name: str, root: Path | None, split: str) -> Any:
         return resolve(spec.target, registry.owner(spec))(root, split)
     except DataError as error:  # which names the option of `zoo eval` where a split is absent
         remedy = error.remedy.replace("--split ", "data.splits of ")
-        raise DataError(error.what, where=error.where, remedy=remedy) from error
+        raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
 def _in_memory(dataset: Any, order: Tensor, name: str) -> Images:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.data.base import ImageData, Relabelled, describe, known_labels
+from zoo.data.folder import ImageFolder, has_splits
 from zoo.data.resolve import open_in
 from zoo.data.splits import split_kind
 from zoo.data.subset import Subset
 from zoo.data.vocabulary import by_index
-from zoo.errors import DataError, RecipeError
+from zoo.errors import DataError, RecipeError, SplitNotFoundError
 from zoo.recipes import Data
 
 MOST_CHECKED = 20_000  # files whose headers are read before the first step: some seconds
@@ -36,7 +37,8 @@ class OpenedData:
         drawn: the names of the held-out images, if the split was drawn.
         split: the name of the validation split, if there is one.
         trained: the name of the split that is trained on; empty if there are no splits.
-        counts: how many images of each class are trained on; empty if that is not known.
+        counts: how many images each class has, those held out too if the split was drawn; empty if
+            that is not known.
     """
 
     train: Subset
@@ -54,6 +56,19 @@ class OpenedData:
         content += [_digest(self.train), _digest(self.held_out)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
+    @property
+    def files(self) -> str:
+        """A digest of the names of the files within their folders; of no names, if there are none.
+
+        Equal numbers of images may be others.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            root = os.fspath(getattr(_folder(part), "root", ""))
+            for path in _files(part):
+                digest.update(os.fsencode(path.removeprefix(root)) + b"\0")
+        return digest.hexdigest()
+
 
 def _digest(part: Subset) -> str:
     """Of the places of the images, and of their labels if they are known."""
@@ -69,8 +84,9 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
         root: the folder in which the data set lies. None is where its name leads.
 
     Raises:
-        DataError: it cannot be read; a class has no images, or there is only one; validation has a
-            class that training lacks; files are no images.
+        DataError: it cannot be read, nor can a validation split that is there; a class has no
+            images, or there is only one; validation has a class that training lacks; files are no
+            images; the folder `train` may be a split or a class.
         RecipeError: too many images are held out.
     """
     parts = [open_in(settings.name, root, split) for split in settings.splits]
@@ -80,9 +96,9 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
     classes = _classes(whole)
     train = _relabelled(whole, classes, "training")
     counts = _check_classes(train, classes, whole)
-    drawn = _drawn(train, settings, len(classes))
+    drawn = _drawn(train, settings, tuple(classes.values()))
     validation = None
-    if drawn is None:
+    if drawn is None and whole.split:
         validation = _validation_split(settings.name, root)
     if drawn is None and validation is None:
         drawn = _stratified(train, settings)
@@ -106,19 +122,34 @@ def open_for_training(settings: Data, root: Path | None) -> OpenedData:
 def _training_split(name: str, root: Path | None) -> ImageData:
     """The split `train`, or all images if there are no splits."""
     try:
-        return open_in(name, root, "train")
+        found = open_in(name, root, "train")
     except DataError:
         whole = open_in(name, root, None)
         if whole.split:
             raise
         return whole
+    if isinstance(found, ImageFolder) and _may_be_a_class(found.root):
+        raise DataError(
+            f"is {found.split} a split of the data, or a class as the folders beside it?",
+            where=str(found.root.parent),
+            remedy=f'data.splits = ["{found.split}"] in the recipe, or another name of the folder',
+        )
+    return found
+
+
+def _may_be_a_class(split: Path) -> bool:
+    """Whether folders beside that of a split have images, and no other split says what it is."""
+    try:
+        return not has_splits(split.parent)
+    except DataError:  # several splits
+        return False
 
 
 def _validation_split(name: str, root: Path | None) -> ImageData | None:
     """The validation split, if there is one. What some sets give in its place is a test set."""
     try:
         found = open_in(name, root, "validation")
-    except DataError:
+    except SplitNotFoundError:
         return None
     return found if split_kind(found.split) == "validation" else None
 
@@ -184,7 +215,7 @@ def _check_classes(
     return tuple(int(n) for n in counts)
 
 
-def _drawn(data: ImageData, settings: Data, num_classes: int) -> NDArray[np.int64] | None:
+def _drawn(data: ImageData, settings: Data, classes: Sequence[str]) -> NDArray[np.int64] | None:
     """The places of `data.holdout` images, if so many are asked for."""
     count = settings.holdout
     assert isinstance(count, int)
@@ -196,6 +227,14 @@ def _drawn(data: ImageData, settings: Data, num_classes: int) -> NDArray[np.int6
             remedy=f"less than {len(data)}",
         )
     order = np.random.default_rng(settings.holdout_seed).permutation(len(data))
+    labels = known_labels(data)
+    left = classes if labels is None else [classes[n] for n in np.unique(labels[order[count:]])]
+    if len(left) < len(classes):
+        raise RecipeError(
+            f"data.holdout = {count} leaves no image to train on of "
+            + ", ".join(name for name in classes if name not in left),
+            remedy="a smaller number, or data.holdout_share, a share of each class",
+        )
     return np.sort(order[:count])
 
 
@@ -233,9 +272,13 @@ def _check_files(*parts: Subset) -> None:
 
 def _files(part: Subset) -> Iterator[str]:
     """The paths of the images, if they are files of a folder."""
-    items: Any = part.items.items if isinstance(part.items, Relabelled) else part.items
-    samples: Sequence[tuple[str, int]] = getattr(items, "samples", ())
+    samples: Sequence[tuple[str, int]] = getattr(_folder(part), "samples", ())
     return (samples[place][0] for place in part.places) if samples else iter(())
+
+
+def _folder(part: Subset) -> Any:
+    """The data set that a part is of, as it was opened."""
+    return part.items.items if isinstance(part.items, Relabelled) else part.items
 
 
 def _problem(path: str) -> str:

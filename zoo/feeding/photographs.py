@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.base import Items, describe
-from zoo.data.preprocessing import Preprocessing, ToPixels
-from zoo.errors import DataError, ZooWarning
+from zoo.data.preprocessing import Preprocessing, ToPixels, evaluation_steps
+from zoo.errors import DataError, RecipeError, ZooWarning
 from zoo.feeding.data import Images
 from zoo.feeding.feed import Batches
 from zoo.feeding.order import Order, part
@@ -194,13 +194,30 @@ def _name(failures: Sequence[Failure], known: dict[str, str]) -> None:
 
 
 def augmented(settings: ImageSettings, preprocessing: Preprocessing) -> ToPixels:
-    """timm's training transform, from a PIL image or a uint8 array to uint8 (H, W, C)."""
-    if not settings.scale:
-        return ToPixels(preprocessing)
+    """timm's training transform, from a PIL image or a uint8 array to uint8 (H, W, C).
+
+    Without a random crop, that of evaluation stands in its place.
+
+    Raises:
+        RecipeError: timm does not understand `auto_augment`.
+    """
+    try:
+        crop, *others = _training_steps(settings, preprocessing)
+    except (AssertionError, ValueError, KeyError) as error:  # timm asserts what it can read
+        raise RecipeError(
+            f"images.auto_augment = {settings.auto_augment!r} is not understood: {error}",
+            remedy='timm\'s words, such as "rand-m9-mstd0.5-inc1"',
+        ) from error
+    crops = [crop] if settings.scale else evaluation_steps(preprocessing)
+    return ToPixels(preprocessing, [*crops, *others])
+
+
+def _training_steps(settings: ImageSettings, preprocessing: Preprocessing) -> list[Any]:
+    """timm's steps, of which the first is the random crop, but for the change to a tensor."""
     transform: Any = create_transform(
         preprocessing.input_size,
         is_training=True,
-        scale=(settings.scale[0], settings.scale[1]),
+        scale=tuple(settings.scale) or None,  # pyright: ignore[reportArgumentType]
         ratio=(settings.ratio[0], settings.ratio[1]),
         hflip=settings.hflip,
         vflip=settings.vflip,
@@ -211,4 +228,4 @@ def augmented(settings: ImageSettings, preprocessing: Preprocessing) -> ToPixels
         std=preprocessing.std,
         use_prefetcher=True,  # bytes in, bytes out: the last step is the change to a tensor
     )
-    return ToPixels(preprocessing, transform.transforms[:-1])
+    return transform.transforms[:-1]

@@ -13,6 +13,8 @@ from zoo.recipes.tables import Augment, Optimizer
 
 TRAINED = ("all", "attention", "head")
 OF_GROUPS = ("layer_decay", "attention_scale", "classifier_scale")  # rates of groups of parameters
+STEPS = ("step", "multistep")  # timm's schedules that lower the rate from time to time,
+TIMMS_STEP = 90  # for the first time after so many epochs
 _TEST = synonyms("test")
 
 
@@ -128,6 +130,9 @@ def _contradictions(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "[schedule] takes the place of optimizer.warmup and optimizer.drops", "one of them"
     if recipe.schedule and recipe.schedule.warmup_epochs >= recipe.epochs:
         yield "schedule.warmup_epochs is not less than epochs", "a shorter warm-up"
+    if recipe.schedule and recipe.schedule.name in STEPS and recipe.epochs <= TIMMS_STEP:
+        what = f"schedule.name = {recipe.schedule.name!r} lowers the rate after {TIMMS_STEP} epochs"
+        yield f"{what}, and there are {recipe.epochs}", "optimizer.drops without [schedule]"
     if recipe.images and recipe.augment != Augment():
         yield "[augment] is for images in memory, and there is [images]", "the keys of [images]"
     if recipe.images and (recipe.data.label_noise or isinstance(recipe.data.holdout, list)):
@@ -138,9 +143,5 @@ def _contradictions(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "weights, pretrained and backbone_weights each say where to start", "one of them"
     if recipe.batch_size % recipe.accumulate:
         yield "batch_size is not a multiple of accumulate", "equal parts"
-    if (
-        recipe.images
-        and recipe.images.mixup + recipe.images.cutmix
-        and (recipe.batch_size // recipe.accumulate % 2)
-    ):
+    if recipe.images and recipe.images.mixup + recipe.images.cutmix and recipe.batch_size % 2:
         yield "Mixup and CutMix pair the images of a batch, and batch_size is odd", "an even number"

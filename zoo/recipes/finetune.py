@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import OptionError
-from zoo.recipes.bounds import check
+from zoo.recipes.read import parse_recipe
 from zoo.recipes.recipe import Recipe
 from zoo.recipes.tables import Data, ImageSettings, Optimizer, Schedule
 
@@ -29,7 +29,8 @@ def finetune_recipe(model: str, data: str | Path, **settings: Any) -> Recipe:
             `images`, such as `epochs=5`, `lr=1e-4`, `mixup=0.2`; or a whole table by its name.
 
     Raises:
-        OptionError: a setting that no table has. RecipeError: it is out of range.
+        OptionError: a setting that no table has.
+        RecipeError: it is of another type, or out of range.
     """
     name = Path(data).expanduser().absolute().name if Path(data).expanduser().exists() else data
     recipe = Recipe(
@@ -42,8 +43,8 @@ def finetune_recipe(model: str, data: str | Path, **settings: Any) -> Recipe:
     )  # fmt: skip
     recipe = _changed(recipe, settings)
     recipe = _short_enough(recipe, settings)
-    check(recipe, f"fine-tuning {model}")
-    return recipe
+    table = {key: value for key, value in asdict(recipe).items() if value is not None}
+    return parse_recipe(table, f"fine-tuning {model}")
 
 
 def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
@@ -67,6 +68,6 @@ def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
 
 def _short_enough(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     """The default warm-up of one epoch is for runs of several."""
-    if recipe.epochs > 1 or "warmup_epochs" in settings or recipe.schedule is None:
+    if recipe.epochs != 1 or "warmup_epochs" in settings or recipe.schedule is None:
         return recipe
     return replace(recipe, schedule=replace(recipe.schedule, warmup_epochs=0.1))

@@ -89,6 +89,7 @@ def _required(f: dataclasses.Field[Any]) -> bool:
 def _value(hint: Any, value: Any, path: str, key: str) -> Any:
     tables = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
     hint = tables[0] if tables else hint  # a table that may be absent
+    value = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value  # Python's
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
             raise RecipeError(f"{key} is not a table", where=path, remedy=f"[{key}]")

@@ -62,7 +62,7 @@ class Schedule:
     """A schedule of timm's, in place of the one-cycle schedule. The rate changes at each step.
 
     Attributes:
-        name: as in `timm.scheduler.create_scheduler_v2`: cosine, poly, step, constant, ...
+        name: as in `timm.scheduler.create_scheduler_v2`: cosine, tanh, poly, constant, wsd, ...
         warmup_epochs: the epochs in which the rate rises from `warmup_lr`.
         warmup_lr, min_lr: the first and the lowest rate.
     """
@@ -112,7 +112,7 @@ class ImageSettings:
         size: the side of the square that the model is trained and measured on, in pixels. With 0 it
             is the model's own input size.
         scale: the least and the greatest share of the image that a random crop takes. An empty list
-            leaves the cropping out: images are resized and centre-cropped as in evaluation.
+            leaves the random crop out: images are resized and centre-cropped as in evaluation.
         ratio: the least and the greatest ratio of width to height of the crop.
         hflip, vflip: the probability of mirroring an image.
         color_jitter: how far brightness, contrast and saturation may change, as a fraction.

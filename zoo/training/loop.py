@@ -203,6 +203,8 @@ class Trainer:
 
     def _compare(self, row: dict[str, float]) -> None:
         """Remember the best epoch; of equal ones, the first. Without held-out images, the last."""
-        found = row.get("val_error", 0.0)
-        if "val_error" not in row or found < self.best.get("val_error", math.inf):
-            self.best = {"epoch": row["epoch"], "val_error": found}
+        error = row.get("val_error")
+        if error is None:
+            self.best = {"epoch": row["epoch"]}
+        elif error < self.best.get("val_error", math.inf):
+            self.best = {"epoch": row["epoch"], "val_error": error}

@@ -65,9 +65,14 @@ class CrossEntropy:
 
 
 class BinaryCrossEntropy(CrossEntropy):
-    """One binary cross-entropy for each class, and their mean (arXiv 2110.00476), as in timm."""
+    """One binary cross-entropy for each class, and their mean (arXiv 2110.00476), as in timm.
+
+    Shares of K classes are smoothed to (1 - s) share + s / K, as timm's Mixup smooths them.
+    """
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.is_floating_point():  # timm smooths only classes that it makes shares of
+            targets = (1 - self.smoothing) * targets + self.smoothing / targets.shape[-1]
         return timm.loss.BinaryCrossEntropy(smoothing=self.smoothing)(logits, targets)
 
 

@@ -66,10 +66,13 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps
     if settings.drops:
         milestones = [round(share * total_steps) for share in settings.drops]
         return schedules.MultiStepLR(optimizer, milestones, gamma=0.1)
-    warmup = settings.warmup
+    warmup, cycled = settings.warmup, {"momentum", "betas"} & optimizer.defaults.keys()
     if math.isclose(warmup * total_steps, 1):  # PyTorch would divide by zero
         warmup += 1e-6
-    return schedules.OneCycleLR(optimizer, settings.lr, total_steps=total_steps, pct_start=warmup)
+    return schedules.OneCycleLR(
+        optimizer, settings.lr, total_steps=total_steps, pct_start=warmup,
+        cycle_momentum=bool(cycled),
+    )  # fmt: skip
 
 
 class TimmSchedule:

@@ -45,9 +45,12 @@ class Prepared:
     start: Start | None = None
 
     @property
-    def digest(self) -> str:
-        """Of the data; empty for images in memory, which their name stands for."""
-        return self.data.digest if self.data else ""
+    def marks(self) -> dict[str, str]:
+        """Digests of the data, for its checkpoint; empty for images in memory, which their name
+        stands for.
+        """
+        data = self.data
+        return {"data": data.digest if data else "", "files": data.files if data else ""}
 
 
 def prepare(
@@ -75,6 +78,7 @@ def prepare(
         return Prepared(_from_memory(recipe, data, processes, found, start), start=start)
     opened = open_for_training(recipe.data, data)
     _check_batch(recipe, len(opened.train))
+    _check_pairs(recipe, recipe.images, processes)
     model, spec = build_model(recipe, len(opened.classes), start)
     settings = _own_settings(model, recipe.images, opened.classes)
     objective = objective_of(recipe, model, spec.objective if spec else "", processes.device)
@@ -119,6 +123,17 @@ def _check_batch(recipe: Recipe, count: int) -> None:
         raise RecipeError(
             f"batch_size = {recipe.batch_size} is more than {count} images",
             remedy=f"a batch size of at most {count}",
+        )
+
+
+def _check_pairs(recipe: Recipe, images: ImageSettings, processes: Processes) -> None:
+    """Mixup and CutMix pair the images of a process."""
+    own = recipe.batch_size // processes.count
+    if own % 2 and (images.mixup or images.cutmix):
+        raise RecipeError(
+            f"Mixup and CutMix pair images, and each of {processes.count} processes has {own}",
+            where=f"batch_size = {recipe.batch_size}",
+            remedy=f"a multiple of {2 * processes.count}",
         )
 
 
@@ -199,8 +214,9 @@ def _own_settings(model: Any, images: ImageSettings, classes: tuple[str, ...]) -
                 remedy=f"model_options.img_size = {images.size} as well",
             )
         settings = replace(settings, input_size=(channels, images.size, images.size))
-    stated = {"input_size": settings.input_size, "label_names": list(classes)}
-    model.pretrained_cfg.update(stated, test_input_size=None, label_descriptions=None)
+    stated = {"num_classes": len(classes), "label_names": list(classes), "label_descriptions": None}
+    sizes = {"input_size": settings.input_size, "test_input_size": None}
+    model.pretrained_cfg.update(stated | sizes)
     return settings
 
 

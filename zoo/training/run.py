@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,7 +83,7 @@ def train(
     trainer = prepared.trainer
     metadata_of(trainer.model)  # what cannot be stated of a file is refused before the work
     if state:
-        _check_same_data(state.get("data", ""), prepared.digest, out)
+        _check_same_data(state, prepared.marks, out)
         trainer.load_state_dict(state)
     if not processes.rank:
         check_room(trainer, out)
@@ -97,9 +98,12 @@ def train(
     return trainer
 
 
-def _check_same_data(before: str, now: str, out: Path) -> None:
-    """A run goes on with the images that it began with: their order and the split are its own."""
-    if before != now:
+def _check_same_data(state: dict[str, Any], marks: dict[str, str], out: Path) -> None:
+    """A run goes on with the images that it began with: their order and the split are its own.
+
+    Earlier checkpoints do not say all of it.
+    """
+    if any(state.get(key, now) != now for key, now in marks.items()):
         raise CheckpointError(
             "the data set is not the one that this run began with: other images, classes or labels",
             where=str(out),
@@ -158,7 +162,7 @@ def _save(prepared: Prepared, out: Path) -> None:
         if trainer.recipe.keep == "last" or trainer.is_best:
             write_atomically(out / WEIGHTS, to_bytes(_weights(trainer), metadata_of(trainer.model)))
         write_atomically(out / CURVE, _csv(trainer.curve))
-        state = {**trainer.state_dict(), "data": prepared.digest}
+        state = {**trainer.state_dict(), **prepared.marks}
         save_checkpoint(out / CHECKPOINT, run_digest(trainer.recipe, prepared.start), state)
     except OSError as error:
         raise CheckpointError(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from zoo.build.create import create_model
 from zoo.data.preprocessing import Preprocessing
+from zoo.data.vocabulary import lookup, model_classes
 from zoo.errors import RecipeError
 from zoo.recipes import Distill
 from zoo.training.objective import CrossEntropy, errors
@@ -32,9 +33,7 @@ class Distilled:
         self, images: Tensor, targets: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         logits = self.objective.model(images).float()
-        with torch.no_grad():
-            factor, shift = self.factor.to(images.device), self.shift.to(images.device)
-            answers = self.teacher(images * factor + shift).float()
+        answers = self._answers(images)
         heat, weight = self.settings.temperature, self.settings.weight
         learned = heat**2 * F.kl_div(
             F.log_softmax(logits / heat, -1), F.log_softmax(answers / heat, -1),
@@ -44,6 +43,22 @@ class Distilled:
         wrong = 100 * errors(logits, targets) / len(targets)
         return loss, {"train_error": wrong, "distillation": learned.detach()}
 
+    @torch.no_grad()
+    def _answers(self, images: Tensor) -> Tensor:
+        """The teacher's logits of images as the student takes them."""
+        factor, shift = self.factor.to(images.device), self.shift.to(images.device)
+        try:
+            return self.teacher(images * factor + shift).float()
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, AssertionError) as error:  # torch raises one, timm the other
+            raise RecipeError(
+                f"the teacher {self.settings.teacher} cannot take the images of the student, "
+                f"{tuple(images.shape[1:])}: {error}",
+                where="distill.teacher",
+                remedy="a teacher of as many channels that takes this size, or another images.size",
+            ) from error
+
 
 def distilled(
     objective: object, model: nn.Module, settings: Distill, device: torch.device
@@ -51,7 +66,8 @@ def distilled(
     """Wrap an objective with the teacher that a recipe names.
 
     Raises:
-        RecipeError: the model has an objective of its own, or the teacher has other classes.
+        RecipeError: the model has an objective of its own, or the teacher has other classes, by
+            their number or by their names.
     """
     if not isinstance(objective, CrossEntropy):
         raise RecipeError(
@@ -66,5 +82,25 @@ def distilled(
             where="distill.teacher",
             remedy="train the teacher on the same data first, and name the folder of its run",
         )
+    _check_names(settings.teacher, teacher, model)
     teacher.requires_grad_(False).eval().to(device)
     return Distilled(objective, teacher, settings, Preprocessing.of(model))
+
+
+def _check_names(name: str, teacher: nn.Module, model: nn.Module) -> None:
+    """Refuse a teacher that names its classes otherwise, or in another order; names may be absent.
+
+    Case and spelling do not matter, and a WordNet id is what it means, as in `zoo eval`.
+    """
+    own, its = model_classes(model), model_classes(teacher)
+    if not own.names or not its.names:
+        return
+    found = lookup(list(own.names.values()), its.names, its.descriptions)
+    wrong = [own.names[i] for i, place in zip(own.names, found, strict=True) if i != place]
+    if wrong:
+        raise RecipeError(
+            f"the teacher {name} has other classes than the data, or another order of them: "
+            f"{', '.join(wrong[:5])}",
+            where="distill.teacher",
+            remedy="train the teacher on the same data first, and name the folder of its run",
+        )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.splits import choose
-from zoo.errors import DataError
+from zoo.errors import DataError, SplitNotFoundError
 
 STEMS = {"test": "t10k", "train": "train"}
 ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the mirror that torchvision takes
@@ -36,7 +36,8 @@ class MNIST:
         split: `"test"` (default) or `"train"`.
 
     Raises:
-        DataError: a file is absent, truncated or not IDX.
+        SplitNotFoundError: there is no such split, or its files are absent.
+        DataError: a file is truncated or not IDX.
     """
 
     in_memory = True
@@ -117,7 +118,7 @@ def _find(name: str, split: str, root: str | os.PathLike[str] | None) -> Path:
     folder = root or os.environ.get("ZOO_DATA")
     place = str(folder or "DIR")
     use = "" if folder else ", then ZOO_DATA=DIR or --data DIR"
-    raise DataError(
+    raise SplitNotFoundError(
         f"no file {name}[.gz] of the MNIST {split} set",
         where=str(folder or "ZOO_DATA is not set"),
         remedy=f"python -c \"import torchvision.datasets as d; d.MNIST('{place}', download=True)\""
