@@ -184,6 +184,17 @@ def test_info_says_what_a_model_costs() -> None:
     assert "--measure" in invoke("info", "eca_regnety_002").stdout
 
 
+@pytest.mark.parametrize("name", ["se", "multi_head", "ram_mnist"])
+def test_a_measured_cost_is_the_recorded_one(name: str, monkeypatch) -> None:
+    recorded = json.loads(invoke("info", name, "--json").stdout)["cost"]
+    monkeypatch.setattr("zoo.registry.catalogue.recorded_cost", lambda *_: None)
+    assert json.loads(invoke("info", name, "--measure", "--json").stdout)["cost"] == recorded
+
+
+def test_what_has_no_cost_of_one_map_says_so() -> None:
+    assert "cost            none of one map" in invoke("info", "co_excitation", "--measure").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

@@ -14,25 +14,34 @@ from zoo.registry import catalogue, default_registry, names
 
 @click.command()
 @click.argument("name", shell_complete=complete.names)
-@click.option("--measure", is_flag=True, help="Build the model and count what it costs.")
+@click.option("--measure", is_flag=True, help="Build it and count what it costs.")
 @json_option
 def command(name: str, measure: bool, as_json: bool) -> None:
     """Show what is known of NAME, a model or an attention mechanism.
 
-    With its parameters and the multiplications of one forward pass: of a named model or a mechanism
-    as recorded, of any other with --measure.
+    With its parameters and the multiplications of one forward pass: of the zoo's named models and
+    mechanisms as recorded, of any other with --measure.
     """
     info = _info(name)
-    if measure and "weights" in info:
-        from zoo.build.costs import model_cost
-
-        info["cost"] = model_cost(name)
+    if measure:
+        info["cost"] = _measured(name, info)
     if as_json:
         echo_json(info)
     else:
         click.echo("\n".join(_lines(info)))
-        if "weights" in info and info["cost"] is None:
+        if info["cost"] is None and measure:
+            click.echo(f"{'cost':<15} none of one map: it takes something else, or more")
+        elif info["cost"] is None and "weights" in info:
             click.echo(f"{'cost':<15} not recorded: zoo info {name} --measure")
+
+
+def _measured(name: str, info: dict[str, Any]) -> dict[str, Any] | None:
+    from zoo.build import costs
+
+    if "weights" in info:
+        return costs.model_cost(name)
+    registry = default_registry()
+    return costs.cost(names.attention(name, registry), registry)
 
 
 def _info(name: str) -> dict[str, Any]:
