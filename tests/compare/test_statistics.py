@@ -43,10 +43,11 @@ def test_one_pair_has_no_interval() -> None:
     assert (found.sd, found.low, found.high, found.p) == (None, None, None, None)
 
 
-def test_differences_that_are_all_alike_have_an_interval_without_width() -> None:
-    assert paired([0.0, 0.0, 0.0]).p == 1
-    found = paired([2.0, 2.0])
-    assert (found.low, found.high, found.p) == (2, 2, 0)
+@pytest.mark.parametrize("differences", [[0.0, 0.0, 0.0], [2.0, 2.0], [91.1 - 90.1, 71.3 - 70.3]])
+def test_differences_that_are_all_alike_tell_nothing_of_others(differences) -> None:
+    found = paired(differences)
+    assert found.mean == pytest.approx(sum(differences) / len(differences))
+    assert (found.sd, found.low, found.high, found.p) == (0, None, None, 1)
 
 
 def test_holms_correction_is_as_defined() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import atan, cos, exp, inf, isclose, lgamma, log, pi, sin, sqrt
+from math import atan, cos, exp, isclose, lgamma, log, pi, sin, sqrt
 from statistics import NormalDist, fmean, stdev
 
 LEVEL = 0.95
 POWER = 0.8
+ROUNDING = 1e-9  # percentage points: what is closer is equal, but for how it was computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,9 @@ class Paired:
         low, high: the 95 % interval of the mean, by Student's t; None for one pair.
         p: how often a mean at least so far from 0 would be seen if the true one were 0 (two-sided);
             None for one pair.
+
+    Differences that are all equal do not tell how far others would lie. Few images make them: two
+    seeds that gain one image each. So they have no interval, and their p is 1.
     """
 
     pairs: int
@@ -42,11 +46,12 @@ def paired(differences: Sequence[float]) -> Paired:
     pairs, mean = len(differences), fmean(differences)
     if pairs < 2:
         return Paired(pairs=pairs, mean=mean)
+    if max(differences) - min(differences) < ROUNDING:
+        return Paired(pairs=pairs, mean=mean, sd=0.0, p=1.0)
     sd = stdev(differences)
     error, df = sd / sqrt(pairs), pairs - 1
     half = t_quantile(0.5 + LEVEL / 2, df) * error
-    t = abs(mean) / error if error else (inf if mean else 0.0)
-    p = 2 * (1 - t_cdf(t, df))
+    p = 2 * (1 - t_cdf(abs(mean) / error, df))
     return Paired(pairs=pairs, mean=mean, sd=sd, low=mean - half, high=mean + half, p=p)
 
 
