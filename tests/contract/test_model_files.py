@@ -275,6 +275,9 @@ def test_checkpoint_path_does_not_wreck_a_model(backbone: tuple[Path, Tensor]) -
     with pytest.raises(UsageError, match="would move its logits") as caught:
         zoo.create_model(SMALL, checkpoint_path=file, num_classes=3)
     assert "backbone_weights=FILE" in caught.value.remedy
+    with pytest.raises(UsageError, match="for what timm builds") as caught:
+        zoo.create_model("ram_28", checkpoint_path=file)
+    assert caught.value.remedy == "weights=FILE"
     started = {"checkpoint_path": file, "num_classes": 3}
     warm = zoo.create_model("cbam_test_resnet", insertion="exact", **started)
     torch.testing.assert_close(logits(warm), expected, rtol=1e-4, atol=1e-4)

@@ -142,7 +142,16 @@ def _planned(
 
 
 def _refuse_checkpoint(plan: Plan) -> None:
-    """timm's `checkpoint_path` would fill the backbone before a plain attention goes into it."""
+    """timm's `checkpoint_path` would fill the backbone before a plain attention goes into it.
+
+    Networks of the zoo's own are not built by timm and do not have it.
+    """
+    if plan.spec and plan.spec.target and plan.options.get("checkpoint_path"):
+        raise UsageError(
+            "checkpoint_path= is for what timm builds",
+            where=f"model {plan.name!r}",
+            remedy="weights=FILE",
+        )
     if plan.attention and plan.options.get("checkpoint_path") and "insertion" not in plan.asked:
         raise UsageError(
             f"checkpoint_path= loads the backbone alone, and {plan.attention.name} would move its "
