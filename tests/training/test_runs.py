@@ -14,7 +14,7 @@ import pytest
 import torch
 import warm
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_run import RECIPE, assert_same_result, command, read_curve
 
 import zoo
@@ -121,6 +121,19 @@ def test_weights_in_half_precision_load_as_they_were(recipe, uninterrupted, data
         "ram_mnist", weights=tmp_path / "half" / "model.safetensors", **settings.model_options
     )
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_what_half_precision_cannot_hold_stays_whole(recipe, uninterrupted, data, tmp_path):
+    weights = load_file(uninterrupted / training.WEIGHTS)
+    large = "baseline.bias"
+    weights[large].fill_(1e6)
+    save_file(weights, tmp_path / "large.safetensors")
+    text = f'weights = "{tmp_path / "large.safetensors"}"\nsave_half = true\n' + RECIPE
+    recipe.write_text(text.replace("lr = 3e-3", "lr = 1e-12"))
+    training.train(read_recipe(recipe), tmp_path / "out", data=data, limit_steps=1)
+    half = load_file(tmp_path / "out" / training.WEIGHTS)
+    assert half[large] == 1e6
+    assert {v.dtype for k, v in half.items() if k != large} == {torch.float16}
 
 
 def test_a_run_starts_from_weights_where_asked(recipe, data, uninterrupted, tmp_path):

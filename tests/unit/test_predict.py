@@ -118,7 +118,7 @@ def test_batches_and_workers_change_nothing(photos, weights, workers):
 
 
 def test_what_has_no_classes_to_name_is_refused(photos, weights, tmp_path):
-    with pytest.raises(DataError, match="cannot read the image"):
+    with pytest.raises(DataError, match="cannot classify it"):
         zoo.predict(weights, tmp_path / "absent.png")
     with pytest.raises(OptionError, match="top=0"):
         zoo.predict(weights, photos / "0.png", top=0)
@@ -130,6 +130,19 @@ def test_what_has_no_classes_to_name_is_refused(photos, weights, tmp_path):
     assert "fits no file" in str(said.exception)
     said = call(weights, photos, "--json", "--csv")
     assert isinstance(said.exception, UsageError)
+
+
+def test_scores_that_are_no_numbers_are_an_error_of_the_image(photos, tmp_path):
+    """JSON has no NaN, and no class is the most probable of them."""
+    model = zoo.create_model("test_resnet", num_classes=3)
+    torch.nn.init.constant_(model.get_classifier().weight, 3e38)  # too much for float32
+    broken = zoo.save_model(model, tmp_path / "broken.safetensors")
+    found = call(broken, photos / "0.png", "--json")
+    (prediction,) = json.loads(found.stdout, parse_constant=pytest.fail)
+    assert found.exit_code == 1 and not prediction["classes"]
+    assert "no finite numbers" in prediction["error"] and "no finite numbers" in found.stderr
+    with pytest.raises(DataError, match="no finite numbers"):
+        zoo.predict(broken, photos / "0.png")
 
 
 def test_a_path_without_a_model_says_what_it_lacks(tmp_path, photos):

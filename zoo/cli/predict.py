@@ -47,7 +47,8 @@ def command(
     MODEL is a name, the folder of a run of zoo train, or a file of weights. IMAGE is a file, a
     folder (with all images below it) or a pattern such as 'photos/*.jpg'.
 
-    An image that cannot be read is named on stderr; the exit code is then 1.
+    An image that cannot be read, or whose scores are no finite numbers, is named on stderr; the
+    exit code is then 1.
     """
     # Threads that wait must sleep, since the decoders need the cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -96,10 +97,10 @@ def _files(given: str) -> Iterator[str]:
 
 
 def _told(found: Iterable[Prediction]) -> Iterator[Prediction]:
-    """Name on stderr what could not be read, one line each."""
+    """Name on stderr the images that have no classes, one line each."""
     for prediction in found:
         if prediction.error:
-            click.echo(f"error: cannot read {prediction.image}: {prediction.error}", err=True)
+            click.echo(f"error: cannot classify {prediction.image}: {prediction.error}", err=True)
         yield prediction
 
 

@@ -22,6 +22,7 @@ from zoo.evaluation.predictor import Predictor
 
 Picture = str | os.PathLike[str] | Image.Image | Any
 READ_AT_ONCE = 4096  # images whose names are held at once
+NOT_FINITE = "the model's scores are no finite numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Prediction:
 
     Attributes:
         image: its path, or what it is called.
-        classes: empty if the image could not be read.
-        error: why it could not be read; else empty.
+        classes: empty if the image could not be read, or the scores are no finite numbers.
+        error: why there are no classes; else empty.
     """
 
     image: str
@@ -78,15 +79,15 @@ def predict(
         **options: of `predictions`.
 
     Raises:
-        DataError: an image cannot be read. UsageError: the model gives no classes. OptionError:
-        `top` is less than 1.
+        DataError: an image cannot be read, or its scores are no finite numbers. UsageError: the
+        model gives no classes. OptionError: `top` is less than 1.
     """
     single = isinstance(images, str | os.PathLike | Image.Image) or hasattr(images, "ndim")
     given: Any = [images] if single else images
     found: list[Prediction] = []
     for prediction in predictions(model, given, top, **options):
         if prediction.error:
-            raise DataError(f"cannot read the image: {prediction.error}", where=prediction.image)
+            raise DataError(f"cannot classify it: {prediction.error}", where=prediction.image)
         found.append(prediction)
     return found
 
@@ -103,7 +104,8 @@ def predictions(
 ) -> Iterator[Prediction]:
     """The predictions of any number of images, one after the other, in their order.
 
-    An image that cannot be read has a prediction that says why.
+    An image that cannot be read, or whose scores are no finite numbers, has a prediction that says
+    why.
 
     Args:
         device, amp: as for `zoo.evaluation.evaluate`.
@@ -154,16 +156,20 @@ def _of_part(
         if batch.indices:
             shown = _guesses(predictor(batch.pixels), classes, top)
             for index, guesses in zip(batch.indices, shown, strict=True):
-                found[index] = Prediction(files.describe(index), guesses)
+                error = "" if guesses else NOT_FINITE
+                found[index] = Prediction(files.describe(index), guesses, error)
         yield from (found[index] for index in places)
 
 
 def _guesses(logits: Tensor, classes: ModelClasses, top: int) -> Iterator[tuple[Guess, ...]]:
+    """The classes of each image; none where a score is no finite number."""
     values, indices = logits.softmax(-1).topk(min(top, logits.shape[-1]))
-    for row, chosen in zip(values.tolist(), indices.tolist(), strict=True):
+    known = logits.isfinite().all(-1).tolist()
+    for row, chosen, finite in zip(values.tolist(), indices.tolist(), known, strict=True):
         yield tuple(
             Guess(i, classes.names.get(i, str(i)), classes.descriptions.get(i, ""), p)
             for i, p in zip(chosen, row, strict=True)
+            if finite
         )
 
 

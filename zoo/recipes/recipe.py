@@ -44,8 +44,8 @@ class Recipe:
         compile: compile what the objective calls of the model with `torch.compile`.
         channels_last: the memory format of model and images.
         validate_every: the number of epochs between measurements on the held-out images.
-        save_half: save the weights in float16, which halves the file. They are loaded as float32
-            again.
+        save_half: save the weights in float16, which halves the file. Tensors with numbers beyond
+            65,504 stay as they are. All are loaded as float32 again.
         keep: which weights the run's file has: the `"last"`, or those of the epoch that was
             `"best"` on the held-out images.
         train: which parameters are trained: `"all"`, `"attention"` (and the classifier, if it is

@@ -175,8 +175,16 @@ def _save(prepared: Prepared, out: Path) -> None:
 def _weights(trainer: Trainer) -> dict[str, Tensor]:
     state = trainer.averaged.state_dict()
     if trainer.recipe.save_half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+        state = {k: _halved(v) for k, v in state.items()}
     return state
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """In float16, if it is of real numbers and none of them is beyond its largest."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.isfinite(), tensor.isfinite()) else tensor
 
 
 def _csv(rows: list[dict[str, float]]) -> bytes:
