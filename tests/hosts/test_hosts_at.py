@@ -46,6 +46,16 @@ def test_a_list_of_modules_stands_for_its_items() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["stage1", "again"])
+def test_a_module_of_two_names_may_be_named_by_either(path: str) -> None:
+    model = own_hosts.ResNet().eval()
+    model.add_module("again", model.stage1)
+    before = model(X)
+    zoo.add_attention(model, "se", path, example=X)
+    assert [site.path for site in zoo.list_sites(model, X) if site.added] == ["stage1"]
+    assert torch.equal(model(X), before)
+
+
 def test_what_was_added_is_no_place() -> None:
     model = own_hosts.ResNet()
     zoo.add_attention(model, "cbam", at="stage1", example=X, reduction=4)

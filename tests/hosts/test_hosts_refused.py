@@ -118,10 +118,14 @@ def lazy() -> nn.Module:
     return model
 
 
-def scripted() -> nn.Module:
-    model = own_hosts.ResNet()
-    model.stage1 = torch.jit.trace(nn.Conv2d(16, 16, 1), torch.rand(1, 16, 8, 8))  # type: ignore
-    return model
+def scripted(whole: bool, trace: bool) -> nn.Module:
+    """The host, or its first stage, as TorchScript."""
+    model = own_hosts.ResNet().eval()
+    part, x = (model, X) if whole else (model.stage1, model.stem(X).detach())
+    made: Any = torch.jit.trace(part, x) if trace else torch.jit.script(part)
+    if not whole:
+        model.stage1 = made
+    return made if whole else model
 
 
 def own_forward() -> nn.Module:
@@ -161,11 +165,19 @@ def test_a_host_that_cannot_be_changed_is_refused(case: str) -> None:
     assert [type(module) for module in model.modules()] == classes
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
-def test_a_scripted_module_is_refused() -> None:
-    model = scripted()
-    with pytest.raises(IncompatibleBackboneError, match="TorchScript|cannot be run"):
+@pytest.mark.filterwarnings("ignore")  # of TorchScript, which is deprecated
+@pytest.mark.parametrize("trace", [False, True])
+def test_a_part_in_torchscript_takes_nothing_but_the_others_do(trace: bool) -> None:
+    with pytest.raises(IncompatibleBackboneError, match="compiled by TorchScript"):
+        zoo.add_attention(scripted(True, trace), "se", at="stage1", example=X)
+    model = scripted(False, trace)
+    before = model(X)
+    with pytest.raises(IncompatibleBackboneError, match="TorchScript"):
         zoo.add_attention(model, "se", at="stage1", example=X)
+    zoo.add_attention(model, "se", at=["stem", "stage2"], example=X)
+    assert torch.equal(model(X), before)
+    zoo.remove_attention(model)
+    assert torch.equal(model(X), before)
 
 
 def test_what_a_fast_path_may_leave_out_is_refused() -> None:

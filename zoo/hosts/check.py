@@ -22,6 +22,11 @@ WRAPPERS = {
     "FSDPModule": "is sharded: add the attention before fully_shard",
 }
 
+SCRIPTED = (
+    "is compiled by TorchScript: zoo.add_attention to the Python module, then torch.jit.script or "
+    "torch.jit.trace"
+)
+
 
 def check_host(model: Any) -> None:
     """The host is a module that nobody has compiled, wrapped or sharded.
@@ -34,6 +39,8 @@ def check_host(model: Any) -> None:
             f"a {type(model).__name__} is no torch.nn.Module",
             remedy="zoo.add_attention(model, ...) takes the model itself, not its name",
         )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise _wrapped(model, "", SCRIPTED)
     for path, module in model.named_modules():
         for cls in type(module).__mro__:
             if cls.__name__ in WRAPPERS and cls.__module__.startswith("torch."):

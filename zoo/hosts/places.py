@@ -35,11 +35,11 @@ def named(model: nn.Module, at: Any) -> list[str]:
             raise UsageError("the function says no of every module", where="at")
     else:
         wanted = {path for pattern in _patterns(at) for path in _matching(everything, pattern)}
-    chosen: dict[int, str] = {}  # a module that has several paths is attended once
+    first: dict[int, str] = {}  # a module that has several paths is attended once, at the first
     for path, module in everything.items():
-        if path in wanted:
-            chosen.setdefault(id(module), path)
-    return list(chosen.values())
+        first.setdefault(id(module), path)
+    chosen = {first[id(everything[path])] for path in wanted}
+    return [path for path in everything if path in chosen]
 
 
 def _own_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -92,8 +92,8 @@ def _continued(everything: dict[str, nn.Module], prefix: str) -> list[str]:
 
 def _items(path: str, module: nn.Module) -> list[str]:
     """The path; of a mere list or dict of modules those of its items, which may be lists too."""
-    runs = type(module).forward is not nn.Module.forward
-    if runs or not isinstance(module, nn.ModuleList | nn.ModuleDict):
+    listed = isinstance(module, nn.ModuleList | nn.ModuleDict)
+    if not listed or type(module).forward is not nn.Module.forward:
         return [path]
     inner = ((f"{path}.{name}" if path else name, m) for name, m in module.named_children())
     return [item for each, m in inner for item in _items(each, m)]

@@ -79,7 +79,7 @@ def watch(
         set_module(twin, path, nn.Identity())
     calls: list[Call] = []
     kept: list[Tensor] = []  # alive as long as their identities are compared
-    for path, module in twin.named_modules():
+    for path, module in _python_modules(twin):
         _watch(module, path, calls, kept, note)
     with mode, torch.no_grad():
         args, more = tree_map_only(Tensor, mode.from_tensor, (inputs, dict(keywords or {})))
@@ -94,7 +94,7 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """The model with fake tensors in the place of its own, and without the hooks of others."""
     memo: dict[int, Any] = {id(t): mode.from_tensor(t) for t in _tensors(model)}
     twin = copy.deepcopy(model, memo)
-    for module in twin.modules():
+    for _, module in _python_modules(twin):
         module._forward_hooks.clear()
         for key, hook in list(module._forward_pre_hooks.items()):
             if not type(hook).__module__.startswith("torch.nn.utils"):  # these compute weights
@@ -102,8 +102,14 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     return twin.eval()
 
 
+def _python_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Those that can be watched: what TorchScript has compiled is called, but has no hooks."""
+    everything = model.named_modules()
+    return ((path, m) for path, m in everything if not isinstance(m, torch.jit.ScriptModule))
+
+
 def _tensors(model: nn.Module) -> Iterator[Tensor]:
-    for module in model.modules():
+    for _, module in _python_modules(model):
         state = vars(module)
         for held in (state, state["_parameters"], state["_buffers"]):
             yield from (value for value in held.values() if isinstance(value, Tensor))
