@@ -105,3 +105,25 @@ def test_two_processes_train_one_attention(tmp_path: Path) -> None:
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     added = [key for key in first if ".se." in key or ".simam." in key]
     assert added and all(torch.equal(first[key], second[key]) for key in added)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the parts of torch that shard
+def test_a_sharded_host_trains_and_is_not_saved_by_halves(tmp_path: Path) -> None:
+    import own_hosts
+    import torch.distributed as dist
+    from torch.distributed.fsdp import fully_shard
+
+    x, model = torch.rand(2, 3, 16, 16), own_hosts.ResNet()
+    zoo.add_attention(model, "cbam", at="stage1", example=x, insertion="exact", reduction=4)
+    dist.init_process_group("gloo", f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        fully_shard(model)
+        model(x).sum().backward()
+        assert all(p.grad is not None for p in zoo.attention_parameters(model))
+        with pytest.raises(zoo.errors.UsageError, match="full_state_dict"):
+            zoo.save_attention(model, tmp_path / "cbam.safetensors")
+        with pytest.raises(zoo.errors.IncompatibleBackboneError, match="before fully_shard"):
+            zoo.add_attention(model, "se", at="stage2", example=x)
+    finally:
+        dist.destroy_process_group()
+    assert not (tmp_path / "cbam.safetensors").exists()

@@ -22,7 +22,7 @@ from zoo.hosts import swap
 from zoo.hosts.forms import Record, Signal
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
-from zoo.weights.safetensors_file import to_bytes
+from zoo.weights.safetensors_file import refuse_sharded, to_bytes
 
 
 def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
@@ -33,7 +33,7 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         path: a `.safetensors` file, written whole or not at all.
 
     Raises:
-        UsageError: nothing was added, or the file cannot be written.
+        UsageError: nothing was added, the model is sharded, or the file cannot be written.
         OptionError: an option of a mechanism is not plain data.
     """
     target = Path(path).expanduser()
@@ -45,6 +45,7 @@ def save_attention(model: nn.Module, path: str | os.PathLike[str]) -> Path:
             f"no attention was added to this {type(model).__name__}",
             remedy='zoo.add_attention(model, "cbam", at=[...], example=x)',
         )
+    refuse_sharded(model.state_dict())
     told = _metadata(model, found)
     try:
         write_atomically(target, to_bytes(_tensors(found), told))

@@ -19,7 +19,8 @@ WRAPPERS = {
     "DistributedDataParallel": "is wrapped for several processes, which would not learn of new "
     "parameters: zoo.add_attention(model.module, ...) before it is wrapped",
     "FullyShardedDataParallel": "is sharded: add the attention before it is wrapped",
-    "FSDPModule": "is sharded: add the attention before fully_shard",
+    "FSDPModule": 'is sharded: add the attention before fully_shard, with insertion="exact", since '
+    "fully_shard takes no scalars, as the alpha of the residual form is",
 }
 
 SCRIPTED = (

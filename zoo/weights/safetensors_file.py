@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from zoo.errors import CorruptWeightsError
+from zoo.errors import CorruptWeightsError, UsageError
 from zoo.weights.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
@@ -109,13 +109,33 @@ def tensors(
 
 
 def to_bytes(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file of these tensors, wherever and however they lie in memory."""
+    """The bytes of a file of these tensors, wherever and however they lie in memory.
+
+    Raises:
+        UsageError: they are sharded over several processes.
+    """
     import torch
     from safetensors.torch import save
 
+    refuse_sharded(state)
     dense = torch.contiguous_format  # safetensors takes no tensor that is channels-last, or shared
     copies = {k: t.detach().cpu().clone(memory_format=dense) for k, t in state.items()}
     return save(copies, dict(metadata))
+
+
+def refuse_sharded(state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors of which this process has but a part.
+
+    Raises:
+        UsageError: it says how a whole model can be had.
+    """
+    sharded = [key for key, tensor in state.items() if hasattr(tensor, "full_tensor")]
+    if sharded:
+        raise UsageError(
+            f"the model is sharded: this process has but a part of {sharded[0]!r}",
+            remedy="load torch.distributed.checkpoint.state_dict.get_model_state_dict(model, "
+            "options=StateDictOptions(full_state_dict=True)) into one that is not, and save that",
+        )
 
 
 def _corrupt(what: str, where: str) -> CorruptWeightsError:
