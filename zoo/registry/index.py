@@ -110,6 +110,11 @@ class Registry:
         plugin = self._owners.get((type(spec), spec.name))
         return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
 
+    def distribution(self, spec: Named) -> str:
+        """The distribution of the plugin that states `spec`; an empty string if there is none."""
+        plugin = self._owners.get((type(spec), spec.name))
+        return plugin.distribution if plugin else ""
+
     def package(self, spec: Named) -> str:
         """The top package of the plugin that states `spec`; an empty string if there is none."""
         plugin = self._owners.get((type(spec), spec.name))
