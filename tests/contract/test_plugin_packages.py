@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def told(path: Path, key: str) -> dict[str, object]:
     [("se_resnet18", {}), ("resnet18", {"attention": "se"}), ("stn_mnist", {})],
 )
 def test_a_file_of_a_model_names_the_package(
-    name: str, options: dict[str, str], foreign: None, tmp_path: Path
+    name: str, options: dict[str, Any], foreign: None, tmp_path: Path
 ) -> None:
     path = zoo.save_model(zoo.create_model(name, **options), tmp_path / "model.safetensors")
     assert told(path, "zoo")["packages"] == [ZOO]

@@ -41,7 +41,7 @@ def registry(**spec: Any) -> Registry:
     ],
 )
 def test_the_constructor_s_defaults_hold(
-    spec: dict[str, Any], call: dict[str, int], shape: tuple[int, int]
+    spec: dict[str, Any], call: dict[str, Any], shape: tuple[int, int]
 ) -> None:
     model: Any = zoo.create_model("grey", registry=registry(**spec), **call)
     assert model.classifier.weight.shape == shape
