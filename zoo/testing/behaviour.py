@@ -170,15 +170,15 @@ def check_randomness(attention: Attention) -> None:
 
 
 def _check_seeds(spec: AttentionSpec) -> None:
-    starts = [build(spec, seed=3).state_dict(), build(spec, seed=3).state_dict()]
-    close(*starts, spec, "one seed gives two starts; draw with torch")
+    one, other = (build(spec, seed=3).state_dict() for _ in range(2))
+    close(one, other, spec, "one seed gives two starts; draw with torch")
     after: list[Tensor] = []
     for seed in (5, 6):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             run(build(spec, seed=None).train(), sample(spec))
             after.append(torch.get_rng_state())
-    seeded = torch.equal(*after)
+    seeded = torch.equal(after[0], after[1])
     require(not seeded, spec, "the constructor or training seeds the global random state")
 
 
