@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import torch
@@ -48,6 +49,99 @@ class EvenSizes(Sound):
     def forward(self, x: Tensor) -> Tensor:
         halves = nn.functional.avg_pool2d(x, 2)
         return nn.functional.interpolate(halves, scale_factor=2.0) * self.weight.sigmoid()
+
+
+class ChangesInputInTraining(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.data.mul_(2) if self.training else x)
+
+
+class PairInTraining(Sound):
+    def forward(self, x: Tensor) -> Any:
+        y = super().forward(x)
+        return (y, y.mean()) if self.training else y
+
+
+class RemembersSize(Sound):
+    """Keeps a table for each area, which maps of other sides have too."""
+
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.tables: dict[int, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        columns = torch.linspace(0, 1, width).expand(height, width).flatten()
+        table = self.tables.setdefault(height * width, columns)
+        return super().forward(x) * table.to(x).view(height, width)
+
+
+class OneWidth(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(64, device=device, dtype=dtype)
+
+
+class StaysInTraining(Sound):
+    def train(self, mode: bool = True) -> StaysInTraining:
+        return super().train()
+
+
+class Seeds(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        torch.manual_seed(0)
+        super().__init__(channels, device=device, dtype=dtype)
+
+
+class StartsAnywhere(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        nn.init.constant_(self.weight, random.random())
+
+
+class BecomesFloat(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.float().sigmoid()
+
+
+class OnOneDevice(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.zeros(x.shape[-1], dtype=x.dtype)
+
+
+class ForgetsTraining(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.scale = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.scale = float(x.detach().abs().mean())
+        return super().forward(x) * self.scale
+
+
+class SquareIdentity(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(2).view(*x.shape[:2], x.shape[3], x.shape[2])
+        return super().forward(rows.transpose(2, 3) if x.shape[2] != x.shape[3] else x)
+
+
+class UnsavedIdentity(Sound):
+    def __init__(self, channels: int, *, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(channels, device=device, dtype=dtype)
+        self.offset = 0.3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.weight.sigmoid() + self.offset)
+
+    def init_identity(self) -> float:
+        self.offset = 0.0
+        return super().init_identity()
+
+
+class FrozenIdentity(Sound):
+    def init_identity(self) -> float:
+        self.weight.requires_grad_(False)
+        return super().init_identity()
 
 
 class IgnoresDtype(Sound):

@@ -156,7 +156,7 @@ class Speechless(Exception):
         (KeyError(), "KeyError"),
         (SystemExit(3), "SystemExit: 3"),
         (Speechless(), "Speechless"),
-        (zoo.errors.SpecError("what", where="there", remedy="do"), "what (there)"),
+        (zoo.errors.SpecError("what", where="there", remedy="do"), "what (there), try do"),
     ],
 )
 def test_errors_are_described_in_a_line(error: BaseException, text: str) -> None:

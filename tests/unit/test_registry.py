@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import zoo
+from zoo.build.plan import make_plan
 from zoo.errors import PluginError, PluginWarning
 from zoo.registry import Registry
 
@@ -100,6 +101,41 @@ def test_taken_names_are_refused(offer: Any, reason: str) -> None:
     (found,) = problems(plugin("p", **offer)).values()
     assert len(found) == 1
     assert reason in found[0]
+
+
+def weights(model: str, tag: str, **more: Any) -> zoo.WeightsSpec:
+    return zoo.WeightsSpec(model=model, tag=tag, kind="published", repository="org/net", **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "mine", "reason"),
+    [
+        ("resnet50", "a1_in1k", "mine", "resnet50.mine are not the default: resnet50.a1_in1k is"),
+        ("stn_mnist", "zoo_mnist_r", "mine", "stn_mnist.mine are not the default: stn_mnist."),
+        ("resnet50", "a1_in1k", "a1_in1k", "weights resnet50.a1_in1k are already stated"),
+    ],
+)
+def test_weights_of_a_plugin_do_not_take_the_place_of_others(
+    name: str, tag: str, mine: str, reason: str
+) -> None:
+    with pytest.warns(PluginWarning, match=reason):
+        registry = Registry([plugin("p", zoo_weights=[weights(name, mine, default=True)])])
+        chosen: Any = make_plan(name, registry, pretrained=True).weights
+    assert chosen.tag == tag and chosen.repository != "org/net"
+    if mine != tag:  # by its tag it can be had
+        chosen = make_plan(f"{name}.{mine}", registry, pretrained=True).weights
+        assert chosen.repository == "org/net"
+
+
+def test_weights_that_are_no_default_leave_timm_s_the_default() -> None:
+    registry = Registry([plugin("p", zoo_weights=[weights("resnet50", "mine")])])
+    chosen: Any = make_plan("resnet50", registry, pretrained=True).weights
+    assert chosen.repository == "timm/resnet50.a1_in1k"
+
+
+def test_weights_may_be_stated_by_an_alias_of_the_model() -> None:
+    offer = {"zoo_models": [model("net", aliases=("n",))], "zoo_weights": [weights("n", "a")]}
+    assert list(Registry([plugin("p", **offer)]).weights)[-1] == ("net", "a")
 
 
 def test_a_plugin_may_name_compositions_of_its_own_attention() -> None:

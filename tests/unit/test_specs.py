@@ -62,6 +62,11 @@ def test_specs_are_frozen_and_can_be_pickled_and_replaced(spec: Any) -> None:
         ({"role": "refine"}, "insertion=zoo.Insertion(role=...)"),
         ({"paper": None}, "provenance=zoo.Provenance(paper=...)"),
         ({"colour": "red"}, "no field 'colour'"),
+        (
+            {"paper": None, "role": "refine"},
+            "no field 'paper' and no field 'role'\n  where: AttentionSpec('gate')\n  try:   "
+            "provenance=zoo.Provenance(paper=...), insertion=zoo.Insertion(role=...)",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, Any], said: str) -> None:

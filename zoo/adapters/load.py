@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from zoo.errors import IncompatibleBackboneError, WeightsMismatchError, WeightsW
 from zoo.hosts.add import put_all
 from zoo.hosts.check import check_host
 from zoo.hosts.planning.planner import Planned
-from zoo.registry import Registry, default_registry
+from zoo.registry import Registry, default_registry, names, packages
 from zoo.weights import safetensors_file
 from zoo.weights.verified_file import VerifiedFile, local_file
 
@@ -56,6 +57,9 @@ def load_attention(
         header = safetensors_file.inspect(file)
         where = str(file.path)
         statement = read(header.metadata, where)
+        for each in statement.added:
+            own = partial(names.attention, each.mechanism, registry)
+            packages.known(own, statement.packages, where)
         _check_architecture(model, statement, where)
         same = digest(model) == statement.weights
         if not same and strict:

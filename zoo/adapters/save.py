@@ -20,6 +20,7 @@ from zoo.adapters.statement import METADATA, Stated, Statement, read, written
 from zoo.errors import OptionError, UsageError
 from zoo.hosts import swap
 from zoo.hosts.forms import Record, Signal
+from zoo.registry import packages
 from zoo.runtime.files import write_atomically
 from zoo.version import __version__
 from zoo.weights.safetensors_file import refuse_sharded, to_bytes
@@ -67,6 +68,7 @@ def _metadata(model: nn.Module, found: list[tuple[str, nn.Module, Record]]) -> d
     statement = Statement(
         host=type(model).__name__, architecture=architecture(model), weights=digest(model),
         added=tuple(Stated(path=where, **_fields(found, form)) for where, form, _ in found),
+        packages=tuple(packages.of_attentions(record.mechanism for *_, record in found)),
     )  # fmt: skip
     try:
         told = {"format": "pt", METADATA: written(statement), "zoo_version": __version__}

@@ -13,6 +13,7 @@ from zoo.errors import ConfigError
 from zoo.hosts.forms import Joining, Record
 from zoo.hosts.planning.softmax import KINDS as KINDS_OF_SOFTMAX
 from zoo.hosts.reading.layouts import KINDS, Layout
+from zoo.registry import packages
 from zoo.registry.specs import Form
 
 METADATA = "zoo_attention"  # the key of the statement in the metadata of a file
@@ -66,12 +67,15 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Of a whole file: the host's class and digests, and what was added to it."""
+    """Of a whole file: the host's class and digests, what was added to it, and whose packages the
+    mechanisms are from, beside the zoo's own.
+    """
 
     host: str
     architecture: str
     weights: str
     added: tuple[Stated, ...]
+    packages: tuple[str, ...] = ()
 
 
 def written(statement: Statement) -> str:
@@ -103,7 +107,8 @@ def read(metadata: Mapping[str, str], where: str) -> Statement:
         if not isinstance(rows, list) or not 0 < len(rows) <= PLACES:
             raise ValueError("added")
         heads = {key: _text(key, told[key], 256) for key in ("host", "architecture", "weights")}
-        return Statement(**heads, added=tuple(_stated(row) for row in rows))
+        added = tuple(_stated(row) for row in rows)
+        return Statement(**heads, added=added, packages=packages.stated(told.get("packages")))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, ConfigError):
             raise

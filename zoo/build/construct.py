@@ -13,12 +13,18 @@ from torch import nn
 from zoo.build.call import call, no_option
 from zoo.build.plan import Plan
 from zoo.registry import Registry, timm_index
-from zoo.registry.constructor import Constructor, named_options, option_names
+from zoo.registry.constructor import (
+    Constructor,
+    default_values,
+    named_options,
+    option_names,
+)
 from zoo.registry.specs import BackboneSpec, ModelSpec, WeightsSpec
 from zoo.registry.targets import resolve
 from zoo.weights import timm_loading
 from zoo.weights.timm_loading import Loading
 
+USUAL_SIZE = (224, 224)  # timm's, of a model that states none
 PLACING = ("device", "dtype")  # options that say where the model is, not what it is
 _OF_TIMM_S_BUILDER = named_options(build_model_with_cfg) - {
     "model_cls", "variant", "pretrained", "pretrained_cfg",
@@ -57,7 +63,7 @@ def _of_target(spec: BackboneSpec | ModelSpec, plan: Plan, registry: Registry) -
     meant = _meant(plan, registry)
     if unknown := constructor.unknown(options.keys() - _OF_TIMM_S_BUILDER):
         raise no_option(constructor, unknown, meant)
-    config = {"architecture": spec.name, **_target_config(plan)}
+    config = {"architecture": spec.name, **_target_config(spec, plan, target)}
     build = partial(
         build_model_with_cfg, target, spec.name, False, pretrained_cfg=config,
         kwargs_filter=() if _takes_size(target) else ("img_size",),  # pyright: ignore[reportArgumentType]
@@ -111,10 +117,16 @@ def _timm_tag(plan: Plan) -> str:
     return next((tag for tag in (plan.tag, stated) if tag in tags), "")
 
 
-def _target_config(plan: Plan) -> dict[str, Any]:
+def _target_config(spec: BackboneSpec | ModelSpec, plan: Plan, target: Any) -> dict[str, Any]:
+    """timm's settings of the model. timm would give 1000 classes and 3 channels to a constructor
+    of other defaults, unless the settings say so.
+    """
+    stated = {**default_values(target), **spec.defaults, **plan.options}
     settings: dict[str, Any] = dict(plan.spec.input) if plan.spec else {}
-    if "num_classes" in plan.options:
-        settings.setdefault("num_classes", plan.options["num_classes"])
+    if isinstance(stated.get("num_classes"), int):
+        settings.setdefault("num_classes", stated["num_classes"])
+    if isinstance(stated.get("in_chans"), int):
+        settings.setdefault("input_size", (stated["in_chans"], *USUAL_SIZE))
     if isinstance(plan.weights, WeightsSpec):
         settings.update(plan.weights.input, num_classes=plan.weights.num_classes)
     return settings

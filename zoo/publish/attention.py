@@ -9,6 +9,7 @@ from pathlib import Path
 from zoo.adapters.statement import ATTENTION_FILE, METADATA, Statement, read
 from zoo.errors import UsageError
 from zoo.publish import licenses
+from zoo.publish.card import packages_needed
 from zoo.publish.package import Package
 from zoo.weights.safetensors_file import inspect
 from zoo.weights.verified_file import VerifiedFile, local_file
@@ -69,7 +70,8 @@ def _card(statement: Statement, repository: str, base_model: str, license: str, 
     return _TEXT.format(
         metadata=data.to_yaml(), name=repository.rpartition("/")[2], base_model=base_model,
         mechanisms=", ".join(f"`{name}`" for name in mechanisms), host=statement.host,
-        repository=repository, places=_places(statement), sha256=sha256,
+        packages=packages_needed(statement.packages), repository=repository,
+        places=_places(statement), sha256=sha256,
         licence="" if license else "No licence was given for the attention.\n\n",
     )  # fmt: skip
 
@@ -99,7 +101,7 @@ added, and nothing of the model itself.
 
 ## Use
 
-```python
+{packages}```python
 import zoo
 
 model = ...  # {base_model}, built as usual, with its weights

@@ -47,7 +47,11 @@ def render(facts: Facts) -> str:
         f"---\n{_metadata(facts)}\n---",
         f"# {facts.repository.rpartition('/')[2]}\n\n{_what(facts)}",
         f"![{facts.model}]({facts.picture})" if facts.picture else "",
-        _USE.format(repository=facts.repository, model=facts.model),
+        _USE.format(
+            repository=facts.repository,
+            model=facts.model,
+            packages=packages_needed(facts.config.get("packages", ())),
+        ),
         f"## Measured\n\n{_measured(facts)}",
         f"## Training\n\n{_training(facts)}",
         f"## Limits\n\n{_limits(facts)}",
@@ -57,9 +61,16 @@ def render(facts: Facts) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def packages_needed(packages: Sequence[str]) -> str:
+    """A paragraph that says which packages of others must be installed, if any."""
+    if not packages:
+        return ""
+    return f"It needs a plugin of the zoo:\n\n```sh\npip install {' '.join(packages)}\n```\n\n"
+
+
 _USE = """## Use
 
-```python
+{packages}```python
 import zoo
 
 model = zoo.create_model("hf-hub:{repository}", pretrained=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from zoo.errors import UsageError, WeightsNotFoundError
 from zoo.publish import card, licenses, records
 from zoo.publish.picture import curve_picture
+from zoo.registry import packages
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
 from zoo.training.run_folder import RECIPE, WEIGHTS
@@ -106,7 +107,8 @@ def build(
     files |= {f"records/{i}.json": _json(r) for i, r in enumerate(measured)}
     if source.recipe:
         files[RECIPE] = source.recipe.encode()
-    versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+    libraries = (*_LIBRARIES, *settings.get("packages", ()))
+    versions = {"python": platform.python_version(), **{name: version(name) for name in libraries}}
     files["zoo.json"] = _json(_manifest(source, sha256, measured, versions, license))
     files["README.md"] = card.render(
         card.Facts(
@@ -144,6 +146,8 @@ def config_json(model: nn.Module, license: str = "") -> dict[str, Any]:
         save_config_for_hf(model, str(path), model_args=arguments)
         settings = json.loads(path.read_text())
     settings["architecture"] = described.name if described else settings["architecture"]
+    if needed := packages.of_model(settings["architecture"], arguments.get("attention", "")):
+        settings["packages"] = needed
     nested = settings["pretrained_cfg"]
     for key in ("origin_url", "paper_ids", "license"):  # of the backbone's weights, not of these
         nested.pop(key, None)

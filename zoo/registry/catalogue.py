@@ -145,11 +145,13 @@ def weights_of(model: str, registry: Registry) -> list[WeightsSpec]:
 
 def taken(stated: Sequence[WeightsSpec], tag: str = "") -> list[WeightsSpec]:
     """Of the weights stated for a model, those of a tag. Without a tag the default alone, since the
-    others may be of other data; all, where none is the default.
+    others may be of other data; all, where none is the default. Of a model of timm that has weights
+    none, since timm's own are the default.
     """
     if tag:
         return [w for w in stated if w.tag == tag]
-    return [w for w in stated if w.default] or list(stated)
+    of_timm = any(timm_index.architectures().get(w.model) for w in stated)
+    return [w for w in stated if w.default] or ([] if of_timm else list(stated))
 
 
 def matches(name: str, pattern: str) -> bool:

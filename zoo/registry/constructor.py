@@ -41,6 +41,12 @@ def option_names(target: Any) -> frozenset[str]:
     return frozenset() if takes_any else named_options(target)
 
 
+def default_values(target: Any) -> dict[str, Any]:
+    """The options of a class or function that have a default, and that default."""
+    parameters = (p for p in _parameters(target) if p.kind not in VARIADIC)
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
 @dataclass(frozen=True, slots=True)
 class Constructor:
     """A class or function, and what its user knows it as.

@@ -6,6 +6,7 @@ import os
 import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import islice
 from threading import RLock
@@ -79,14 +80,24 @@ class Registry:
 
     @cached_property
     def weights(self) -> Mapping[tuple[str, str], WeightsSpec]:
-        """Weights by (model, tag)."""
+        """Weights by (model, tag). The first to claim a tag has it, and the first default of a
+        model is its default; what timm has comes before.
+        """
         with _lock:
             found: dict[tuple[str, str], WeightsSpec] = {}
-            for plugin, spec in self._specs({"zoo_weights": WeightsSpec}):
-                if (spec.model, spec.tag) in found:
-                    plugin.problems.append(f"weights {spec.model}.{spec.tag} are already stated")
-                else:
-                    found[spec.model, spec.tag] = spec
+            defaults: dict[str, str] = {}
+            for plugin, stated in self._specs({"zoo_weights": WeightsSpec}):
+                spec = replace(stated, model=self.model_aliases.get(stated.model, stated.model))
+                name, of_timm = f"{spec.model}.{spec.tag}", _of_timm(spec.model)
+                if (spec.model, spec.tag) in found or name in of_timm:
+                    plugin.problems.append(f"weights {name} are already stated")
+                    continue
+                if spec.default:
+                    first = defaults.setdefault(spec.model, [*of_timm, name][0])
+                    if first != name:
+                        plugin.problems.append(f"weights {name} are not the default: {first} is")
+                        spec = replace(spec, default=False)
+                found[spec.model, spec.tag] = spec
             self.report()
             return found
 
@@ -109,6 +120,11 @@ class Registry:
         """The plugin that states `spec`, for messages."""
         plugin = self._owners.get((type(spec), spec.name))
         return f"plugin {plugin.name} ({plugin.origin})" if plugin else "no plugin"
+
+    def distribution(self, spec: Named) -> str:
+        """The distribution of the plugin that states `spec`; an empty string if there is none."""
+        plugin = self._owners.get((type(spec), spec.name))
+        return plugin.distribution if plugin else ""
 
     def package(self, spec: Named) -> str:
         """The top package of the plugin that states `spec`; an empty string if there is none."""
@@ -206,6 +222,11 @@ class Registry:
             if not own and rest in timm_index.architectures():
                 return f"{name!r} already means {spec.name} (plugin {owner.name}) in {rest}"
         return ""
+
+
+def _of_timm(model: str) -> list[str]:
+    """The weights that timm has of a model, each as `<model>.<tag>`, the default first."""
+    return [f"{model}.{tag}" for tag in timm_index.architectures().get(model, ())]
 
 
 def _missing(spec: Named) -> str:

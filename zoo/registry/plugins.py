@@ -195,7 +195,8 @@ def _hook_problems(manager: pluggy.PluginManager, module: object) -> list[str]:
 def describe(error: BaseException) -> str:
     """An exception in one line: the message of an error of the zoo; of others, with their type."""
     if isinstance(error, ZooError):
-        return error.what + (f" ({error.where})" if error.where else "")
+        where = f" ({error.where})" if error.where else ""
+        return error.what + where + (f", try {error.remedy}" if error.remedy else "")
     try:
         text = " ".join(str(error).split())
     except Exception:  # an exception that cannot even say what it is

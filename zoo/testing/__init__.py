@@ -7,6 +7,9 @@
     def test_plugin():
         zoo.testing.check_plugin("zoo_my_attention")
 
+    def test_network():
+        zoo.testing.check_network("my_network")
+
 A check takes the name of an attention or its spec, which need not be registered. It returns None,
 or raises an `AssertionError` that says what is wrong. A check that cannot apply, such as that of
 the identity start for a mechanism that has none, raises `unittest.SkipTest`, which pytest shows as
@@ -46,6 +49,7 @@ from zoo.testing.deployment import (
     check_takes_part,
 )
 from zoo.testing.learning import LEARNING, check_gradients, check_identity_start
+from zoo.testing.networks import check_network
 from zoo.testing.trial import MAPS, Attention, Check
 from zoo.testing.warm_start import WARM_START, check_warm_start
 from zoo.testing.whole_plugin import check_import_is_light, check_plugin_with
@@ -67,6 +71,7 @@ __all__ = [
     "check_import_is_light",
     "check_mask",
     "check_meta_device",
+    "check_network",
     "check_output",
     "check_plugin",
     "check_randomness",

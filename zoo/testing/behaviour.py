@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
+from zoo.registry.specs import AttentionSpec
 from zoo.testing.trial import (
-    MAPS,
+    SAME_SHAPE,
     SIZES,
     Attention,
     Inputs,
     build,
     close,
+    conformance,
     convert,
     require,
     rows_are_independent,
@@ -29,37 +31,63 @@ from zoo.testing.trial import (
     tensors_of,
 )
 
-SAME_SHAPE = (*MAPS, "tokens")
+WIDTHS = (32, 96)
 
 
+@conformance
 def check_output(attention: Attention) -> None:
-    """Outputs are finite, inputs stay as they were, and a map or tokens keep shape and dtype."""
+    """In eval and in training, outputs are finite, inputs stay as they were, and a map or tokens
+    keep shape and dtype.
+    """
     spec = spec_of(attention)
-    module, inputs = build(spec).eval(), sample(spec)
+    for mode in (False, True):
+        module, inputs = build(spec).train(mode), sample(spec)
+        with torch.random.fork_rng(devices=[]):
+            _check_output_of(module, inputs, spec, "in training, " if mode else "")
+
+
+def _check_output_of(module: nn.Module, inputs: Inputs, spec: AttentionSpec, mode: str) -> None:
     before = convert(inputs, torch.clone)
     y = run(module, inputs)
     if spec.contract in SAME_SHAPE:
         x = inputs[0]
-        require(isinstance(y, Tensor), spec, f"returns a {type(y).__name__}, not a tensor")
-        require(y.shape == x.shape, spec, f"{tuple(x.shape)} becomes {tuple(y.shape)}")
-        require(y.dtype == x.dtype, spec, f"{x.dtype} becomes {y.dtype}")
+        require(isinstance(y, Tensor), spec, f"{mode}returns a {type(y).__name__}, not a tensor")
+        require(y.shape == x.shape, spec, f"{mode}{tuple(x.shape)} becomes {tuple(y.shape)}")
+        require(y.dtype == x.dtype, spec, f"{mode}{x.dtype} becomes {y.dtype}")
     outputs = list(tensors_of(y))
-    require(bool(outputs), spec, "the output holds no tensor")
+    require(bool(outputs), spec, f"{mode}the output holds no tensor")
     finite = all(bool(t.isfinite().all()) for t in outputs)
-    require(finite, spec, "the output has non-finite values")
+    require(finite, spec, f"{mode}the output has non-finite values")
     for x, was in zip(tensors_of(inputs), tensors_of(before), strict=True):
-        require(torch.equal(x, was), spec, "the input is changed in place")
+        require(torch.equal(x, was), spec, f"{mode}the input is changed in place")
 
 
+@conformance
 def check_sizes(attention: Attention) -> None:
-    """Odd, small and non-square maps, and a batch of one, keep their shape."""
+    """Odd, small and non-square maps, and a batch of one, keep their shape; so do maps of other
+    widths, unless an option refuses these. Of what takes any size, one module sees them all: what
+    it remembers of one size must not reach the next.
+    """
     spec = spec_of(attention)
+    module = build(spec).eval()
     for size in SIZES:
         x = sample_map(spec, batch=1, size=size)
         y = run(build(spec, size=size).eval(), x)
         require(y.shape == x.shape, spec, f"{tuple(x.shape)} becomes {tuple(y.shape)}")
+        if not spec.insertion.needs_size:
+            again = run(module, x)
+            close(again, y, spec, f"after maps of other sizes, one of {size} gives something else")
+    for width in WIDTHS:
+        try:
+            other = build(spec, channels=width).eval()
+        except OptionError:
+            continue
+        x = sample_map(spec)[:, :1].expand(-1, width, -1, -1).contiguous()
+        shape = tuple(run(other, x).shape)
+        require(shape == x.shape, spec, f"with channels={width}, {tuple(x.shape)} becomes {shape}")
 
 
+@conformance
 def check_factory_arguments(attention: Attention) -> None:
     """`dtype=` and `device=` reach every parameter and buffer."""
     spec = spec_of(attention)
@@ -71,6 +99,7 @@ def check_factory_arguments(attention: Attention) -> None:
         require(tensor.is_meta, spec, f"device='meta' leaves {name} on {tensor.device}")
 
 
+@conformance
 def check_batch_independence(attention: Attention) -> None:
     """In eval, the output of a sample does not depend on the rest of its batch."""
     spec = spec_of(attention)
@@ -85,6 +114,7 @@ def check_batch_independence(attention: Attention) -> None:
             close(torch.cat(parts), whole, spec, "a sample alone and in its batch differ")
 
 
+@conformance
 def check_channels_last(attention: Attention) -> None:
     """Channels-last memory gives the same numbers."""
     spec = spec_of(attention)
@@ -96,6 +126,7 @@ def check_channels_last(attention: Attention) -> None:
     close(found, expected, spec, "channels-last memory changes the numbers")
 
 
+@conformance
 def check_mask(attention: Attention) -> None:
     """Padding at the end of the tokens, or of the memory, changes no output if masked out."""
     spec = spec_of(attention)
@@ -119,10 +150,16 @@ def check_mask(attention: Attention) -> None:
     require(finite, spec, "where all is masked, the output is not finite")
 
 
+@conformance
 def check_randomness(attention: Attention) -> None:
-    """Eval draws no random numbers; in training, one seed of `generator=` gives one result."""
+    """Eval draws no random numbers; in training, one seed of `generator=` gives one result. One
+    seed gives one start, and nobody seeds the global random state.
+    """
     spec = spec_of(attention)
+    _check_seeds(spec)
     module, inputs = build(spec), sample(spec)
+    left = [name for name, part in module.eval().named_modules() if part.training]
+    require(not left, spec, f"eval() leaves {left[0] or 'it'} in training" if left else "")
     random = torch.get_rng_state()
     first = run(module.eval(), inputs)
     same = torch.equal(torch.get_rng_state(), random)
@@ -130,6 +167,19 @@ def check_randomness(attention: Attention) -> None:
     close(run(module, inputs), first, spec, "two calls in eval differ")
     if "generator" in inspect.signature(module.forward).parameters:
         close(*_drawn_twice(module.train(), inputs), spec, "one generator gives two results")
+
+
+def _check_seeds(spec: AttentionSpec) -> None:
+    one, other = (build(spec, seed=3).state_dict() for _ in range(2))
+    close(one, other, spec, "one seed gives two starts; draw with torch")
+    after: list[Tensor] = []
+    for seed in (5, 6):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            run(build(spec, seed=None).train(), sample(spec))
+            after.append(torch.get_rng_state())
+    seeded = torch.equal(after[0], after[1])
+    require(not seeded, spec, "the constructor or training seeds the global random state")
 
 
 def _drawn_twice(module: nn.Module, inputs: Inputs) -> tuple[Any, Any]:
@@ -141,10 +191,16 @@ def _drawn_twice(module: nn.Module, inputs: Inputs) -> tuple[Any, Any]:
         return first, run(other, inputs, generator=torch.Generator().manual_seed(5))
 
 
+@conformance
 def check_copies(attention: Attention) -> None:
-    """`copy.deepcopy`, `pickle` and a state dict carry all that the output depends on."""
+    """`copy.deepcopy`, `pickle` and a state dict carry all that the output depends on, what the
+    module gathered in training too.
+    """
     spec = spec_of(attention)
-    module, inputs = build(spec).eval(), sample(spec)
+    module, inputs = build(spec).train(), sample(spec)
+    with torch.random.fork_rng(devices=[]):
+        run(module, convert(inputs, torch.clone))
+    module.eval()
     expected = run(module, inputs)
     close(run(copy.deepcopy(module), inputs), expected, spec, "a deep copy computes something else")
     try:
@@ -157,6 +213,7 @@ def check_copies(attention: Attention) -> None:
     close(run(other, inputs), expected, spec, "the state dict does not carry the whole state")
 
 
+@conformance
 def check_unknown_option(attention: Attention) -> None:
     """An option that the mechanism does not have is refused by name."""
     spec = spec_of(attention)

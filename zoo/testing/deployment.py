@@ -13,10 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from zoo.errors import UsageError
 from zoo.registry.specs import AttentionSpec
 from zoo.testing.trial import (
+    SAME_SHAPE,
     Attention,
     Inputs,
     build,
     close,
+    conformance,
     convert,
     require,
     run,
@@ -28,6 +30,7 @@ from zoo.testing.trial import (
 LARGEST = 6e4  # of float16, with some room
 
 
+@conformance
 def check_takes_part(attention: Attention) -> None:
     """After a backward pass in training, every parameter that requires a gradient has one.
 
@@ -42,8 +45,10 @@ def check_takes_part(attention: Attention) -> None:
     require(not left, spec, f"{', '.join(left)} take no part in training")
 
 
+@conformance
 def check_half_precision(attention: Attention) -> None:
-    """In float16, and under autocast to it, ordinary and large inputs give finite numbers.
+    """In float16, and under autocast to it, ordinary and large inputs give finite numbers. A module
+    in float16 keeps the dtype of a map or tokens.
 
     A scale is left out if the output of a layer in float32 is beyond float16 there. At the ordinary
     scale the numbers are those of float32.
@@ -62,9 +67,12 @@ def check_half_precision(attention: Attention) -> None:
             found = run(copy.deepcopy(module), inputs)
         _near(found, expected, scale, spec, "autocast")
         found = run(module.half(), convert(inputs, _half))
+        if spec.contract in SAME_SHAPE:
+            require(found.dtype == torch.float16, spec, f"torch.float16 becomes {found.dtype}")
         _near(found, expected, scale, spec, "half precision")
 
 
+@conformance
 def check_meta_device(attention: Attention) -> None:
     """Built on the meta device, a module runs there. Given memory and a state dict, it computes the
     same.
@@ -91,6 +99,7 @@ def check_meta_device(attention: Attention) -> None:
         close(run(other, inputs), expected, spec, "after the meta device it computes other numbers")
 
 
+@conformance
 def check_checkpointing(attention: Attention) -> None:
     """Gradient checkpointing changes no step of training."""
     spec = spec_of(attention)

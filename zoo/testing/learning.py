@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from zoo.registry.specs import AttentionSpec
 from zoo.testing.trial import (
     CHANNELS,
+    MAPS,
+    SIZES,
     Attention,
     Inputs,
     build,
     close,
+    conformance,
     convert,
     doubled,
     require,
@@ -28,6 +31,7 @@ from zoo.testing.trial import (
 )
 
 
+@conformance
 def check_gradients(attention: Attention) -> None:
     """Gradients are finite, and none is zero except those of `dead_parameters`.
 
@@ -52,9 +56,10 @@ def check_gradients(attention: Attention) -> None:
         require(alive, spec, f"{name} has no gradient, and dead_parameters does not list it")
 
 
+@conformance
 def check_identity_start(attention: Attention) -> None:
-    """With `identity="exact"`, `init_identity()` gives c x, and three steps move every parameter
-    that can move.
+    """With `identity="exact"`, `init_identity()` gives c x, of maps of any size, and three steps
+    move every parameter that can move. A state dict carries that start.
 
     A token mixer gives, after `take_over(attention)`, what timm's attention gives.
     """
@@ -69,11 +74,27 @@ def check_identity_start(attention: Attention) -> None:
     require(bool(gate), spec, f"init_identity() returned {gate!r}, not the constant c of c x")
     start = run(copy.deepcopy(module).eval(), inputs)
     close(start, gate * inputs[0], spec, f"after init_identity() the output is not {gate} * x")
+    _check_identity_elsewhere(module, spec, inputs)
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     _train(module, inputs, steps=3)
     for name, parameter in module.named_parameters():
         moved = is_dead(spec, name) or not torch.equal(parameter, before[name])
         require(moved, spec, f"{name} cannot learn from the identity start")
+
+
+def _check_identity_elsewhere(module: nn.Module, spec: AttentionSpec, inputs: Inputs) -> None:
+    """In a module that loads the start, and on maps of other sizes."""
+    gate = run(copy.deepcopy(module).eval(), inputs)
+    loaded = build(spec, dtype=torch.float64, seed=1).eval()
+    loaded.load_state_dict(module.state_dict())
+    close(run(loaded, inputs), gate, spec, "the state dict does not carry init_identity()")
+    if spec.contract not in MAPS or spec.trial.example:
+        return
+    for size in SIZES:
+        other: Any = build(spec, size=size, dtype=torch.float64)
+        factor, x = other.init_identity(), doubled(sample(spec, size=size)[0])
+        what = f"after init_identity() a map of {size} does not become {factor} * x"
+        close(run(other.eval(), x), factor * x, spec, what)
 
 
 def _check_takes_over(spec: AttentionSpec) -> None:

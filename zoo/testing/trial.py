@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any
 from unittest import SkipTest
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.build.attention import build_attention
+from zoo.errors import ZooError
 from zoo.registry import default_registry, names
 from zoo.registry.specs import MAPS, AttentionSpec
 from zoo.registry.targets import resolve
@@ -18,9 +20,10 @@ Attention = str | AttentionSpec
 Check = Callable[[Attention], None]
 Inputs = tuple[Any, ...]
 
+SAME_SHAPE = (*MAPS, "tokens")  # contracts of what keeps shape and dtype
 CHANNELS = 64
 TOKENS = 64
-SIZES = ((8, 8), (7, 7), (5, 9), (14, 6), (2, 3))
+SIZES = ((8, 8), (7, 7), (5, 9), (9, 5), (14, 6), (2, 3))
 SAMPLES: dict[str, tuple[tuple[int, ...], ...]] = {
     "tokens": ((TOKENS, CHANNELS),),
     "set": ((TOKENS, CHANNELS),),
@@ -37,17 +40,43 @@ def spec_of(attention: Attention) -> AttentionSpec:
     return names.attention(attention, default_registry())
 
 
+def conformance(check: Check) -> Check:
+    """A check whose failures are all of its documented kind, and name the mechanism.
+
+    An error of the zoo says what and where by itself.
+    """
+
+    @wraps(check)
+    def checked(attention: Attention) -> None:
+        spec = spec_of(attention)
+        try:
+            check(spec)
+        except (AssertionError, SkipTest, ZooError):
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())[:300]
+            what = f"{spec.name}: {check.__name__} ended in {type(error).__name__}: {said}"
+            raise AssertionError(what) from error
+
+    return checked
+
+
 def build(
-    spec: AttentionSpec, *, size: tuple[int, int] = SIZES[0], seed: int = 0, **options: Any
-) -> nn.Module:
-    """The module at 64 channels, with the options of the spec's example."""
+    spec: AttentionSpec, *, size: tuple[int, int] = SIZES[0], seed: int | None = 0,
+    channels: int = CHANNELS, **options: Any,
+) -> nn.Module:  # fmt: skip
+    """The module, with the options of the spec's example. Without a seed it draws from the global
+    random state, and leaves that moved on.
+    """
     if spec.insertion.needs_size:
         options["feat_size"] = size
     if spec.trial.example:
         options = {**_example(spec, batch=1)[0], **options}
+    if seed is None:
+        return build_attention(spec, default_registry(), channels, options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_attention(spec, default_registry(), CHANNELS, options)
+        return build_attention(spec, default_registry(), channels, options)
 
 
 def sample(spec: AttentionSpec, *, batch: int = 4, size: tuple[int, int] = SIZES[0]) -> Inputs:

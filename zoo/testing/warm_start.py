@@ -26,7 +26,7 @@ from zoo.registry.specs import MAPS, AttentionSpec
 from zoo.registry.targets import resolve
 from zoo.testing.learning import is_dead
 from zoo.testing.trained_networks import SIZE, accuracy, fit, images, trained
-from zoo.testing.trial import Attention, require, spec_of
+from zoo.testing.trial import Attention, conformance, require, spec_of
 
 STEPS = 50
 STEEP = 1.3  # times the norm of the plain network's gradient
@@ -41,6 +41,7 @@ OPTIMISERS: dict[str, Optimiser] = {
 REMEDY = 'a smaller gain where the attention starts, or Insertion(default_form="residual")'
 
 
+@conformance
 def check_warm_start(attention: Attention) -> None:
     """In a trained network, in its default form: the norm of the whole gradient at step 0 is at
     most 1.3 times the plain network's; after fifty steps, of AdamW at 1e-3 and of SGD at 0.01, the

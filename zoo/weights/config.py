@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.errors import ConfigError
+from zoo.registry import default_registry, names, packages
 
 logger = logging.getLogger("zoo.hub")
 
@@ -27,7 +28,7 @@ LABEL_KEYS = ("label_names", "label_descriptions")
 _OVERRIDES = ("num_classes", *LABEL_KEYS, "labels")
 TOP_KEYS = frozenset({
     "architecture", "num_classes", "num_features", "global_pool", "model_args", "pretrained_cfg",
-    "label_names", "label_descriptions", "labels",
+    "label_names", "label_descriptions", "labels", "packages",
 })  # fmt: skip
 _FORBIDDEN_ARGS = frozenset({
     "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir",
@@ -64,6 +65,8 @@ def parse(content: bytes, where: str) -> HubConfig:
     Raises:
         ConfigError: it is not JSON, names no architecture, or has a value out of bounds; the
             message names the key.
+        UnknownNameError: the architecture is from a plugin's package, which the config names and
+            which is not here.
     """
     top = _load(content, where)
     nested = top.get("pretrained_cfg", top)
@@ -78,14 +81,25 @@ def parse(content: bytes, where: str) -> HubConfig:
     checked = {key: _check(key, values[key], where) for key in _CHECKS if _given(values, key)}
     if not _given(top, "architecture"):
         raise ConfigError("the config names no architecture", where=where)
+    architecture = _check("architecture", top["architecture"], where)
+    arguments = _model_args(top.get("model_args") or {}, where)
+    _check_known(architecture, arguments.get("attention"), top.get("packages"), where)
     return HubConfig(
-        architecture=_check("architecture", top["architecture"], where),
+        architecture=architecture,
         num_classes=checked.get("num_classes", 1000),
-        model_args=_model_args(top.get("model_args") or {}, where),
+        model_args=arguments,
         input={key: checked[key] for key in INPUT_KEYS if key in checked},
         license=checked.get("license", ""),
         labels={key: checked[key] for key in LABEL_KEYS if checked.get(key)},
     )
+
+
+def _check_known(architecture: str, attention: Any, told: Any, where: str) -> None:
+    """Refuse a model of a plugin that is not here, where the config says whose it is."""
+    own = packages.stated(told)
+    packages.known(lambda: names.parse(architecture, default_registry()), own, where)
+    if isinstance(attention, str):
+        packages.known(lambda: names.attention(attention, default_registry()), own, where)
 
 
 def _given(values: Mapping[str, Any], key: str) -> bool:

@@ -1,10 +1,10 @@
 """A file of weights that says what it is: which model, how it was built, its classes and its input.
 
 The statement lies in the metadata of the safetensors file. `zoo` is a JSON object with the model's
-`name` and the `options` of `create_model` that rebuild it. `num_classes`, `input` (preprocessing
-settings in timm's names) and `labels` (the names of the classes, if they are known) stand beside
-it. It is read as the `config.json` of a repository is: plain
-values, within bounds, and nothing that would choose another source of weights.
+`name`, the `options` of `create_model` that rebuild it, and the `packages` of others that it is
+from, if any. `num_classes`, `input` (preprocessing settings in timm's names) and `labels` (the
+names of the classes, if they are known) stand beside it. It is read as the `config.json` of a
+repository is: plain values, within bounds, and nothing that would choose another source of weights.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ConfigError, OptionError, UsageError
+from zoo.registry import packages
 from zoo.runtime.files import write_atomically
 from zoo.runtime.model_record import record_of
 from zoo.version import __version__
@@ -75,6 +76,7 @@ def statement_of(metadata: Mapping[str, str], where: str) -> Statement | None:
         "model_args": stated.get("options"),
         "num_classes": told["num_classes"],
         "pretrained_cfg": {**tables["input"], **tables["labels"]},
+        "packages": stated.get("packages"),
     }
     parsed = parse(json.dumps(config).encode(), where)
     classes = {} if told["num_classes"] is None else {"num_classes": parsed.num_classes}
@@ -143,7 +145,7 @@ def metadata(
     try:
         told = {
             "format": "pt",
-            "zoo": json.dumps({"name": name, "options": dict(options)}),
+            "zoo": json.dumps({"name": name, "options": dict(options), **_packages(name, options)}),
             "zoo_version": __version__,
             "num_classes": json.dumps(num_classes),
             "input": json.dumps(shown),
@@ -153,6 +155,12 @@ def metadata(
     except (TypeError, ConfigError) as error:
         raise OptionError(f"the options of {name} are not plain data: {error}") from error
     return told
+
+
+def _packages(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The packages of others that are needed to build the model, if there are any."""
+    found = packages.of_model(name, options.get("attention", ""))
+    return {"packages": found} if found else {}
 
 
 def save_model(model: nn.Module, path: str | os.PathLike[str]) -> Path:

@@ -62,7 +62,7 @@ def check_mappings(where: str, **values: object) -> None:
 
 
 def says_where_fields_are(**records: type) -> Callable[[type[S]], type[S]]:
-    """A class decorator that refuses a field of another record and names that record."""
+    """A class decorator that refuses fields of other records and names these records."""
     homes = {
         field.name: f"{key}=zoo.{record.__name__}({field.name}=...)"
         for key, record in records.items()
@@ -74,10 +74,12 @@ def says_where_fields_are(**records: type) -> Callable[[type[S]], type[S]]:
 
         def __init__(self: S, **given: Any) -> None:
             own = {field.name for field in fields(cast(Any, cls))}
-            for name in given.keys() - own:
-                where = f"{cls.__name__}({given.get('name')!r})"
+            wrong = [name for name in given if name not in own]
+            if wrong:
                 raise SpecError(
-                    f"it has no field {name!r}", where=where, remedy=homes.get(name, "")
+                    f"it has no field {' and no field '.join(map(repr, wrong))}",
+                    where=f"{cls.__name__}({given.get('name')!r})",
+                    remedy=", ".join(homes[name] for name in wrong if name in homes),
                 )
             build(self, **given)
 
