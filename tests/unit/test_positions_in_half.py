@@ -1,4 +1,4 @@
-"""Positions, angles and counts in half precision, against the same in float64."""
+"""Positions, angles and counts in half precision, against the same in full."""
 
 from __future__ import annotations
 
@@ -123,6 +123,20 @@ def test_clusters_start_within_the_tokens_and_count_all(dtype: torch.dtype) -> N
     module = zoo.create_attention("clustered", 32, num_clusters=100).eval().to(dtype)
     with torch.no_grad():
         assert module(draw(1, 1440, 32, dtype=dtype)).isfinite().all()
+
+
+@HALF
+def test_an_lstm_runs_under_autocast(dtype: torch.dtype) -> None:
+    """Its kernel knows neither type on every CPU."""
+    module, x = (
+        zoo.create_attention("picanet_global", 8, feat_size=8).eval(),
+        draw(2, 8, 8, 8, dtype=dtype),
+    )
+    with torch.no_grad():
+        expected = module(x.float())
+        with torch.autocast("cpu", dtype):
+            found = module(x.float())
+    torch.testing.assert_close(found.float(), expected, rtol=1e-2, atol=1e-2)
 
 
 @HALF
