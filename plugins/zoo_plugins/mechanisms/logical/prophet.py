@@ -139,7 +139,7 @@ class ProphetAttention(nn.Module):
 
     def read(self, words: Tensor, word_mask: Tensor | None = None) -> Tensor:
         """The words in context (B, T, D); nothing of the padding enters."""
-        words = words.to(self.words.weight_ih_l0.dtype)
+        words = words.to(self.words.get_parameter("weight_ih_l0").dtype)
         with where_it_runs(words):
             return self._read(words, word_mask)
 
