@@ -102,6 +102,40 @@ def test_default_places_are_the_blocks() -> None:
     assert zoo.remove_attention(model) == ["layer1.1.bam", "layer2.1.bam", "layer3.1.bam"]
 
 
+def timms_transformer(**options: Any) -> nn.Module:
+    timm = pytest.importorskip("timm")
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
+    return timm.models.VisionTransformer(num_classes=4, **sizes, **options)
+
+
+def torchvisions_transformer() -> nn.Module:
+    models = pytest.importorskip("torchvision.models")
+    model = models.VisionTransformer(32, 8, 3, 2, 32, 64, num_classes=4)
+    nn.init.normal_(model.heads.head.weight)  # which starts at zero
+    return model
+
+
+@pytest.mark.parametrize("attention", ["attention_branch", "bam", "boosted"])
+@pytest.mark.parametrize(
+    "build", [timms_transformer, lambda: timms_transformer(reg_tokens=2), torchvisions_transformer]
+)
+def test_the_end_of_a_stage_is_where_patches_are_still_read(build: Any, attention: str) -> None:
+    """Of a last block the class token alone is read: an attention there would never learn."""
+    torch.manual_seed(0)
+    model, x = build(), torch.rand(4, 3, 32, 32)
+    zoo.add_attention(model, attention, example=x)
+    nn.functional.cross_entropy(model.train()(x), torch.arange(4)).backward()
+    assert any(p.grad is not None and bool(p.grad.any()) for p in zoo.attention_parameters(model))
+    (place,) = zoo.remove_attention(model)
+    assert "1." in place
+
+
+def test_without_a_class_token_the_last_block_ends_the_stage() -> None:
+    model = timms_transformer(class_token=False, global_pool="avg")
+    zoo.add_attention(model, "bam", example=X)
+    assert zoo.remove_attention(model) == ["blocks.2.bam"]
+
+
 def test_timms_blocks_have_it_where_create_model_puts_it() -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("test_resnet")

@@ -176,3 +176,13 @@ def test_another_map_size_is_refused(name: str, options: dict[str, Any]) -> None
     module = zoo.create_attention(name, 8, feat_size=(4, 5), **options).eval()
     with pytest.raises(OptionError, match="5 x 4"):
         module(torch.randn(1, 8, 5, 4))
+
+
+@pytest.mark.parametrize(("options", "size"), [({"dilation": 2}, 8), ({"padding": 0}, 5)])
+def test_an_even_kernel_of_split_attention_keeps_the_size_or_says_what_it_pads(
+    options: dict[str, int], size: int
+) -> None:
+    with pytest.raises(OptionError, match="kernel_size=4 does not keep the size"):
+        zoo.create_attention("split_attention", 16, kernel_size=4)
+    module = zoo.create_attention("split_attention", 16, kernel_size=4, **options).eval()
+    assert module(torch.rand(1, 16, 8, 8)).shape == (1, 16, size, size)

@@ -94,3 +94,17 @@ def test_padding_of_a_caption_enters_nothing() -> None:
     long = module.foretell(query, memory, padded, word_mask=mask)
     torch.testing.assert_close(long.ideal_weights[:, :3], short.ideal_weights)
     torch.testing.assert_close(long.deviation, short.deviation)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("masked", [True, False])
+def test_words_are_read_under_autocast(dtype: torch.dtype, masked: bool) -> None:
+    """The LSTM's kernel knows neither type on every CPU."""
+    module, (_, _, words) = prophet(), inputs()
+    mask = torch.arange(5).expand(2, 5) < 3 if masked else None
+    expected = module.read(words, mask)
+    with torch.autocast("cpu", dtype):
+        torch.testing.assert_close(module.read(words, mask), expected)
+        torch.testing.assert_close(
+            module.read(words.to(dtype), mask), expected, rtol=2e-2, atol=2e-2
+        )

@@ -12,7 +12,8 @@
 - `zoo.sdk.inputs`: checks of inputs at the call.
 - `zoo.sdk.map_size`: maps of one size, and what a `Size` is as (height, width).
 - `zoo.sdk.chance`: random draws and divergences.
-- `zoo.sdk.precision`: what keeps float16 finite. `zoo.sdk.tables`: buffers outside the state dict.
+- `zoo.sdk.precision`: what keeps float16 finite. `zoo.sdk.sampling`: maps read at positions.
+  `zoo.sdk.tables`: buffers outside the state dict.
 - `zoo.sdk.classifier`: timm's interface of a network that classifies.
 - `zoo.sdk.fused`: gates and poolings that can run as one kernel each.
 - `zoo.sdk.take_part`: parameters that a forward pass does not use. `zoo.sdk.lstm`: an LSTM that

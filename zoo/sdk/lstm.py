@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from timm.layers import register_notrace_function
 from torch import Tensor, nn
 from torch._C._functorch import maybe_current_level
 
-from zoo.sdk.precision import full_range
+from zoo.sdk.precision import full_range, without_autocast
+
+
+def where_it_runs(x: Tensor) -> AbstractContextManager[object]:
+    """A context without the autocast that its kernel cannot follow: not every CPU knows halves."""
+    return without_autocast(x) if x.device.type == "cpu" else full_range(x)
 
 
 @register_notrace_function
 def scan(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """`lstm(x)[0]` for one layer with `batch_first`: (B, N, C) -> (B, N, hidden of all directions).
 
-    The kernel supports float16 not on every CPU, and does not support the transforms of
-    `torch.func`.
+    The kernel does not support the transforms of `torch.func`.
     """
-    with full_range(x):
+    with where_it_runs(x):
         x = x.to(lstm.get_parameter("weight_ih_l0").dtype)
         if maybe_current_level() is None:
             return lstm(x)[0]

@@ -2,7 +2,7 @@
 
 What is computed here in float32 is what a mechanism multiplies with itself: logits and variances.
 Its layers stay in the precision that they have. bfloat16 has the range of float32 and is left as it
-is.
+is, but for positions (`at_least_float32`, `zoo.sdk.sampling`): it has 8 bits, too few for a pixel.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from torch import Tensor
 def widened(x: Tensor) -> Tensor:
     """`x`, in float32 if it is in float16."""
     return x.float() if x.dtype == torch.float16 else x
+
+
+@register_notrace_function
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x`, in float32 if its type is a narrower one: for positions, of which half precision, also
+    bfloat16, loses pixels.
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @register_notrace_function
@@ -69,3 +77,11 @@ def full_range(x: Tensor) -> AbstractContextManager[object]:
         return nullcontext()
     narrow = torch.get_autocast_dtype(device) == torch.float16
     return torch.autocast(device, enabled=False) if narrow else nullcontext()
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """A context that switches autocast off where it is on: for products of positions."""
+    device = x.device.type
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)

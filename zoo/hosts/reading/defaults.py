@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from zoo.errors import IncompatibleBackboneError
+from zoo.errors import IncompatibleBackboneError, UsageError
 from zoo.hosts.planning import softmax
 from zoo.hosts.reading import families
 from zoo.hosts.reading.survey import Survey
 from zoo.hosts.reading.where import Told, layout_of
 from zoo.insertion.families import conv_sites
 from zoo.insertion.sites import MAX_POSITIONS, in_last_stage, stage_infos
-from zoo.registry.specs import AttentionSpec
+from zoo.registry.specs import MAPS, AttentionSpec
 
 
 def paths(survey: Survey, spec: AttentionSpec) -> list[str]:
@@ -68,10 +68,29 @@ def _by_placement(survey: Survey, spec: AttentionSpec, last: bool) -> list[str]:
     """Each block, or the end of each stage; all of them, or those of the last stage."""
     if spec.insertion.placement == "block":
         return _blocks(survey, last)
-    ends = families.stages(survey, _blocks(survey, False))
+    blocks = _blocks(survey, False)
+    ends = families.stages(survey, blocks)
     if spec.insertion.placement == "between_stages" and len(ends) > 1:
         ends = ends[:-1]
-    return ends[-1:] if last else ends
+    ends = ends[-1:] if last else ends
+    return _where_patches_are_read(survey, blocks, ends) if spec.contract in MAPS else ends
+
+
+def _where_patches_are_read(survey: Survey, blocks: list[str], ends: list[str]) -> list[str]:
+    """The ends of stages, but for the last block where a class token comes before the patches: only
+    that token is read of it, so that what is done to its patches would have no effect.
+    """
+    if len(blocks) < 2 or blocks[-1] not in ends or not _prefix(survey, blocks[-1]):
+        return ends
+    return list(dict.fromkeys(blocks[-2] if end == blocks[-1] else end for end in ends))
+
+
+def _prefix(survey: Survey, path: str) -> int:
+    """How many tokens come before the patches that the module gives, as far as that is known."""
+    try:
+        return layout_of(survey, path, Told(), on_map=False)[1].prefix
+    except (IncompatibleBackboneError, UsageError):  # of which the plan for the place will tell
+        return 0
 
 
 def _blocks(survey: Survey, last: bool) -> list[str]:

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from zoo.sdk import OddInt, PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import as_pair
+from zoo.sdk.precision import at_least_float32
+from zoo.sdk.sampling import sample
 from zoo_plugins.mechanisms.arithmetic.region_pooling import LineRegions
 
 NAME = "mirror"
@@ -98,7 +100,7 @@ class Mirror(nn.Module):
 
     def flip(self, x: Tensor, grid: Tensor) -> Tensor:
         """x sampled at the mirrored positions, (B, C, H, W)."""
-        return F.grid_sample(x, grid, align_corners=self.align_corners)
+        return sample(x, grid, self.align_corners)
 
 
 def mirror_grid(x: Tensor, line: Tensor) -> Tensor:
@@ -107,12 +109,13 @@ def mirror_grid(x: Tensor, line: Tensor) -> Tensor:
     With p1 a point of the line and n its normal: p - 2 n (n . (p - p1)) / |n|^2. A line whose
     points are one counts as vertical.
     """
+    line = at_least_float32(line)
     start = line[:, None, None, :2]
     run, rise = (line[:, 2:] - line[:, :2]).unbind(1)
     normal = torch.stack([torch.where(run == 0, 1, rise), -run], 1)
     normal = F.normalize(normal, dim=1)[:, None, None]
-    ys = torch.linspace(-1, 1, x.shape[2], device=x.device, dtype=x.dtype)
-    xs = torch.linspace(-1, 1, x.shape[3], device=x.device, dtype=x.dtype)
+    ys = torch.linspace(-1, 1, x.shape[2], device=x.device, dtype=line.dtype)
+    xs = torch.linspace(-1, 1, x.shape[3], device=x.device, dtype=line.dtype)
     points = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), 2)
     return points - 2 * normal * ((points - start) * normal).sum(3, keepdim=True)
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk.precision import at_least_float32
+
 
 class LineRegions(nn.Module):
     """(map (1, C, H, W), N lines in pixels of the image) -> weights near each line, and its sides.
@@ -36,6 +38,7 @@ class LineRegions(nn.Module):
 
     def normalised(self, line: Tensor) -> Tensor:
         """Lines in [-1, 1], -1 and 1 being the centres of the image's outermost pixels."""
+        line = at_least_float32(line)
         return (line / self._extent(line) - 0.5) * 2
 
     def pool(self, x: Tensor, sides: Tensor) -> Tensor:
@@ -50,13 +53,14 @@ class LineRegions(nn.Module):
     def _sides(self, x: Tensor, line: Tensor) -> Tensor:
         """Left and right of the line; above and below a horizontal one."""
         height, width = x.shape[2:]
+        line = at_least_float32(line)
         size = line.new_tensor([width, height, width, height])
         if self.stride is not None:
             size = (self._extent(line) + 1) / self.stride
         line = line / self._extent(line) * (size - 1)
         x1, y1, x2, y2 = (part[:, None, None] for part in line.unbind(1))
-        ys = torch.arange(height, device=x.device, dtype=x.dtype)[:, None]
-        xs = torch.arange(width, device=x.device, dtype=x.dtype)
+        ys = torch.arange(height, device=x.device, dtype=line.dtype)[:, None]
+        xs = torch.arange(width, device=x.device, dtype=line.dtype)
         flat = y1 == y2
         slope = (x1 - x2) / torch.where(flat, 1, y1 - y2)
         border = slope * ys + (-slope * y1 + x1)

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from zoo.sdk import PositiveFloat, PositiveInt, Size, refuse
 from zoo.sdk.map_size import as_pair, require_size
-from zoo.sdk.precision import widened
+from zoo.sdk.precision import at_least_float32
 
 NAME = "gaussian"
 
@@ -110,10 +110,12 @@ class Gaussian(nn.Module):
         if not torch.jit.is_scripting():
             x = require_size(NAME, x, self.size)
         flat = F.relu(self.att_conv(x)).flatten(1)
-        theta = torch.stack([torch.sigmoid(widened(layer(flat))) for layer in self.theta], 1)
+        theta = torch.stack(
+            [torch.sigmoid(at_least_float32(layer(flat))) for layer in self.theta], 1
+        )
         correlation: Tensor | None = None
         if self.correlated:
-            logits = torch.stack([widened(layer(flat)) for layer in self.ro], 1)
+            logits = torch.stack([at_least_float32(layer(flat)) for layer in self.ro], 1)
             correlation = (torch.tanh(logits) if self.paper else torch.sigmoid(logits)) / 2
         return self.gaussian(theta, correlation).sum(1, keepdim=True).to(flat.dtype)
 

@@ -82,10 +82,10 @@ class EfficientChannelAttention(EcaModule):
             refuse("eca", "it has a width with use_mlp=True alone", "use_mlp=True")
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(position_mean(x).view(x.shape[0], 1, -1))
+        y = self.conv(position_mean(x).view(x.shape[0], 1, x.shape[1]))
         if self.conv2 is not None:
             y = self.conv2(self.act(y))  # pyright: ignore[reportOptionalCall]
-        return gate_channels(x, self.gate(y).view(x.shape[0], -1, 1, 1))  # pyright: ignore[reportOptionalCall]
+        return gate_channels(x, self.gate(y).view(x.shape[0], x.shape[1], 1, 1))  # pyright: ignore[reportOptionalCall]
 
     def init_identity(self) -> float:
         """Start as 0.5 x, every parameter learning from the first step; returns 0.5."""

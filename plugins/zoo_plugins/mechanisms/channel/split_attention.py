@@ -18,7 +18,7 @@ import torch
 from timm.layers.split_attn import RadixSoftmax
 from torch import Tensor, nn
 
-from zoo.sdk import Count, PositiveFloat, PositiveInt, bottleneck_width, check_divisible
+from zoo.sdk import Count, PositiveFloat, PositiveInt, bottleneck_width, check_divisible, refuse
 
 NAME = "split_attention"
 
@@ -64,6 +64,9 @@ class SplitAttention(nn.Module):
         self.radix = radix
         inputs, splits = in_channels or channels, channels * radix
         width = bottleneck_width(inputs * radix, reduction, reduced_channels, minimum=32)
+        if padding is None and dilation * (kernel_size - 1) % 2:
+            what = f"kernel_size={kernel_size} does not keep the size of the map"
+            refuse(NAME, what, f"kernel_size={kernel_size + 1}, or padding=")
         check_divisible(NAME, "in_channels", inputs, "groups * radix", groups * radix)
         check_divisible(NAME, "channels", channels, "groups", groups)
         check_divisible(NAME, "reduced_channels", width, "groups", groups)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 from zoo.sdk.inputs import check_shape
+from zoo.sdk.precision import at_least_float32
 
 LARGEST_SIDE = 4096  # pixels; a wider patch is a mistake in `scale` or `num_patches`
 PIXELS_CROPPED = 8.0  # for each pixel of the image: from here on its integral image is cheaper
@@ -29,7 +30,7 @@ def locate(location: Tensor, size: tuple[int, int]) -> Tensor:
         int64 (..., 2). The port scales both axes by H; here x is scaled by W.
     """
     height, width = size
-    x, y = location.unbind(-1)
+    x, y = at_least_float32(location).unbind(-1)
     pixel = torch.stack(((x + 1.0) * width, (y + 1.0) * height), -1)
     return (0.5 * pixel).to(torch.int64)
 

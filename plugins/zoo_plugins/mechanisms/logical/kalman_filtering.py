@@ -130,8 +130,7 @@ class KalmanFilteringAttention(nn.Module):
         if counts is not None:
             mask = counts > 0 if mask is None else mask & (counts > 0)
         log_precision = self._log_precision(query, memory, counts, measurement_variance)
-        prior = self._prior_precision(query, prior_precision)
-        weights, prior_weight = _normalise(log_precision, prior, mask)
+        weights, prior_weight = self._weights(query, log_precision, prior_precision, mask)
         mean = self.prior_mean(query) if prior_mean is None else prior_mean
         y = self._combine(weights, prior_weight, self.W_V(pooled), mean)
         precision = log_precision.exp()
@@ -175,10 +174,19 @@ class KalmanFilteringAttention(nn.Module):
         own = variance / counts.clamp_min(1).unsqueeze(-1)
         return _with_variance(scores, own.transpose(1, 2).unsqueeze(1))
 
-    def _prior_precision(self, query: Tensor, given: Tensor | None) -> Tensor:
-        """(B, Q, h)."""
-        prior = widened(self.prior_precision(query)).exp() if given is None else given
-        return prior.expand(-1, -1, self.num_heads)
+    def _weights(
+        self, query: Tensor, log_precision: Tensor, given: Tensor | None, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Of the memories (B, Q, h, N), and of the prior (B, Q, h), `given` or the perceptron's."""
+        if given is not None:
+            return _normalise(log_precision, given.expand(-1, -1, self.num_heads), mask)
+        log_prior = widened(self.prior_precision(query))
+        lowest = torch.finfo(log_precision.dtype).min
+        if mask is not None:
+            log_precision = log_precision.masked_fill(~mask[:, None, None], lowest)
+        logits = torch.cat([log_precision, log_prior.unsqueeze(-1)], -1)
+        weights = torch.softmax(logits, -1)
+        return weights[..., :-1], weights[..., -1]
 
     def _combine(self, weights: Tensor, prior: Tensor, values: Tensor, mean: Tensor) -> Tensor:
         v, mu = _heads(values, self.num_heads), _heads(mean, self.num_heads)

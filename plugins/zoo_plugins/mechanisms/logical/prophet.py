@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from zoo.sdk import PositiveInt, refuse
 from zoo.sdk.attend import check_mask, check_tokens, masked_softmax
 from zoo.sdk.inputs import check_shape
+from zoo.sdk.lstm import where_it_runs
 from zoo.sdk.take_part import take_part
 from zoo_plugins.mechanisms.logical.additive import AdditiveAttention, over_queries
 
@@ -138,6 +139,11 @@ class ProphetAttention(nn.Module):
 
     def read(self, words: Tensor, word_mask: Tensor | None = None) -> Tensor:
         """The words in context (B, T, D); nothing of the padding enters."""
+        words = words.to(self.words.get_parameter("weight_ih_l0").dtype)
+        with where_it_runs(words):
+            return self._read(words, word_mask)
+
+    def _read(self, words: Tensor, word_mask: Tensor | None) -> Tensor:
         if word_mask is None:
             return self.words(words)[0]
         lengths = word_mask.sum(1).clamp_min(1).cpu()

@@ -129,11 +129,11 @@ class SequentialTopDownAttention(nn.Module):
 
     def basis(self, x: Tensor) -> Tensor:
         """The spatial basis of the map's size, (c_s, H W); channel u * frequencies + v."""
-        count = torch.arange(1, self.frequencies + 1, device=x.device, dtype=x.dtype)
+        count = _count(self.frequencies, x)
         rows, columns = (
-            torch.cos(math.pi * torch.outer(count, _count(side, x) / side)) for side in x.shape[2:]
+            torch.cos(math.pi * count[:, None] * (_count(side, x) / side)) for side in x.shape[2:]
         )
-        return torch.einsum("uh,vw->uvhw", rows, columns).reshape(self.frequencies**2, -1)
+        return torch.einsum("uh,vw->uvhw", rows, columns).reshape(len(count) ** 2, -1).to(x.dtype)
 
     def _core_input(self, answers: Tensor, queries: Tensor) -> Tensor:
         if self.processor is None:
@@ -141,8 +141,10 @@ class SequentialTopDownAttention(nn.Module):
         return self.processor(torch.cat((answers.flatten(1), queries.flatten(1)), 1))
 
 
-def _count(side: int, x: Tensor) -> Tensor:
-    return torch.arange(1, side + 1, device=x.device, dtype=x.dtype)
+def _count(most: int, x: Tensor) -> Tensor:
+    """1 to `most`, in float32 at least, as angles need."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return torch.arange(1, most + 1, device=x.device, dtype=dtype)
 
 
 def _perceptron(*widths: int, **dd: Any) -> nn.Sequential:

@@ -197,7 +197,7 @@ def draw(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 def take(memory: Tensor, index: Tensor) -> Tensor:
     """memory (B, N, C), index (B, ...) -> (B, ..., C)."""
-    flat = index.reshape(len(index), -1, 1).expand(-1, -1, memory.shape[-1])
+    flat = index.unsqueeze(1).flatten(1).unsqueeze(2).expand(-1, -1, memory.shape[-1])
     return memory.gather(1, flat).view(*index.shape, memory.shape[-1])
 
 

@@ -52,7 +52,7 @@ class EfficientMultiScale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        group = x.reshape(batch * self.groups, -1, height, width)
+        group = x.reshape(batch * self.groups, channels // self.groups, height, width)
         y = group * torch.sigmoid(self.plane(group))
         return y.reshape(batch, channels, height, width)
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sdk import PositiveFloat, PositiveInt, Size, zero_
+from zoo.sdk.sampling import affine_grid, sample
 
 Scale = tuple[PositiveFloat, PositiveFloat]
 
@@ -75,9 +76,9 @@ class HarmoniousRegions(nn.Module):
         scale = torch.diag(theta.new_tensor(self.region_scale)).expand(*theta.shape[:2], 2, 2)
         affine = torch.cat([scale, theta.unsqueeze(3)], 3).flatten(0, 1)
         size = [len(affine), 1, height, width]
-        grid = F.affine_grid(affine, size, align_corners=self.align_corners)
+        grid = affine_grid(affine, size, self.align_corners)
         grid = grid.reshape(batch, -1, width, 2)  # one tall map of all regions
-        found = F.grid_sample(source, grid, align_corners=self.align_corners)
+        found = sample(source, grid, self.align_corners)
         found = found.reshape(batch, -1, height, width)
         if self.region_size is not None:
             found = F.interpolate(found, self.region_size, mode="bilinear", align_corners=True)

@@ -59,11 +59,11 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        x1, x2 = x.reshape(batch * self.groups, -1, height, width).chunk(2, 1)
+        x1, x2 = x.reshape(batch * self.groups, channels // self.groups, height, width).chunk(2, 1)
         x1 = x1 * torch.sigmoid(self.cweight * x1.mean((2, 3), keepdim=True) + self.cbias)
         x2 = x2 * torch.sigmoid(self._normed(x2))
-        y = torch.cat([x1, x2], 1).view(batch, self.shuffle_groups, -1, height, width)
-        return y.transpose(1, 2).reshape(batch, channels, height, width)
+        y = torch.cat([x1, x2], 1).view(x.shape)
+        return y.unflatten(1, (self.shuffle_groups, -1)).transpose(1, 2).flatten(1, 2)
 
     def _normed(self, x: Tensor) -> Tensor:
         """W2 GN(x) + b2."""

@@ -105,7 +105,7 @@ class AxialAttention(nn.Module):
         x = x if self.along_width else x.transpose(2, 3)  # the axis comes last
         qkv = self.bn_qkv(self.qkv_transform(x.flatten(2)))
         lines, span = x.shape[2:]
-        qkv = qkv.view(batch, self.groups, -1, lines, span).transpose(2, 3)
+        qkv = qkv.unflatten(1, (self.groups, -1)).unflatten(3, (lines, span)).transpose(2, 3)
         half = self.group_planes // 2
         q, k, v = qkv.split((half, half, self.group_planes), 3)  # B, heads, lines, ., span
         r_q, r_k, r_v = self._embeddings().split((half, half, self.group_planes), 0)
@@ -116,8 +116,8 @@ class AxialAttention(nn.Module):
         weights = self._normed(terms).softmax(4)
         values = v @ weights.transpose(3, 4), torch.einsum("bglij,cij->bglci", weights, r_v)
         pairs = torch.stack(values, 4).permute(0, 1, 3, 4, 2, 5)  # B, heads, ., 2, lines, span
-        y = self.bn_output(pairs.reshape(batch, -1, lines * span))
-        y = y.view(batch, -1, 2, lines, span).sum(2)
+        y = self.bn_output(pairs.flatten(4).flatten(1, 3))
+        y = y.unflatten(1, (-1, 2)).unflatten(3, (lines, span)).sum(2)
         return self.pooling(y if self.along_width else y.transpose(2, 3))
 
     def _size(self) -> tuple[int | str, int | str]:

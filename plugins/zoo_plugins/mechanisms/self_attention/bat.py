@@ -47,14 +47,16 @@ class BilinearTransform(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size, groups = self.block_size, self.groups
         pooled = self.conv1(x)
-        p = widened(self.conv_p(F.adaptive_max_pool2d(pooled, (size, 1)))).sigmoid()
-        q = widened(self.conv_q(F.adaptive_max_pool2d(pooled, (1, size)))).sigmoid()
-        p, q = p.view(-1, groups, size, size), q.view(-1, groups, size, size)
-        p, q = p / p.sum(3, keepdim=True), q / q.sum(2, keepdim=True)
+        p = widened(self.conv_p(F.adaptive_max_pool2d(pooled, (size, 1))))
+        q = widened(self.conv_q(F.adaptive_max_pool2d(pooled, (1, size))))
+        p, q = (t.view(-1, groups, size, size) for t in (p, q))
+        # The quotient of sigmoids and their sum, also where all of them round to zero.
+        p, q = F.logsigmoid(p).softmax(3), F.logsigmoid(q).softmax(2)
         batch, channels, height, width = x.shape
-        rows = x.reshape(batch, groups, channels // groups, size, -1)  # blocks' rows, (t_h W)
+        high, wide = height // size, width // size
+        rows = x.reshape(batch, groups, channels // groups, size, high * width)  # of blocks
         rows = wide_einsum("bgij,bgcjs->bgcis", p, rows)
-        columns = rows.reshape(batch, groups, -1, size, width // size)
+        columns = rows.reshape(batch, groups, channels // groups * size * high, size, wide)
         y = wide_einsum("bgsjt,bgjk->bgskt", columns, q).to(x.dtype)
         return self.conv2(y.reshape(batch, channels, height, width))
 

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
 from zoo.sdk.attend import attend, attention_weights, mask_of_lengths
+from zoo.sdk.precision import at_least_float32
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.hashing import (
     cluster,
@@ -141,7 +142,8 @@ class ClusteredAttention(TokenMixer, Tables):
         codes = hash_codes(flat, planes, self.hash_bias)
         members = cluster(codes, present, start.repeat_interleave(heads, 0), self.iterations)
         sizes = counts(members, start.shape[1])
-        means = sums(flat, members, start.shape[1]) / sizes.clamp(min=1)[:, :, None].to(q.dtype)
+        means = sums(at_least_float32(flat), members, start.shape[1])
+        means = (means / sizes.clamp(min=1)[:, :, None]).to(q.dtype)
         members, sizes = (t.unflatten(0, (batch, heads)) for t in (members, sizes))
         means = means.unflatten(0, (batch, heads))
         values = self._values(q, means, k, v, members, mask)

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from zoo.sdk import PositiveInt, Size, check_divisible, refuse
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import as_pair, only_this_size, require_size
+from zoo.sdk.precision import at_least_float32
 from zoo_plugins.mechanisms.self_attention.heads import split_heads
 from zoo_plugins.mechanisms.self_attention.token_mixer import carry_projections
 
@@ -138,7 +139,7 @@ class Deformable(nn.Module):
     def _places(self, q: Tensor) -> Tensor:
         """p, (B G, H', W', 2), (row, column) between -1 and 1."""
         assert self.conv_offset is not None
-        offset = _wide(self.conv_offset(self._groups(q))).permute(0, 2, 3, 1)
+        offset = at_least_float32(self.conv_offset(self._groups(q))).permute(0, 2, 3, 1)
         size = offset.shape[1:3]
         ref = self._centres(size, offset)
         if self.factor < 0:
@@ -164,7 +165,7 @@ class Deformable(nn.Module):
 
     def _sample(self, x: Tensor, places: Tensor) -> Tensor:
         """x(p), (B, C, H', W')."""
-        found = F.grid_sample(self._groups(_wide(x)), places.flip(3), align_corners=True)
+        found = F.grid_sample(self._groups(at_least_float32(x)), places.flip(3), align_corners=True)
         return found.unflatten(0, (-1, self.groups)).flatten(1, 2).to(x.dtype)
 
     def _bias(self, x: Tensor, places: Tensor) -> Tensor | None:
@@ -180,7 +181,7 @@ class Deformable(nn.Module):
             away = away.sign() * (away.abs() + 1).log2() / 3
             bias = self.rpe_table(away.to(x.dtype)).permute(0, 3, 1, 2)
         else:
-            table = _wide(self.rpe_table).unflatten(0, (self.groups, -1))
+            table = at_least_float32(self.rpe_table).unflatten(0, (self.groups, -1))
             table = table.expand(x.shape[0], -1, -1, -1, -1).flatten(0, 1)
             bias = F.grid_sample(table, (away / 2).flip(3), align_corners=True).to(x.dtype)
         return bias.unflatten(0, (-1, self.groups)).flatten(1, 2)
@@ -211,11 +212,6 @@ def _offset_network(width: int, kernel: int, stride: int, padding: int, dd: Any)
 def _grid(sides: list[Tensor]) -> Tensor:
     """Of rows and columns between 0 and 1, the grid (H, W, 2) between -1 and 1."""
     return torch.stack(torch.meshgrid(*sides, indexing="ij"), -1) * 2 - 1
-
-
-def _wide(x: Tensor) -> Tensor:
-    """x, in float32 if it is coarser: places are sums of small steps."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:

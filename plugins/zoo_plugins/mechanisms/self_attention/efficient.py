@@ -99,20 +99,23 @@ class EfficientAttention(nn.Module):
 
     def attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`mask`: bool (B, N), True where a position is present."""
-        batch, _, height, width = x.shape
-        k = self.keys(x).view(batch, self.num_heads, -1, height * width)
-        q = self.queries(x).view(batch, self.num_heads, -1, height * width)
-        v = self.values(x).view(batch, self.num_heads, -1, height * width)
+        k = self._heads(self.keys(x))
+        q = self._heads(self.queries(x))
+        v = self._heads(self.values(x))
         if self.softmax:
             k, q = masked_softmax(k, over_keys(mask)), q.softmax(2)
             context = v @ k.transpose(2, 3)
         elif mask is None:
-            context = v @ (k.transpose(2, 3) / (height * width))
+            context = v @ (k.transpose(2, 3) / k.shape[3])
         else:
             count = mask.sum(1).clamp(min=1).view(-1, 1, 1, 1)
             context = v @ (k.masked_fill(~mask[:, None, None], 0.0) / count).transpose(2, 3)
-        y = self.reprojection((context @ q).view(batch, -1, height, width))
+        y = self.reprojection((context @ q).flatten(1, 2).unflatten(2, x.shape[2:]))
         return x + y if self.residual else y
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, heads, D / heads, N)."""
+        return x.flatten(2).unflatten(1, (self.num_heads, -1))
 
 
 class EfficientTokens(EfficientAttention):

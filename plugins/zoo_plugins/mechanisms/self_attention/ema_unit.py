@@ -80,7 +80,8 @@ class EMAUnit(nn.Module):
         """y and the last mu (B, C, K)."""
         with torch.no_grad():
             reconstruction, mu = self._iterate(self.conv1(x).flatten(2), self._bases())
-            if self.training and self.momentum < 1 and not in_backward():
+            learns = self.training and self.momentum < 1 and len(x) > 0  # no mean of no images
+            if learns and not in_backward():
                 self.mu.lerp_(mu.mean(0, keepdim=True).to(self.mu.dtype), 1 - self.momentum)
             reconstruction.relu_()
         return final_relu(self.conv2(reconstruction.view_as(x)) + x), mu

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.sdk.precision import at_least_float32
+
 
 @torch.no_grad()
 def hash_codes(x: Tensor, planes: Tensor, bias: bool) -> Tensor:
@@ -36,7 +38,7 @@ def cluster(codes: Tensor, present: Tensor, start: Tensor, iterations: int) -> T
     centroids = codes.gather(1, start[:, :, None].expand(-1, -1, bits))
     members = _nearest(codes, centroids, present)
     for _ in range(iterations - 1):
-        votes = sums(codes, members, count)
+        votes = sums(at_least_float32(codes), members, count)  # bfloat16 counts to 256
         sizes = counts(members, count)
         majority = torch.where(votes > 0, 1.0, -1.0).to(codes.dtype)
         centroids = torch.where(sizes[:, :, None] > 0, majority, centroids)
@@ -71,6 +73,7 @@ def spread_positions(present: Tensor, draws: Tensor) -> Tensor:
     """
     total = present.sum(1, keepdim=True)
     steps = torch.arange(len(draws), device=present.device)
-    ranks = ((steps + draws) * total / len(draws)).long().clamp(max=(total - 1).clamp(min=0))
+    places = steps + at_least_float32(draws)
+    ranks = (places * total / len(draws)).long().clamp(max=(total - 1).clamp(min=0))
     order = present.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     return order.gather(1, ranks)

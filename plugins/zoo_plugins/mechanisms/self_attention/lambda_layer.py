@@ -107,14 +107,13 @@ class LambdaLayer(nn.Module):
             nn.init.constant_(self.norm_q.weight, 1 / self.conv_lambda.kernel_size[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
         q, k, v = self.qkv(x).split((self.num_heads * self.dim_qk, self.dim_qk, self.dim_v), 1)
-        q = self.norm_q(q).reshape(batch, self.num_heads, self.dim_qk, -1)
+        q = self.norm_q(q).flatten(2).unflatten(1, (self.num_heads, self.dim_qk))
         v = self.norm_v(v)
         content = k.flatten(2).softmax(2) @ v.flatten(2).transpose(1, 2)  # B, d_k, d_v
         lambdas = self._positions(v) + content.unsqueeze(3)  # B, d_k, d_v, N
         y = torch.einsum("bhkn,bkvn->bhvn", q, lambdas)
-        return self.pool(y.reshape(batch, -1, height, width))
+        return self.pool(y.flatten(1, 2).unflatten(2, x.shape[2:]))
 
     def _positions(self, v: Tensor) -> Tensor:
         """The position lambdas (B, d_k, d_v, N) of v (B, d_v, H, W)."""

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.sdk import Count, PositiveFloat, PositiveInt, Share, refuse
+from zoo.sdk.precision import at_least_float32, without_autocast
 from zoo.sdk.tables import Tables
 from zoo_plugins.mechanisms.self_attention.token_mixer import TokenMixer
 
@@ -148,6 +149,7 @@ class Smyrf(TokenMixer, Tables):
         self, q: Tensor, k: Tensor, alpha: Tensor, present: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
         """Positions of q and of k in the order of each projection, (G, R, N) and (G, R, M)."""
+        q, k, alpha = (at_least_float32(t) for t in (q, k, alpha))  # `rest` is a small difference
         absent = [None, None] if present is None else [~p.unsqueeze(2) for p in present]
         norms = [
             _fill(t.norm(dim=2, keepdim=True), a, 0) for t, a in zip((q, k), absent, strict=True)
@@ -155,10 +157,11 @@ class Smyrf(TokenMixer, Tables):
         total = sum(n.amax(1, keepdim=True).square() for n in norms)
         rest = [(total - n.square()).clamp(min=0).sqrt() for n in norms]
         zeros = [torch.zeros_like(n) for n in norms]
-        mapped = (
-            torch.cat((q, zeros[0], rest[0]), 2) @ alpha,
-            torch.cat((k, rest[1], zeros[1]), 2) @ alpha,
-        )
+        with without_autocast(q):
+            mapped = (
+                torch.cat((q, zeros[0], rest[0]), 2) @ alpha,
+                torch.cat((k, rest[1], zeros[1]), 2) @ alpha,
+            )
         q_order, k_order = (
             _fill(m, a, torch.inf).transpose(1, 2).argsort(dim=2, stable=True)
             for m, a in zip(mapped, absent, strict=True)
@@ -173,7 +176,7 @@ def _fill(x: Tensor, absent: Tensor | None, value: float) -> Tensor:
 def _chunks(x: Tensor, order: Tensor, clusters: int) -> Tensor:
     """Rows of x (G, N, E) in each order (G, R, N): (G, R, clusters, N / clusters, E)."""
     index = order.flatten(1).unsqueeze(2).expand(-1, -1, x.shape[2])
-    return x.gather(1, index).view(x.shape[0], order.shape[1], clusters, -1, x.shape[2])
+    return x.gather(1, index).unflatten(1, (order.shape[1], clusters, -1))
 
 
 def reference_call(

@@ -142,7 +142,7 @@ def _list_of(chosen: Tensor) -> tuple[Tensor, Tensor]:
     """(B, N) bool -> the chosen positions in order, padded at the end, and which are there."""
     counts = chosen.sum(1)
     order = chosen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    longest = int(counts.max())
+    longest = int(counts.max()) if len(counts) else 1
     present = torch.arange(longest, device=chosen.device) < counts[:, None]
     return order[:, :longest], present
 

@@ -76,8 +76,12 @@ class Lines:
         start, end, down, right = (t[order] for t in (start, end, down, right))
         steep = down.abs() > right.abs()
         self.start, self.end, self.count = start, end, count[order]
-        self.minor = torch.where(steep, start % width, start // width).to(like.dtype)
-        self.rate = torch.where(steep, right, down) / self.count.to(like.dtype)
+        minor = torch.where(steep, start % width, start // width)
+        kind = torch.promote_types(like.dtype, torch.float32)  # half precision rounds off the map
+        self.minor, self.rate = (
+            minor.to(kind),
+            torch.where(steep, right, down) / self.count.to(kind),
+        )
         self.base = torch.where(steep, start // width * width, start % width).int()
         self.major = torch.where(steep, down.sign() * width, right.sign()).int()
         self.stride = torch.where(steep, 1, width).int()
@@ -92,14 +96,15 @@ class Lines:
             flat.index_select(1, index),
             flat.index_select(1, index + self.stride[:active]),
         )
-        return torch.lerp(below, above, minor - low)
+        return torch.lerp(below, above, (minor - low).to(flat.dtype))
 
     def read_at(self, flat: Tensor, step: Tensor) -> Tensor:
         """`flat` at a step of its own for each image and line, (B, lines); 0 at step 0."""
         minor = self.minor + self.rate * step
         low = minor.int()
         index = (self.base + self.major * step + low * self.stride).long()
-        value = torch.lerp(flat.gather(1, index), flat.gather(1, index + self.stride), minor - low)
+        below, above = flat.gather(1, index), flat.gather(1, index + self.stride)
+        value = torch.lerp(below, above, (minor - low).to(flat.dtype))
         return value.masked_fill(step == 0, 0.0)
 
 

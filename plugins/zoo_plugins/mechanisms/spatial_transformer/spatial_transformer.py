@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from zoo.sdk import PositiveInt, Size, refuse
 from zoo.sdk.inputs import check_shape
 from zoo.sdk.map_size import as_pair, require_size
+from zoo.sdk.sampling import affine_grid, sample
 
 NAME = "spatial_transformer"
 TRANSFORMS = {  # the identity as a bias, and where each parameter goes in (2, 3)
@@ -95,8 +96,8 @@ class SpatialTransformer(nn.Module):
 
     def transform(self, x: Tensor, theta: Tensor) -> Tensor:
         """x (B, C, H, W) resampled by theta (B, 2, 3)."""
-        grid = F.affine_grid(theta, list(x.shape), align_corners=self.align_corners)
-        return F.grid_sample(x, grid, align_corners=self.align_corners)
+        grid = affine_grid(theta, list(x.shape), self.align_corners)
+        return sample(x, grid, self.align_corners)
 
     @torch.no_grad()
     def init_identity(self) -> float:

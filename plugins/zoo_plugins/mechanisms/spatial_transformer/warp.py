@@ -16,7 +16,6 @@ All parameters are given as what is added to those of the identity.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,8 @@ from timm.layers import register_notrace_module
 from torch import Tensor
 
 from zoo.sdk import refuse
+from zoo.sdk.precision import at_least_float32, without_autocast
+from zoo.sdk.sampling import sample
 from zoo.sdk.tables import Tables
 
 NAME = "spatial_transformer"
@@ -101,7 +102,7 @@ class Warp(Tables):
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         grid = self._points(self.basis, parameters).unflatten(1, self.size)
-        return F.grid_sample(x, grid.to(x.dtype), align_corners=self.align_corners)
+        return sample(x, grid, self.align_corners)
 
     def outline(self, parameters: Tensor) -> Tensor:
         """Where the edge of the output looks: a closed polygon, (B, points, 2) as (x, y).
@@ -118,12 +119,11 @@ class Warp(Tables):
         if torch.jit.is_scripting():
             return self._moved(basis, offset)
         else:
-            device = offset.device.type  # `meta` knows no autocast
-            with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+            with without_autocast(offset):
                 return self._moved(basis, offset)
 
     def _moved(self, basis: Tensor, offset: Tensor) -> Tensor:
-        offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+        offset = at_least_float32(offset)
         basis = basis.to(offset.dtype)
         p = self.identity.to(offset.dtype) + offset
         if self.kind == "tps":
