@@ -224,6 +224,8 @@ def test_what_is_drawn_for_a_step_follows_from_the_step_alone():
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
     assert first[1].sum(1) == pytest.approx(torch.ones(4))
+    beside = Mixing.of(settings, 3, seed=0, processes=Processes(1, 2, torch.device("cpu")))
+    assert not torch.equal(first[0], beside(images.clone(), labels, 7)[0])
 
 
 def test_erasing_and_mixing_are_timms_each_alone_too():
