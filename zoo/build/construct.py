@@ -119,14 +119,16 @@ def _timm_tag(plan: Plan) -> str:
 
 def _target_config(spec: BackboneSpec | ModelSpec, plan: Plan, target: Any) -> dict[str, Any]:
     """timm's settings of the model. timm would give 1000 classes and 3 channels to a constructor
-    of other defaults, unless the settings say so.
+    of other defaults, unless the settings say so. Its channels are those that it has unless others
+    are asked for, since its weights are of these.
     """
-    stated = {**default_values(target), **spec.defaults, **plan.options}
+    own = {**default_values(target), **spec.defaults}
     settings: dict[str, Any] = dict(plan.spec.input) if plan.spec else {}
-    if isinstance(stated.get("num_classes"), int):
-        settings.setdefault("num_classes", stated["num_classes"])
-    if isinstance(stated.get("in_chans"), int):
-        settings.setdefault("input_size", (stated["in_chans"], *USUAL_SIZE))
+    classes = plan.options.get("num_classes", own.get("num_classes"))
+    if isinstance(classes, int):
+        settings.setdefault("num_classes", classes)
+    if isinstance(own.get("in_chans"), int):
+        settings.setdefault("input_size", (own["in_chans"], *USUAL_SIZE))
     if isinstance(plan.weights, WeightsSpec):
         settings.update(plan.weights.input, num_classes=plan.weights.num_classes)
     return settings
