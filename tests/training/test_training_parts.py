@@ -17,6 +17,7 @@ from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
 
 import zoo
 from zoo.data.preprocessing import Preprocessing, ToPixels
@@ -120,6 +121,39 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole():
         weights.append(own.state_dict())
     for key, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][key], rtol=1e-4, atol=1e-6)
+
+
+class Recorded(CrossEntropy):
+    """Notes how far the training was at each call. A third of all images are always wrong."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.progress = []
+
+    def __call__(self, images, targets, progress):
+        self.progress.append(progress)
+        return super().__call__(images, targets, progress)
+
+    def wrong(self, model, images, targets):
+        return {"val_error": torch.tensor(len(targets) / 3)}
+
+
+def test_a_run_keeps_timms_average_its_first_best_epoch_and_says_how_far_it_is():
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=3)
+    data = Images(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.arange(8) % 3)
+    recipe = finetune_recipe(
+        "test_resnet", "x", batch_size=4, epochs=3, warmup_epochs=0, ema_decay=0.9
+    )
+    objective, feed = Recorded(model), InMemory(data, Order(8, 4, 0), ALONE)
+    trainer = Trainer(recipe, model, objective, feed, data)
+    mirror = ModelEmaV3(model, decay=0.9, use_warmup=True)
+    for step, _ in enumerate(trainer.run(), 1):
+        mirror.update(trainer.model, step=step)
+    torch.testing.assert_close(trainer.averaged.state_dict(), mirror.module.state_dict())
+    assert objective.progress == [step / 6 for step in range(6)]
+    assert [row["val_error"] for row in trainer.curve] == pytest.approx([100 / 3] * 3)
+    assert trainer.best["epoch"] == 1
 
 
 def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
