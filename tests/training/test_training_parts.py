@@ -124,36 +124,58 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole():
 
 
 class Recorded(CrossEntropy):
-    """Notes how far the training was at each call. A third of all images are always wrong."""
+    """Notes how far the training was at each call, and the mode of the model. A third of all images
+    are always wrong.
+    """
 
     def __init__(self, model):
         super().__init__(model)
-        self.progress = []
+        self.progress, self.net, self.modes = [], model, []
 
     def __call__(self, images, targets, progress):
         self.progress.append(progress)
+        self.modes.append(self.net.training)
         return super().__call__(images, targets, progress)
 
     def wrong(self, model, images, targets):
+        assert not model.training
         return {"val_error": torch.tensor(len(targets) / 3)}
 
 
-def test_a_run_keeps_timms_average_its_first_best_epoch_and_says_how_far_it_is():
+@pytest.mark.parametrize("ema", [0.9, 0.0])
+def test_a_run_keeps_timms_average_its_first_best_epoch_and_says_how_far_it_is(ema):
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=3)
     data = Images(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), torch.arange(8) % 3)
     recipe = finetune_recipe(
-        "test_resnet", "x", batch_size=4, epochs=3, warmup_epochs=0, ema_decay=0.9
+        "test_resnet", "x", batch_size=4, epochs=3, warmup_epochs=0, ema_decay=ema
     )
     objective, feed = Recorded(model), InMemory(data, Order(8, 4, 0), ALONE)
     trainer = Trainer(recipe, model, objective, feed, data)
     mirror = ModelEmaV3(model, decay=0.9, use_warmup=True)
     for step, _ in enumerate(trainer.run(), 1):
         mirror.update(trainer.model, step=step)
-    torch.testing.assert_close(trainer.averaged.state_dict(), mirror.module.state_dict())
+    kept = mirror.module if ema else model
+    torch.testing.assert_close(trainer.averaged.state_dict(), kept.state_dict())
     assert objective.progress == [step / 6 for step in range(6)]
+    assert objective.modes == [True] * 6  # also after the model was measured
     assert [row["val_error"] for row in trainer.curve] == pytest.approx([100 / 3] * 3)
     assert trainer.best["epoch"] == 1
+
+
+@pytest.mark.parametrize(("clip", "length"), [(0.002, 0.002), (1e6, None)])
+def test_gradients_are_clipped_to_a_norm(clip, length):
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=3)
+    data = Images(torch.randint(0, 256, (4, 3, 160, 160), dtype=torch.uint8), torch.arange(4) % 3)
+    sgd = Optimizer(name="sgd", lr=1.0, weight_decay=0.0, clip_norm=clip)
+    recipe = finetune_recipe(
+        "test_vit", "x", batch_size=4, epochs=1, optimizer=sgd, schedule=Schedule()
+    )
+    feed = InMemory(data, Order(4, 4, 0), ALONE)
+    list(Trainer(recipe, model, CrossEntropy(model), feed, data).run())
+    norm = float(torch.stack([p.grad.norm() for p in model.parameters()]).norm())
+    assert norm == pytest.approx(length, rel=1e-3) if length else norm > 0.01
 
 
 def test_losses_are_those_of_timm_and_torch_with_shares_of_classes_too():
