@@ -108,6 +108,25 @@ def test_grad_cam_of_a_layer_and_of_tokens(x: Tensor) -> None:
     assert "blocks.0" in zoo.explain(model, x, target=2, at="blocks.0").maps
 
 
+def test_the_gain_beside_a_convolution_is_of_the_sum_over_what_the_convolution_gave() -> None:
+    torch.manual_seed(0)
+    model: Any = zoo.create_model("stand_alone_test_resnet", insertion="residual").eval()
+    place = model.layer2[0].conv1
+    nn.init.constant_(place.attn.alpha, 0.3)
+    kept: list[Tensor] = []
+    hook = place.register_forward_hook(
+        lambda m, i, y: kept.extend((m._conv_forward(i[0], m.weight, None), y))
+    )
+    picture = torch.rand(1, 3, 96, 96)
+    model(picture)
+    hook.remove()
+    alone, both = kept
+    found = zoo.explain(model, picture, target=0).maps["layer2.0.conv1"].raw
+    wanted = (both.norm(dim=1) / alone.norm(dim=1)).detach()
+    assert (wanted - 1).abs().max() > 0.01
+    np.testing.assert_allclose(found, wanted, rtol=1e-3)
+
+
 def test_rows_of_attention_are_those_of_the_softmax(x: Tensor) -> None:
     torch.manual_seed(0)
     from timm.models.vision_transformer import VisionTransformer
