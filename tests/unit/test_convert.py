@@ -388,3 +388,18 @@ def test_a_config_file_that_is_no_object_is_refused(
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(ZooError, match="JSON"):
         run(SMALL, checkpoint, out, "--config-file", tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_counters_of_batches_may_be_absent_on_either_side(ours: bool) -> None:
+    """Norms of before PyTorch 0.4.1 have none, and those of a frozen kind neither."""
+    with_counter = torch.nn.BatchNorm2d(3)
+    torch.nn.init.constant_(with_counter.weight, 2.0)
+    state = dict(with_counter.state_dict())
+    module: torch.nn.Module = torch.nn.GroupNorm(1, 3)
+    del state["running_mean"], state["running_var"]
+    if ours:
+        module = torch.nn.BatchNorm2d(3)
+        del state["num_batches_tracked"]
+    carry_over(state, module)
+    assert torch.equal(module.get_parameter("weight"), with_counter.weight)
