@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.data.arrow import Arrow
 from zoo.data.base import Adapted, ImageData
 from zoo.data.folder import ImageFolder
 from zoo.data.mnist import MNIST, has_idx
-from zoo.data.parquet import Parquet
 from zoo.data.parquet_files import find_files
 from zoo.data.scan import has_images
 from zoo.data.shards import Shards
@@ -18,6 +18,9 @@ from zoo.errors import DataError, UnknownNameError
 from zoo.registry import Registry, default_registry
 from zoo.registry.specs import DatasetSpec
 from zoo.registry.targets import resolve
+
+if TYPE_CHECKING:
+    from zoo.data.parquet import Parquet
 
 # Folders that torchvision's downloads leave, and the set that is in them.
 _TORCHVISION = {"cifar-10-batches-py": "cifar10", "cifar-100-python": "cifar100"}
@@ -91,13 +94,19 @@ def open_folder(
     if folder.suffix == ".tar" or _holds_shards(folder):
         return Shards(folder, split)
     if folder.is_file() or find_files(folder):
-        return _with_count(Parquet(folder, split, num_classes))
+        return _parquet(folder, split, num_classes)
     return ImageFolder(folder, split, num_classes)
 
 
 def _holds_shards(folder: Path) -> bool:
     """Whether there are tar files and no images: ImageNet's archives may lie beside its folders."""
     return bool(folder.is_dir() and find_files(folder, "tar") and not has_images(folder, folder))
+
+
+def _parquet(folder: Path, split: str | None, num_classes: int | None) -> Parquet:
+    from zoo.data.parquet import Parquet  # pyarrow, for those who read such files
+
+    return _with_count(Parquet(folder, split, num_classes))
 
 
 def _with_count(data: Parquet) -> Parquet:
