@@ -50,6 +50,7 @@ LATE = {
     "zoo/build/weights_choice.py": "a plan needs the Hub's client only for weights of the Hub",
     "zoo/adapters/load.py": "a file on the disk needs no client of the Hub",
     "zoo/data/classes.py": "the names of classes are matched without timm where there are none",
+    "zoo/data/resolve.py": "pyarrow is needed for parquet files alone",
     "zoo/explain/__init__.py": "plugins import zoo.explain.glimpses alone, without all the rest",
     "zoo/explain/record.py": "an explanation draws itself, and what draws knows explanations",
     "zoo/sdk/fused/launch.py": "Triton is imported only where a kernel runs",
