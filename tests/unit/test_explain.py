@@ -56,58 +56,6 @@ def x() -> Tensor:
     return torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
 
-def test_grad_cam_is_the_equation(resnet: Any, x: Tensor) -> None:
-    features = nn.Sequential(*list(resnet.children())[:-2])(x)
-    logits = resnet.fc(features.mean((2, 3)))
-    (gradient,) = torch.autograd.grad(logits[0, 3], features)
-    expected = torch.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1))
-    found = zoo.explain(resnet, x, target=3)
-    np.testing.assert_allclose(found.maps["layer4"].raw, expected.detach(), rtol=1e-4, atol=1e-7)
-    assert found.target.index == 3
-    np.testing.assert_allclose(
-        [p.probability for p in found.predictions],
-        logits.softmax(1).sort(descending=True).values[0, :5].detach(), rtol=1e-5,
-    )  # fmt: skip
-
-
-def test_grad_cam_is_of_a_layer_before_what_follows_writes_to_it(resnet: Any, x: Tensor) -> None:
-    """The block adds to the output of its last norm, and clips it, in place."""
-    kept: dict[str, Tensor] = {}
-
-    def keep(_module: nn.Module, _inputs: Any, y: Tensor) -> Tensor:
-        kept.update(y=y)
-        return y.clone()
-
-    hook = resnet.layer4[1].bn2.register_forward_hook(keep)
-    logits = resnet(x)
-    hook.remove()
-    (gradient,) = torch.autograd.grad(logits[0, 3], kept["y"])
-    expected = torch.relu((gradient.mean((2, 3), keepdim=True) * kept["y"]).sum(1))
-    found = zoo.explain(resnet, x, target=3, at="layer4.1.bn2").maps["layer4.1.bn2"]
-    np.testing.assert_allclose(found.raw, expected.detach(), rtol=1e-4, atol=1e-7)
-
-
-def test_grad_cam_of_a_layer_and_of_tokens(x: Tensor) -> None:
-    """Of a transformer that reads its class token, the patches before the last attention."""
-    torch.manual_seed(0)
-    from timm.models.vision_transformer import VisionTransformer
-
-    model: Any = VisionTransformer(
-        img_size=SIZE, patch_size=16, embed_dim=24, depth=2, num_heads=3, num_classes=5
-    ).eval()
-    kept: dict[str, Tensor] = {}
-    hook = model.blocks[1].norm1.register_forward_hook(lambda _m, _i, y: kept.update(y=y))
-    logits = model(x)
-    hook.remove()
-    (gradient,) = torch.autograd.grad(logits[0, 2], kept["y"])
-    weights = gradient[:, 1:].mean(1, keepdim=True)
-    expected = torch.relu((weights * kept["y"][:, 1:]).sum(-1)).unflatten(1, (4, 4))
-    found = zoo.explain(model, x, target=2)
-    scaled = found.maps["blocks.1.norm1"].raw
-    np.testing.assert_allclose(scaled, expected.detach(), rtol=1e-3, atol=1e-8)
-    assert "blocks.0" in zoo.explain(model, x, target=2, at="blocks.0").maps
-
-
 def test_the_gain_beside_a_convolution_is_of_the_sum_over_what_the_convolution_gave() -> None:
     torch.manual_seed(0)
     model: Any = zoo.create_model("stand_alone_test_resnet", insertion="residual").eval()

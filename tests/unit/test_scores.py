@@ -1,16 +1,13 @@
-"""What an output says of an image, of each kind; and the map of a channels-last layer."""
+"""What an output says of an image, of each kind."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-import zoo
 from zoo.explain.maps.scores import read
 
 MODEL = nn.Identity()
@@ -52,31 +49,3 @@ def test_of_boxes_those_of_the_class_count() -> None:
     assert found is not None and found.kind == "boxes"
     assert [float(found.of(c)) for c in (0, 1, 2)] == pytest.approx([0.5, 0, 1.15])
     assert found.shares().tolist() == pytest.approx([0.5, 0, 0.9])
-
-
-class ChannelsLast(nn.Module):
-    """A map (1, H, W, C) with H other than W, and logits of its mean."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 6, 4, 4)
-        self.last = nn.Sequential(nn.Linear(6, 6), nn.GELU())
-        self.head = nn.Linear(6, 3)
-        nn.init.uniform_(self.head.weight, 0, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.last(self.stem(x).permute(0, 2, 3, 1)).amax((1, 2)))
-
-
-def test_grad_cam_of_a_map_whose_channels_come_last() -> None:
-    torch.manual_seed(0)
-    model, x = ChannelsLast().eval(), torch.rand(1, 3, 32, 48)
-    kept: list[Any] = []
-    hook = model.last.register_forward_hook(lambda _m, _i, y: kept.append(y))
-    logits = model(x)
-    hook.remove()
-    (gradient,) = torch.autograd.grad(logits[0, 1], kept)
-    expected = torch.relu((gradient.mean((1, 2), keepdim=True) * kept[0]).sum(3)).detach()
-    assert expected.shape == (1, 8, 12) and expected.any()
-    found = zoo.explain(model, x, target=1, at="last").maps["last"]
-    np.testing.assert_allclose(found.raw, expected, rtol=1e-4, atol=1e-7)

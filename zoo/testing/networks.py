@@ -14,7 +14,6 @@ from zoo.registry import Registry
 
 CLASSES = 5
 INTERFACE = ("forward_features", "forward_head", "reset_classifier", "get_classifier")
-FEATURES = "feature_info says channels {}, the maps are {}"
 
 
 def check_network(name: str, *, registry: Registry | None = None) -> None:
@@ -115,4 +114,4 @@ class _Network:
         stated = features.feature_info.channels()
         maps = [tuple(m.shape) for m in features(self.x)]
         fit = [c in (shape[1], shape[-1]) for c, shape in zip(stated, maps, strict=True)]
-        self.require(all(fit), FEATURES.format(stated, maps))
+        self.require(all(fit), f"feature_info says channels {stated}, the maps are {maps}")

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sdk.precision import at_least_float32
 from zoo_plugins.networks.dram.glimpse import Convolutions, GlimpseNetwork
 from zoo_plugins.networks.ram.core import log_density, orthogonal_
 
@@ -95,7 +96,7 @@ class Emission(nn.Module):
         if self.hidden is not None:
             state = F.relu(self.hidden(state))
         mean = self.mean(state)
-        mean = mean.to(torch.promote_types(mean.dtype, torch.float32))
+        mean = at_least_float32(mean)
         return mean.clamp(-1, 1) if self.clip else torch.tanh(mean)
 
 
