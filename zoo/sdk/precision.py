@@ -72,16 +72,15 @@ def smallest(x: Tensor) -> float:
 
 def full_range(x: Tensor) -> AbstractContextManager[object]:
     """A context that switches autocast off where it would turn products into float16."""
-    device = x.device.type  # `meta` knows no autocast
-    if device == "meta" or not torch.is_autocast_enabled(device):
-        return nullcontext()
-    narrow = torch.get_autocast_dtype(device) == torch.float16
-    return torch.autocast(device, enabled=False) if narrow else nullcontext()
+    narrow = _autocasts(x) and torch.get_autocast_dtype(x.device.type) == torch.float16
+    return torch.autocast(x.device.type, enabled=False) if narrow else nullcontext()
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """A context that switches autocast off where it is on: for products of positions."""
+    return torch.autocast(x.device.type, enabled=False) if _autocasts(x) else nullcontext()
+
+
+def _autocasts(x: Tensor) -> bool:
     device = x.device.type
-    if device == "meta" or not torch.is_autocast_enabled(device):
-        return nullcontext()
-    return torch.autocast(device, enabled=False)
+    return device != "meta" and torch.is_autocast_enabled(device)  # `meta` knows no autocast
